@@ -1,0 +1,263 @@
+"""minigrad: automatic differentiation that can be read in an evening, under PyTorch's names.
+
+    import minigrad
+    x = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    x.grad                      # tensor([2., 4.])
+
+Read :mod:`minigrad.tensor` (what a tensor is), :mod:`minigrad.autograd.engine` (the walk back), and the files of
+:mod:`minigrad.ops` (every op's equation, forward and backward).
+"""
+
+from __future__ import annotations
+
+import importlib
+from builtins import bool as _bool
+from builtins import int as _int
+from typing import Any
+
+import numpy as _np
+
+from . import autograd, cuda, kernels, ops
+from .autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .autograd.variable import Variable as _Variable
+from .creation import (
+    arange,
+    as_tensor,
+    bernoulli,
+    empty,
+    empty_like,
+    eye,
+    from_dlpack,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    multinomial,
+    normal,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .devices import device
+from .dtypes import (
+    bool_ as bool,  # noqa: A004
+)
+from .dtypes import (
+    double,
+    dtype,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    set_default_dtype,
+    short,
+    uint8,
+)
+from .dtypes import (
+    float32 as float,  # noqa: A004
+)
+from .dtypes import (
+    int32 as int,  # noqa: A004
+)
+from .errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
+from .kernels import get_num_threads, set_num_threads
+from .ops.activation import log_softmax, relu, sigmoid, softmax
+from .ops.dropout import dropout
+from .ops.elementwise import (
+    abs_ as abs,  # noqa: A004
+)
+from .ops.elementwise import (
+    add,
+    allclose,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    ceil,
+    clamp,
+    clone,
+    cos,
+    div,
+    eq,
+    equal,
+    erf,
+    exp,
+    expm1,
+    floor,
+    floor_divide,
+    ge,
+    gt,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    le,
+    log,
+    log1p,
+    log2,
+    log10,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    maximum,
+    minimum,
+    mul,
+    ne,
+    neg,
+    pow,
+    reciprocal,
+    remainder,
+    rsqrt,
+    sign,
+    sin,
+    sqrt,
+    square,
+    sub,
+    tan,
+    tanh,
+    trunc,
+    where,
+)
+from .ops.elementwise import (
+    round_ as round,  # noqa: A004
+)
+from .ops.indexing import (
+    argsort,
+    gather,
+    index_select,
+    masked_fill,
+    masked_select,
+    nonzero,
+    scatter,
+    scatter_add,
+    sort,
+    topk,
+)
+from .ops.matmul import addmm, bmm, cosine_similarity, dot, einsum, matmul, mm, mv, outer
+from .ops.reduction import (
+    all_ as all,  # noqa: A004
+)
+from .ops.reduction import (
+    amax,
+    amin,
+    argmax,
+    argmin,
+    count_nonzero,
+    cumsum,
+    logsumexp,
+    mean,
+    median,
+    norm,
+    prod,
+    std,
+    var,
+    var_mean,
+)
+from .ops.reduction import (
+    any_ as any,  # noqa: A004
+)
+from .ops.reduction import (
+    max_ as max,  # noqa: A004
+)
+from .ops.reduction import (
+    min_ as min,  # noqa: A004
+)
+from .ops.reduction import (
+    sum_ as sum,  # noqa: A004
+)
+from .ops.shape import (
+    broadcast_to,
+    cat,
+    chunk,
+    diagonal,
+    flatten,
+    flip,
+    hstack,
+    movedim,
+    permute,
+    repeat_interleave,
+    reshape,
+    roll,
+    split,
+    squeeze,
+    stack,
+    t,
+    transpose,
+    tril,
+    triu,
+    unbind,
+    unflatten,
+    unsqueeze,
+    vstack,
+)
+from .printing import set_printoptions
+from .random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
+from .tensor import Size, Tensor
+
+__version__ = "0.1.0"
+
+concat = concatenate = cat
+swapaxes = transpose
+clip = clamp
+inf = _np.inf
+nan = _np.nan
+pi = _np.pi
+e = _np.e
+newaxis = None
+
+
+def is_tensor(obj: object) -> _bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, _Variable)
+
+
+def numel(input: Any) -> _int:
+    """The number of elements."""
+    return input.numel()  # type: ignore[no-any-return]
+
+
+_LATE = {
+    "nn": "nn",
+    "optim": "optim",
+    "utils": "utils",
+    "datasets": "datasets",
+    "transforms": "transforms",
+    "training": "training",
+    "plot": "plot",
+    "random": "random",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Sub-packages are imported when first asked for; what PyTorch has and minigrad does not fails by name."""
+    if name in _LATE:
+        return importlib.import_module(f".{_LATE[name]}", __name__)
+    if name in ("save", "load"):
+        return getattr(importlib.import_module(".serialization", __name__), name)
+    raise AttributeError(f"minigrad has no {name!r}")

@@ -1,0 +1,386 @@
+"""The walk back through the graph.
+
+Why the order matters: in ``b = a + a; c = b + b`` the node of ``b`` is reached twice from ``c``. Its rule must run
+once, after *both* contributions to db have arrived and been added up; running it on the first one alone would send a
+half-finished gradient on. So a node may run only when every node that used its output has run. Nodes are numbered as
+they are made, and an op can only use what was made before it. Going through the numbers from the newest to the oldest
+is therefore a valid order, and a heap of the numbers waiting gives the next one. The walk is a loop, so a chain of
+100,000 ops needs no recursion.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import devices
+from .. import kernels
+from ..errors import AnomalyError, DtypeError, GraphError, ShapeError
+from .function import Function, Node, Output, _all_finite, _kind_of, freed_message
+from .modes import modes, set_grad_enabled
+from .variable import Variable, wrap
+
+_GRADIENT, _OWNED = 1, 2
+
+
+class _Walk:
+    """One walk from some outputs back to the leaves (or to chosen tensors)."""
+
+    def __init__(self, create_graph: bool, retain_graph: bool) -> None:
+        self.create_graph = create_graph
+        self.retain_graph = retain_graph
+        self.ready: list[int] = []  # heap of the numbers of nodes that wait for their turn
+        self.pending: dict[int, list[Any]] = {}  # number → [node, gradient (a list for many outputs), is it ours?]
+        self.leaves: dict[int, list[Any]] = {}  # id → [leaf, gradient, is it ours?]
+        self.wanted: dict[Any, Any] | None = None  # for grad(): edge → gradient found
+        self.useful: set[int] | None = None  # for grad(): numbers of the nodes that lead to a wanted tensor
+
+    def send(self, edge: Any, g: Any) -> None:
+        """Add a gradient to what has arrived at an edge."""
+        if isinstance(edge, Variable):
+            entry = self.leaves.get(id(edge))
+            if entry is None:
+                self.leaves[id(edge)] = [edge, g, False]
+            else:
+                self._add(entry, g)
+            return
+        if edge.__class__ is Output:
+            node = edge.node
+            entry = self.pending.get(node.order)
+            if entry is None:
+                entry = self.pending[node.order] = [node, [None] * len(node.outputs), False]
+                heapq.heappush(self.ready, node.order)
+            slot = entry[_GRADIENT]
+            slot[edge.index] = g if slot[edge.index] is None else slot[edge.index] + g
+            return
+        order = edge.order
+        entry = self.pending.get(order)
+        if entry is None:
+            self.pending[order] = [edge, g, False]
+            heapq.heappush(self.ready, order)
+        else:
+            self._add(entry, g)
+
+    def _add(self, entry: list[Any], g: Any) -> None:
+        if entry[_OWNED] and not self.create_graph:
+            entry[_GRADIENT] += g
+        else:  # the first array may belong to someone else (Add sends the same one both ways)
+            entry[_GRADIENT] = entry[_GRADIENT] + g
+            entry[_OWNED] = True
+
+    def run(self) -> None:
+        ready, pending, send = self.ready, self.pending, self.send
+        pop = heapq.heappop
+        useful, create_graph = self.useful, self.create_graph
+        free = not self.retain_graph
+        while ready:
+            order = pop(ready)
+            node, g, _ = pending.pop(order)
+            if node.hooks is not None:
+                g = self._run_hooks(node, g)
+            if self.wanted is not None:
+                self._keep_wanted(node, g)
+                if useful is not None and order not in useful:
+                    continue
+            saved = node.saved
+            if saved is None:
+                raise GraphError(freed_message(node))
+            for _, version, seen, _ in node.guard:
+                if version[0] != seen:
+                    node.check_versions()
+            if create_graph or isinstance(node, Function) or modes.anomaly or node.outputs is not None:
+                grads = self._run_carefully(node, g)
+            else:
+                kernel = node.kernel
+                grads = NotImplemented
+                if kernel is not None and kernels.switch.on and kernel.backward is not None:
+                    grads = kernel.backward(node, g)
+                if grads is NotImplemented:
+                    grads = node.backward(node, g)
+            edges = node.edges
+            if type(grads) is tuple:
+                for edge, d in zip(edges, grads, strict=False):
+                    if edge is not None and d is not None:
+                        send(edge, d)
+            elif edges[0] is not None:
+                send(edges[0], grads)
+            if free and saved:
+                node.saved = node.scratch = None
+
+    def _run_carefully(self, node: Node, g: Any) -> Any:
+        """The rule of a node where something beyond plain arrays is asked: Tensors, several outputs, anomaly mode."""
+        if node.outputs is not None and (not isinstance(node, Function) or node.materialize):
+            for i, (shape, kind) in enumerate(node.outputs):
+                if g[i] is None:
+                    xp = devices.array_module(None) if not node.saved else _module_of(node.saved)
+                    g[i] = xp.zeros(shape, kind)
+                    if self.create_graph:
+                        g[i] = wrap(g[i])
+        gs = g if node.outputs is not None else [g]
+        if isinstance(node, Function):
+            with set_grad_enabled(self.create_graph):
+                grads: Any = node.backward(node, *[x if x is None or isinstance(x, Variable) else wrap(x) for x in gs])
+            grads = node.checked(grads)
+            if not self.create_graph:
+                # A user's rule may hand back a tensor that it saved or keeps: never let .grad share its memory.
+                grads = tuple(None if d is None else d._array.copy() for d in grads)
+        elif self.create_graph:
+            saved = node.saved
+            node.saved = node.saved_as_tensors()
+            try:
+                with set_grad_enabled(True):
+                    grads = node.backward(node, *gs)
+            finally:
+                node.saved = saved
+        else:
+            grads = node.backward(node, *gs)
+        if modes.anomaly:
+            self._look_for_anomaly(node, gs, grads)
+        return grads
+
+    @staticmethod
+    def _look_for_anomaly(node: Node, gs: Any, grads: Any) -> None:
+        plain = [x._array if isinstance(x, Variable) else x for x in gs]
+        for i, d in enumerate(grads if isinstance(grads, tuple) else (grads,)):
+            array = d._array if isinstance(d, Variable) else d
+            if array is not None and not _all_finite(array) and all(_all_finite(x) for x in plain):
+                raise AnomalyError(
+                    f"{type(node).__name__}: backward made a {_kind_of(array)} in the gradient of argument {i} out of "
+                    f"finite numbers; the op was called at {node.called_at or 'a line before anomaly detection began'}"
+                )
+
+    def _run_hooks(self, node: Node, g: Any) -> Any:
+        for index, hooks in node.hooks.items():
+            one = g if node.outputs is None else g[index]
+            if one is None:
+                continue
+            one = run_hooks(hooks, one, self.create_graph)
+            if node.outputs is None:
+                g = one
+            else:
+                g[index] = one
+        return g
+
+    def _keep_wanted(self, node: Node, g: Any) -> None:
+        assert self.wanted is not None
+        if node.outputs is None:
+            if node in self.wanted:
+                self.wanted[node] = g
+        else:
+            for i, one in enumerate(g):
+                if one is not None and Output(node, i) in self.wanted:
+                    self.wanted[Output(node, i)] = one
+
+    def deliver(self, borrowed: set[int]) -> None:
+        """Hand the collected gradients to their leaves. ``borrowed`` are ids of arrays that belong to the caller."""
+        final = []
+        for leaf, g, _ in self.leaves.values():
+            if leaf._hooks:
+                g = run_hooks(leaf._hooks, g, self.create_graph)
+            array = g._array if isinstance(g, Variable) else g
+            if array.shape != leaf._array.shape:
+                raise ShapeError(
+                    f"backward: a gradient of shape {array.shape} reached a leaf of shape {leaf._array.shape}"
+                )
+            final.append((leaf, g))
+        for leaf, g in final:
+            if self.create_graph:
+                leaf._grad = g if leaf._grad is None else leaf._grad + g
+            elif leaf._grad is None:
+                if g.dtype != leaf._array.dtype:
+                    g = g.astype(leaf._array.dtype)
+                elif g.base is not None or id(g) in borrowed or not g.flags.c_contiguous:
+                    g = g.copy(order="C")
+                borrowed.add(id(g))
+                leaf._grad = wrap(g)
+            else:
+                leaf._grad._array += g
+                leaf._grad._version[0] += 1
+
+
+def _module_of(arrays: Any) -> Any:
+    found = next((a for a in arrays if hasattr(a, "dtype")), None)
+    return np if found is None else devices.array_module(devices.of_array(found))
+
+
+def run_hooks(hooks: Any, g: Any, create_graph: bool) -> Any:
+    """Call gradient hooks in order; each may return a replacement."""
+    t = g if isinstance(g, Variable) else wrap(g)
+    with set_grad_enabled(create_graph):
+        for hook in list(hooks.values()):
+            new = hook(t)
+            if new is None:
+                continue
+            if not isinstance(new, Variable) or new._array.shape != t._array.shape:
+                got = f"shape {new._array.shape}" if isinstance(new, Variable) else type(new).__name__
+                raise ShapeError(
+                    f"register_hook: a hook must return None or a gradient of shape {t._array.shape}, got {got}"
+                )
+            t = new if create_graph or new is t else wrap(new._array.copy())
+    return t if create_graph else t._array
+
+
+def _start(op: str, tensors: Sequence[Any], gradients: Sequence[Any], create_graph: bool) -> list[tuple[Any, Any]]:
+    """(edge, gradient) for each output of a walk. Raises on everything that is wrong with the arguments."""
+    starts = []
+    for i, (t, g) in enumerate(zip(tensors, gradients, strict=True)):
+        which = "the tensor" if len(tensors) == 1 else f"tensor {i}"
+        if not isinstance(t, Variable):
+            raise TypeError(f"{op}: {which} is a {type(t).__name__}, expected a Tensor")
+        if not t._requires_grad:
+            raise GraphError(
+                f"{op}: {which} does not require a gradient and was made by no op that does. Was it made from leaves "
+                "without requires_grad=True, under no_grad(), or detached?"
+            )
+        array = t._array
+        if g is None:
+            if array.size != 1:
+                raise GraphError(
+                    f"{op}: a gradient can be created implicitly only for a scalar, {which} has shape {array.shape}. "
+                    "Reduce it first (sum(), mean()) or pass gradient=, a tensor of that shape."
+                )
+            g = devices.array_module(devices.of_array(array)).ones(array.shape, array.dtype)
+            g = wrap(g) if create_graph else g
+        else:
+            if not isinstance(g, Variable):
+                raise TypeError(f"{op}: the gradient is a {type(g).__name__}, expected a Tensor")
+            if g._array.shape != array.shape:
+                raise ShapeError(
+                    f"{op}: the gradient has shape {g._array.shape}, expected that of the tensor, {array.shape}"
+                )
+            if g._array.dtype != array.dtype:
+                if g._array.dtype.kind != "f":
+                    raise DtypeError(f"{op}: the gradient has dtype {g._array.dtype}, expected {array.dtype}")
+                g = wrap(g._array.astype(array.dtype))
+            g = g if create_graph else g._array
+        starts.append((t._node or t, g))
+    return starts
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add d(tensors)/d(leaf), weighted by ``grad_tensors``, to ``.grad`` of every leaf the tensors depend on.
+
+    Args:
+        tensors: a tensor or a sequence of them; those with more than one element need a gradient of their shape.
+        grad_tensors: ∂L/∂tensor for each, or None for a scalar (then 1).
+        retain_graph: keep the saved arrays so that the graph can be walked again; defaults to ``create_graph``.
+        create_graph: record the walk itself, so that the gradients can be differentiated.
+        inputs: only these leaves receive a gradient.
+
+    Raises:
+        GraphError: nothing to differentiate, a non-scalar without a gradient, a freed graph, or an array changed in
+            place. No ``.grad`` has changed then.
+
+    Source: torch.autograd.backward.
+    """
+    outputs = [tensors] if isinstance(tensors, Variable) else list(tensors)
+    weights = [grad_tensors] * len(outputs) if grad_tensors is None else grad_tensors
+    weights = [weights] if isinstance(weights, Variable) else list(weights)
+    if len(weights) != len(outputs):
+        raise ValueError(f"backward: {len(outputs)} tensor(s) but {len(weights)} gradient(s)")
+    walk = _Walk(create_graph, create_graph if retain_graph is None else retain_graph)
+    starts = _start("backward", outputs, weights, create_graph)
+    for edge, g in starts:
+        walk.send(edge, g)
+    walk.run()
+    if inputs is not None:
+        chosen = {id(t) for t in ([inputs] if isinstance(inputs, Variable) else inputs)}
+        walk.leaves = {key: entry for key, entry in walk.leaves.items() if key in chosen}
+    walk.deliver({id(g) for _, g in starts})
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """d(outputs)/d(inputs), weighted by ``grad_outputs``, returned rather than added to ``.grad``.
+
+    The inputs may be any tensors of the graph, not only leaves. An input that the outputs do not depend on is an
+    error unless ``allow_unused`` (then its gradient is None) or ``materialize_grads`` (then zeros).
+
+    Source: torch.autograd.grad.
+    """
+    outs = [outputs] if isinstance(outputs, Variable) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Variable) else list(inputs)
+    weights = [None] * len(outs) if grad_outputs is None else grad_outputs
+    weights = [weights] if isinstance(weights, Variable) else list(weights)
+    if len(weights) != len(outs):
+        raise ValueError(f"grad: {len(outs)} output(s) but {len(weights)} gradient(s)")
+    for i, t in enumerate(ins):
+        if not isinstance(t, Variable) or not t._requires_grad:
+            raise GraphError(f"grad: input {i} does not require a gradient")
+    walk = _Walk(create_graph, create_graph if retain_graph is None else retain_graph)
+    starts = _start("grad", outs, weights, create_graph)
+    targets = [t._node or t for t in ins]
+    walk.wanted = {edge: None for edge in targets if not isinstance(edge, Variable)}
+    walk.useful = _nodes_that_lead_to(targets, [edge for edge, _ in starts])
+    for edge, g in starts:
+        walk.send(edge, g)
+    walk.run()
+    borrowed = {id(g) for _, g in starts}
+    found = []
+    for i, (t, edge) in enumerate(zip(ins, targets, strict=True)):
+        if isinstance(edge, Variable):
+            entry = walk.leaves.get(id(edge))
+            g = None if entry is None else entry[_GRADIENT]
+            if g is not None and edge._hooks:
+                g = run_hooks(edge._hooks, g, create_graph)
+        else:
+            g = walk.wanted[edge]
+        if g is None:
+            if not allow_unused and not materialize_grads:
+                raise GraphError(
+                    f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it"
+                )
+            g = wrap(devices.array_module(devices.of_array(t._array)).zeros_like(t._array)) if materialize_grads else None
+        elif not isinstance(g, Variable):
+            if g.base is not None or id(g) in borrowed:
+                g = g.copy()
+            borrowed.add(id(g))
+            g = wrap(g)
+        found.append(g)
+    return tuple(found)
+
+
+def _nodes_that_lead_to(targets: list[Any], roots: list[Any]) -> set[int]:
+    """The numbers of the nodes between the roots and the targets: the only ones ``grad`` has to run."""
+    leaves = {id(t) for t in targets if isinstance(t, Variable)}
+    nodes = {t.node.order if isinstance(t, Output) else t.order for t in targets if not isinstance(t, Variable)}
+    seen: dict[int, Node] = {}
+    stack = [r.node if isinstance(r, Output) else r for r in roots if not isinstance(r, Variable)]
+    while stack:
+        node = stack.pop()
+        if node.order in seen:
+            continue
+        seen[node.order] = node
+        for edge in node.edges:
+            if edge is not None and not isinstance(edge, Variable):
+                stack.append(edge.node if isinstance(edge, Output) else edge)
+    useful: set[int] = set()
+    for order in sorted(seen, reverse=True):  # the oldest node first
+        for edge in seen[order].edges:
+            if edge is None:
+                continue
+            if isinstance(edge, Variable):
+                hit = id(edge) in leaves
+            else:
+                number = edge.node.order if isinstance(edge, Output) else edge.order
+                hit = number in useful or number in nodes
+            if hit:
+                useful.add(order)
+                break
+    return useful

@@ -1,0 +1,105 @@
+"""Switches of the engine, one set per thread: is a graph recorded, are numbers watched."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Modes(threading.local):
+    grad = True  # record the graph
+    inference = False  # inside inference_mode
+    anomaly = False  # watch for NaN and infinity, and remember the lines that called ops
+
+
+modes = _Modes()
+
+
+class _Mode:
+    """A context manager that is also a decorator and sets one switch."""
+
+    def __init__(self, **switches: bool) -> None:
+        self._switches = switches
+        self._before: list[dict[str, bool]] = []
+
+    def __enter__(self) -> None:
+        self._before.append({name: getattr(modes, name) for name in self._switches})
+        for name, value in self._switches.items():
+            setattr(modes, name, value)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for name, value in self._before.pop().items():
+            setattr(modes, name, value)
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with type(self).__new__(type(self))._copy(self._switches):
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+    def _copy(self, switches: dict[str, bool]) -> _Mode:
+        self._switches, self._before = switches, []
+        return self
+
+
+class no_grad(_Mode):
+    """Inside, ops record no graph: results have ``requires_grad=False`` and leaves may be changed in place."""
+
+    def __init__(self) -> None:
+        super().__init__(grad=False)
+
+
+class enable_grad(_Mode):
+    """Inside, ops record the graph again, also within ``no_grad``."""
+
+    def __init__(self) -> None:
+        super().__init__(grad=True)
+
+
+class inference_mode(_Mode):
+    """As ``no_grad``; what is made inside can never be part of a graph that needs its values, as in PyTorch."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(**({"grad": False, "inference": True} if mode else {"grad": True, "inference": False}))
+
+
+class set_grad_enabled(_Mode):
+    """Switch recording on or off, as a context manager or, called alone, from here on."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(grad=bool(mode))
+        self._before.append({"grad": modes.grad})
+        modes.grad = bool(mode)
+
+    def __enter__(self) -> None:
+        pass  # already switched by the constructor
+
+
+class detect_anomaly(_Mode):
+    """Inside, every op's result and every gradient is checked, and the first NaN or infinity made out of finite
+    numbers raises :class:`minigrad.errors.AnomalyError` with the op's name and the line of your code that called it.
+
+    It costs one pass over each result; use it to find a fault, not to train.
+    """
+
+    def __init__(self, check_nan: bool = True) -> None:
+        super().__init__(anomaly=check_nan)
+
+
+def is_grad_enabled() -> bool:
+    return modes.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    return modes.inference
+
+
+def is_anomaly_enabled() -> bool:
+    return modes.anomaly

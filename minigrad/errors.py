@@ -1,0 +1,25 @@
+"""The errors that minigrad raises.
+
+Each is at once the built-in error a NumPy user expects and the ``RuntimeError`` a PyTorch user expects, so a
+script that catches either keeps working.
+"""
+
+
+class ShapeError(ValueError, RuntimeError):
+    """Shapes that do not fit together, or an axis that is not there."""
+
+
+class DtypeError(TypeError, RuntimeError):
+    """A dtype that the operation cannot take, or that cannot carry a gradient."""
+
+
+class DeviceError(RuntimeError):
+    """Tensors on different devices, or a device that is not there."""
+
+
+class GraphError(RuntimeError):
+    """A misuse of the autograd graph: freed, changed in place, or not there at all."""
+
+
+class AnomalyError(RuntimeError):
+    """A NaN or an infinity found by anomaly detection."""

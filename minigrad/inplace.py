@@ -1,0 +1,333 @@
+"""Change in place: ``x += y``, ``x.clamp_(0)``, ``x[i] = v``.
+
+The memory changes at once. What the graph makes of it: ``x`` stands from now on for the new value, so its node becomes
+that of the op that computed the new value, whose edge leads to what ``x`` stood for before. Two things can go wrong,
+and both are refused: changing a leaf that requires a gradient (its ``grad`` would belong to a value that is gone), and
+changing an array that a rule still needs (each array's version is checked when its rule runs).
+
+A view shares its base's memory, so changing it changes the base: the base becomes "its old self with the view's part
+replaced", and every view of the base is found again from the new base.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, random
+from .autograd.function import Op, _next_order
+from .autograd.modes import modes
+from .autograd.variable import Variable, wrap
+from .devices import of_array
+from .errors import DtypeError, GraphError, ShapeError
+from .ops import elementwise, indexing
+from .ops.common import cast, meet
+
+
+class ReplacePart(Op):
+    """y = x with the part that a chain of views shows replaced by v.   dv = that part of dy; dx = dy without it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, v: Any, steps: Any) -> Any:
+        raise AssertionError("ReplacePart is recorded by write(), which has changed the memory already")
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        part = _show(dy, ctx.steps)
+        if isinstance(dy, Variable):
+            rest = dy.clone()
+            rest_part = _show(rest, ctx.steps)
+            rest_part.zero_()
+            return rest, part
+        rest = dy.copy()
+        _show(rest, ctx.steps)[...] = 0
+        return rest, part
+
+
+def _show(x: Any, steps: Any) -> Any:
+    """The view of ``x`` that a chain of view ops gives."""
+    for op, options in steps:
+        x = op.apply(x, *options) if isinstance(x, Variable) else op.forward(op(), x, *options)
+    return x
+
+
+def _refuse_leaf(x: Any, name: str) -> None:
+    owner = x if x._base is None else x._base[0]
+    if modes.grad and owner._requires_grad and owner._node is None:
+        what = "a leaf that requires a gradient" if owner is x else "a view of a leaf that requires a gradient"
+        raise GraphError(
+            f"{name}: {what} cannot be changed in place while the graph is recorded; do it under minigrad.no_grad(), or "
+            "use the out-of-place form"
+        )
+
+
+def adopt(x: Any, result: Any) -> None:
+    """Let ``x``, whose memory already holds ``result``'s values, take ``result``'s place in the graph."""
+    if not (result._requires_grad or x._requires_grad) or not modes.grad:
+        return
+    if x._base is None:
+        x._node, x._requires_grad = result._node, result._requires_grad
+        base = x
+    else:
+        base, steps = x._base
+        node = ReplacePart()
+        node.edges = [(base._node or base) if base._requires_grad else None, result._node or result, None]
+        if not result._requires_grad:
+            node.edges[1] = None
+        node.steps = steps
+        node.order = _next_order()
+        base._node, base._requires_grad = node, True
+    for reference in base._views or ():
+        view = reference()
+        if view is not None:
+            again = _show(base, view._base[1])
+            view._node, view._requires_grad = again._node, again._requires_grad
+
+
+def replace(x: Any, result: Any, name: str) -> Any:
+    """Write ``result`` into ``x``'s memory and let ``x`` stand for it."""
+    _refuse_leaf(x, name)
+    if result._array.shape != x._array.shape:
+        raise ShapeError(f"{name}: the result has shape {result._array.shape}, which does not fit in place of {x._array.shape}")
+    if not dtypes.can_cast(result._array.dtype, x._array.dtype):
+        raise DtypeError(
+            f"{name}: a result of {dtypes.of_array(result._array)} cannot be written into a tensor of "
+            f"{dtypes.of_array(x._array)}"
+        )
+    result = cast(result, x._array.dtype)
+    _keep_old_value(result._node, x._array)
+    x._array[...] = result._array
+    x._bump(name)
+    adopt(x, result)
+    return x
+
+
+def _keep_old_value(node: Any, array: Any) -> None:
+    """If the op that computes the new value saved the old one, give it a copy that the change does not reach."""
+    if node is None or not any(s is array for s in node.saved):
+        return
+    old = array.copy()
+    node.saved = tuple(old if s is array else s for s in node.saved)
+    node.guard = [(id(old), [0], 0, place) if key == id(array) else (key, v, n, place) for key, v, n, place in node.guard]
+
+
+def _recorded(x: Any, other: Any = None) -> bool:
+    return modes.grad and (x._requires_grad or (isinstance(other, Variable) and other._requires_grad))
+
+
+def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
+    """x ← x op other: NumPy's own in-place form where no graph is recorded, else through the op."""
+    if _recorded(x, other):
+        _refuse_leaf(x, name)
+        result = elementwise.binary(op, x, other)
+        if result is NotImplemented:
+            raise TypeError(f"{name}: expected a tensor or a number, got {type(other).__name__}")
+        return replace(x, result, name)
+    a = x._array
+    if isinstance(other, Variable):
+        b = other._array
+        if b.dtype is not a.dtype and not dtypes.can_cast(dtypes.result_type(a, b), a.dtype):
+            raise DtypeError(f"{name}: a result of {dtypes.of_array(b)} cannot be written into {dtypes.of_array(a)}")
+    else:
+        _, b = meet(x, other)
+        if b is NotImplemented:
+            raise TypeError(f"{name}: expected a tensor or a number, got {type(other).__name__}")
+        b = b._array if isinstance(b, Variable) else b
+        if not dtypes.can_cast(dtypes.result_type(a, b), a.dtype):
+            raise DtypeError(f"{name}: a floating number cannot be written into {dtypes.of_array(a)}")
+    try:
+        ufunc(a, b, out=a, casting="same_kind")
+    except ValueError:
+        raise ShapeError(f"{name}: a tensor of shape {b.shape} does not broadcast into shape {a.shape}") from None
+    x._bump(name)
+    return x
+
+
+def write(x: Any, index: Any, value: Any) -> None:
+    """x[index] = value."""
+    _refuse_leaf(x, "setitem")
+    if not isinstance(value, Variable):
+        if isinstance(value, (list, tuple)):
+            value = np.asarray(value)
+        _, value = meet(x, value)
+        if value is NotImplemented:
+            raise TypeError("setitem: the value must be a tensor, an array or a number")
+    if _recorded(x, value):
+        value = cast(value, x._array.dtype) if isinstance(value, Variable) else x._array.dtype.type(value)
+        replace(x, indexing.SetItem.apply(x, value, index), "setitem")
+        return
+    raw = value._array if isinstance(value, Variable) else value
+    try:
+        x._array[index] = raw
+    except ValueError:
+        shape = getattr(raw, "shape", ())
+        raise ShapeError(f"setitem: a value of shape {shape} cannot be written where the index gives {x._array[index].shape}") from None
+    x._bump("setitem")
+
+
+def _constant(x: Any, name: str, values: Any) -> Any:
+    """x ← values (an array or number) that depend on nothing: no gradient reaches x's past."""
+    _refuse_leaf(x, name)
+    if _recorded(x):
+        result = elementwise.Mul.apply(x, 0.0)
+        result._array[...] = values
+        return replace(x, result, name)
+    x._array[...] = values
+    x._bump(name)
+    return x
+
+
+class InPlace:
+    """The methods of :class:`minigrad.Tensor` that end in an underscore, and its ``+=``, ``-=``, ``*=``, ``/=``."""
+
+    __slots__ = ()
+
+    def _replace(self, result: Any, name: str) -> Any:
+        return replace(self, result, name)
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Any:
+        other = other if alpha == 1 else elementwise.mul(other, alpha) if isinstance(other, Variable) else other * alpha
+        return _arithmetic(self, other, "add_", elementwise.Add, np.add)
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
+        other = other if alpha == 1 else elementwise.mul(other, alpha) if isinstance(other, Variable) else other * alpha
+        return _arithmetic(self, other, "sub_", elementwise.Sub, np.subtract)
+
+    def mul_(self, other: Any) -> Any:
+        return _arithmetic(self, other, "mul_", elementwise.Mul, np.multiply)
+
+    def div_(self, other: Any) -> Any:
+        if self._array.dtype.kind != "f":  # type: ignore[attr-defined]
+            raise DtypeError(f"div_: the quotient is floating and cannot be written into {self.dtype}")  # type: ignore[attr-defined]
+        return _arithmetic(self, other, "div_", elementwise.Div, np.true_divide)
+
+    def pow_(self, exponent: Any) -> Any:
+        return replace(self, elementwise.pow(self, exponent), "pow_")
+
+    __iadd__ = add_
+    __isub__ = sub_
+    __imul__ = mul_
+    __itruediv__ = div_
+    __ipow__ = pow_
+
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+        """self ← self + value · tensor1 · tensor2."""
+        return self.add_(elementwise.mul(tensor1, tensor2), alpha=value)
+
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+        """self ← self + value · tensor1 / tensor2."""
+        return self.add_(elementwise.div(tensor1, tensor2), alpha=value)
+
+    def lerp_(self, end: Any, weight: Any) -> Any:
+        """self ← self + weight · (end − self)."""
+        return self.add_(elementwise.sub(end, self), alpha=weight)
+
+    def neg_(self) -> Any:
+        return replace(self, elementwise.neg(self), "neg_")
+
+    def exp_(self) -> Any:
+        return replace(self, elementwise.exp(self), "exp_")
+
+    def log_(self) -> Any:
+        return replace(self, elementwise.log(self), "log_")
+
+    def sqrt_(self) -> Any:
+        return replace(self, elementwise.sqrt(self), "sqrt_")
+
+    def abs_(self) -> Any:
+        return replace(self, elementwise.abs_(self), "abs_")
+
+    def tanh_(self) -> Any:
+        return replace(self, elementwise.tanh(self), "tanh_")
+
+    def sigmoid_(self) -> Any:
+        return replace(self, self.sigmoid(), "sigmoid_")  # type: ignore[attr-defined]
+
+    def relu_(self) -> Any:
+        return replace(self, self.relu(), "relu_")  # type: ignore[attr-defined]
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Any:
+        return replace(self, elementwise.clamp(self, min, max), "clamp_")
+
+    def round_(self) -> Any:
+        return replace(self, elementwise.round_(self), "round_")
+
+    def masked_fill_(self, mask: Any, value: Any) -> Any:
+        return replace(self, indexing.masked_fill(self, mask, value), "masked_fill_")
+
+    def scatter_(self, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
+        return replace(self, indexing.scatter(self, dim, index, src, value=value), "scatter_")
+
+    def scatter_add_(self, dim: int, index: Any, src: Any) -> Any:
+        return replace(self, indexing.scatter_add(self, dim, index, src), "scatter_add_")
+
+    def index_fill_(self, dim: int, index: Any, value: Any) -> Any:
+        """The slices along ``dim`` that ``index`` names ← value."""
+        write(self, (slice(None),) * dim + (indexing.as_index(index, ()),), value)
+        return self
+
+    def zero_(self) -> Any:
+        return _constant(self, "zero_", 0)
+
+    def fill_(self, value: Any) -> Any:
+        if isinstance(value, Variable):
+            if value._array.ndim:
+                raise ShapeError(f"fill_: takes a number or a tensor without axes, got shape {value._array.shape}")
+            return self.copy_(value)
+        return _constant(self, "fill_", value)
+
+    def copy_(self, src: Any, non_blocking: bool = False) -> Any:
+        """self ← src, broadcast, converted to this tensor's dtype and moved to its device."""
+        src = src if isinstance(src, Variable) else wrap(np.asarray(src))
+        shape = self._array.shape  # type: ignore[attr-defined]
+        if src._array.shape != shape:
+            try:
+                fits = np.broadcast_shapes(src._array.shape, shape) == shape
+            except ValueError:
+                fits = False
+            if not fits:
+                raise ShapeError(f"copy_: a tensor of shape {src._array.shape} does not broadcast into shape {shape}")
+        if not _recorded(self, src):
+            here = of_array(self._array)  # type: ignore[attr-defined]
+            moved = src.to(here) if of_array(src._array).type != here.type else src
+            return _constant(self, "copy_", moved._array)
+        _refuse_leaf(self, "copy_")
+        moved = src.to(self.device, self.dtype)  # type: ignore[attr-defined]
+        result = elementwise.clone(moved.expand(shape))
+        if not src._requires_grad:
+            return _constant(self, "copy_", result._array)
+        return replace(self, result, "copy_")
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
+        """Filled with draws from N(mean, std²)."""
+        draw = _draws(self, generator).standard_normal(self._array.shape, dtype=_float_kind(self))  # type: ignore[attr-defined]
+        return _constant(self, "normal_", draw * std + mean)
+
+    def uniform_(self, a: float = 0.0, b: float = 1.0, *, generator: Any = None, **bounds: float) -> Any:
+        """Filled with draws from U[a, b) (PyTorch's names ``from`` and ``to`` work as keywords too)."""
+        a, b = bounds.get("from", a), bounds.get("to", b)
+        draw = _draws(self, generator).random(self._array.shape, dtype=_float_kind(self))  # type: ignore[attr-defined]
+        return _constant(self, "uniform_", draw * (b - a) + a)
+
+    def bernoulli_(self, p: float = 0.5, *, generator: Any = None) -> Any:
+        """Filled with 1 with probability ``p``, else 0."""
+        return _constant(self, "bernoulli_", _draws(self, generator).random(self._array.shape) < p)  # type: ignore[attr-defined]
+
+    def random_(self, low: int = 0, high: int | None = None, *, generator: Any = None) -> Any:
+        """Filled with integers from ``low`` to ``high`` − 1."""
+        low, high = (0, low) if high is None and low else (low, high)
+        top = 2**24 if high is None else high
+        return _constant(self, "random_", _draws(self, generator).integers(low, top, self._array.shape))  # type: ignore[attr-defined]
+
+
+def _draws(x: Any, generator: Any) -> Any:
+    return random.draws(generator, of_array(x._array).type)
+
+
+def _float_kind(x: Any) -> Any:
+    if x._array.dtype.kind != "f":
+        raise DtypeError(f"random fill: expected a floating tensor, got {dtypes.of_array(x._array)}")
+    return x._array.dtype if x._array.dtype in (np.float32, np.float64) else np.float32
+
+

@@ -1,0 +1,92 @@
+"""The speed, beside the textbook.
+
+An op in :mod:`minigrad.ops` is complete without anything from here. A kernel *replaces* its forward and backward for
+one device, dtype and layout: it computes the same numbers from the same saved values. An op names its kernel
+(``kernel = "activation.relu"``: the pair ``relu`` of ``kernels/cpu/activation.py``), and the pair is loaded when an
+array first asks for it, since importing Numba takes half a second.
+
+``with minigrad.kernels.disabled():`` runs the textbook alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .threads import get_num_threads, set_num_threads
+
+__all__ = ["Kernel", "disabled", "enabled", "find", "get_num_threads", "set_num_threads"]
+
+
+class Kernel(NamedTuple):
+    """A pair ``forward(ctx, *arrays)``, ``backward(ctx, dy)``.
+
+    ``forward`` returns ``NotImplemented`` for what it does not take (device, dtype, layout, size); the textbook then
+    does the work. It sets ``ctx.saved`` exactly as the textbook's forward does, so either backward can follow it;
+    what its own backward needs beyond that goes into ``ctx.scratch``.
+    """
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any] | None = None
+
+
+class _Switch:
+    on = True
+
+
+switch = _Switch()
+
+
+def enabled() -> bool:
+    """Whether kernels are in use."""
+    return switch.on
+
+
+@contextlib.contextmanager
+def disabled() -> Iterator[None]:
+    """A context in which every op runs the plain array mathematics of :mod:`minigrad.ops`."""
+    before = switch.on
+    switch.on = False
+    try:
+        yield
+    finally:
+        switch.on = before
+
+
+class _Lazy:
+    """Stands in for a kernel until an array that it may serve arrives, then loads it in its own place."""
+
+    def __init__(self, name: str, owner: Any) -> None:
+        self.name = name
+        self.owner = owner
+
+    def forward(self, ctx: Any, *args: Any) -> Any:
+        if not any(type(a) is np.ndarray and a.size >= _WORTH_LOADING for a in args):
+            return NotImplemented
+        kernel = find(self.name)
+        self.owner.fast = kernel
+        return kernel.forward(ctx, *args)
+
+    backward = None
+
+
+_WORTH_LOADING = 128  # elements: below this, NumPy is as fast, and a first look at the library need not load Numba
+
+
+def lazy(name: str, owner: Any) -> Any:
+    """A stand-in for the kernel ``"family.name"`` that becomes ``owner.fast`` when first used."""
+    return _Lazy(name, owner)
+
+
+def find(name: str) -> Kernel:
+    """The CPU kernel ``"family.name"``. Raises ``KeyError`` naming what there is if the family has no such kernel."""
+    family, _, short = name.partition(".")
+    module = importlib.import_module(f"{__name__}.cpu.{family}")
+    kernels: dict[str, Kernel] = module.KERNELS
+    if short not in kernels:
+        raise KeyError(f"kernels: no kernel {name!r}; {family} has {', '.join(sorted(kernels))}")
+    return kernels[short]

@@ -1,0 +1,61 @@
+"""How a kernel is compiled: with Numba, once per machine, into a cache folder of our own.
+
+Numba's cache lies beside the source by default, which fails where the package is installed read-only; here it is
+``MINIGRAD_CACHE``, else the user's cache folder, else (neither writable) a folder in the system's temporary one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def cache_folder() -> Path:
+    """The first of the folders above in which a file can be written."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    candidates = [os.environ.get("MINIGRAD_CACHE"), Path(home) / "minigrad" / "kernels"]
+    for candidate in candidates:
+        if candidate and _writable(Path(candidate)):
+            return Path(candidate)
+    private = Path(tempfile.gettempdir()) / f"minigrad-kernels-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    return private if _writable(private) else Path(tempfile.mkdtemp(prefix="minigrad-kernels-"))
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return False
+    # Compiled code is read back from here: a folder that another user owns is no place for it.
+    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+
+
+_first_numba = "numba" not in sys.modules
+if _first_numba:
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+
+import numba  # noqa: E402  (the cache folder must be set before)
+
+from .threads import apply_to_numba  # noqa: E402
+
+if not _first_numba and not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(cache_folder())
+apply_to_numba()
+
+
+def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+    """``numba.njit`` with the flags every kernel here uses.
+
+    Sums may be regrouped and products fused (``reassoc``, ``contract``) so that loops become SIMD; nothing may assume
+    that NaN and infinity are absent. ``parallel=True`` splits ``prange`` loops over threads.
+    """
+    compile_ = numba.njit(
+        cache=True, nogil=True, parallel=parallel, fastmath={"reassoc", "contract"}, error_model="numpy"
+    )
+    return compile_ if function is None else compile_(function)

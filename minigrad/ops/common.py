@@ -1,0 +1,153 @@
+"""What every family of ops uses: dtypes that meet, axes, and broadcasting undone."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.function import Op
+from ..autograd.variable import Variable, wrap
+from ..devices import array_module, of_array
+from ..errors import DtypeError, ShapeError
+
+
+class values_indices(NamedTuple):
+    """What ``max(dim)``, ``sort`` and their like return: values, and where along the axis they were found."""
+
+    values: Any
+    indices: Any
+
+
+def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum ``g`` over the axes along which a tensor of ``shape`` was repeated.
+
+    If y = x broadcast to a larger shape, each element of x was used once per copy, and gradients of uses add up.
+    """
+    if g.shape == shape:
+        return g
+    lead = g.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
+    if not axes:
+        return g.reshape(shape)
+    summed = g.sum(axis=axes)
+    return summed if summed.shape == shape else summed.reshape(shape)
+
+
+def fill(value: Any, shape: tuple[int, ...]) -> Any:
+    """``value`` broadcast to ``shape``, in memory of its own for arrays (what comes next wants it contiguous)."""
+    if isinstance(value, Variable):
+        return Variable.namespace.broadcast_to(value, shape)
+    out = array_module(of_array(value)).empty(shape, value.dtype) if not isinstance(value, np.generic) else np.empty(
+        shape, value.dtype
+    )
+    out[...] = value
+    return out
+
+
+class Cast(Op):
+    """y = x in another floating dtype; the gradient comes back in x's own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, to: np.dtype[Any]) -> Any:
+        ctx.source = x.dtype
+        return x.astype(to)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return Cast.apply(dy, ctx.source) if isinstance(dy, Variable) else dy.astype(ctx.source)
+
+
+def cast(x: Any, to: np.dtype[Any]) -> Any:
+    """A tensor in the NumPy dtype ``to``: itself if it has it already."""
+    if x._array.dtype == to:
+        return x
+    if to.kind != "f" or not x._requires_grad:
+        return wrap(x._array.astype(to))
+    return Cast.apply(x, to)
+
+
+def tensor_of(x: Any, name: str, argument: str = "input") -> Any:
+    """``x`` if it is a tensor; an error that says what came instead if it is not."""
+    if isinstance(x, Variable):
+        return x
+    raise TypeError(f"{name}: {argument} must be a Tensor, got {type(x).__name__}; make one with minigrad.tensor(...)")
+
+
+def floating(x: Any, name: str) -> Any:
+    """A floating tensor: ``x`` itself, or integers and bools in the default dtype, as PyTorch's functions take them."""
+    if not isinstance(x, Variable):
+        tensor_of(x, name)
+    return x if x._array.dtype.kind == "f" else cast(x, dtypes.get_default_dtype().numpy)
+
+
+def require_floating(x: Any, name: str, argument: str = "input") -> Any:
+    """``x`` if it is a floating tensor; an error otherwise."""
+    tensor_of(x, name, argument)
+    if x._array.dtype.kind != "f":
+        raise DtypeError(
+            f"{name}: {argument} has dtype {dtypes.of_array(x._array)}, expected a floating one; convert it with .float()"
+        )
+    return x
+
+
+def meet(x: Any, y: Any) -> tuple[Any, Any]:
+    """Two operands in the dtype in which they meet. Tensors stay tensors, Python scalars stay scalars; arrays and
+    lists become tensors. Returns ``NotImplemented`` twice for what is no number."""
+    x, y = _operand(x), _operand(y)
+    if x is NotImplemented or y is NotImplemented:
+        return NotImplemented, NotImplemented
+    raw_x, raw_y = (a._array if isinstance(a, Variable) else a for a in (x, y))
+    common = dtypes.result_type(raw_x, raw_y)
+    return tuple(cast(a, common) if isinstance(a, Variable) else common.type(a).item() for a in (x, y))  # type: ignore[return-value]
+
+
+def _operand(x: Any) -> Any:
+    if isinstance(x, Variable):
+        return x
+    if isinstance(x, np.generic):
+        return x.item()
+    if isinstance(x, (bool, int, float)):
+        return x
+    if isinstance(x, np.ndarray) or (hasattr(x, "__cuda_array_interface__") and hasattr(x, "dtype")):
+        dtypes.of_array(x)  # an error for strings, objects, complex numbers
+        return wrap(x)
+    return NotImplemented
+
+
+def axis_of(dim: Any, ndim: int, name: str) -> int:
+    """An axis number counted from the front. Raises if there is no such axis (IndexError, as PyTorch)."""
+    try:
+        axis = operator.index(dim)
+    except TypeError:
+        raise TypeError(f"{name}: dim must be an integer, got {dim!r}") from None
+    bound = max(ndim, 1)
+    if not -bound <= axis < bound:
+        raise IndexError(f"{name}: dim {axis} is out of range for {ndim} axes; expected {-bound} to {bound - 1}")
+    return axis % bound
+
+
+def axes_of(dim: Any, ndim: int, name: str) -> tuple[int, ...] | None:
+    """Axis numbers counted from the front; None for all of them."""
+    if dim is None:
+        return None
+    if isinstance(dim, (tuple, list)):
+        if not dim:
+            return None
+        axes = tuple(axis_of(d, ndim, name) for d in dim)
+        if len(set(axes)) != len(axes):
+            raise ShapeError(f"{name}: dim {tuple(dim)} names an axis twice")
+        return axes
+    return (axis_of(dim, ndim, name),)
+
+
+def kept(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
+    """``shape`` with the reduced axes kept as 1."""
+    return tuple(1 if axes is None or i in axes else n for i, n in enumerate(shape))
+
+
+def pick(dim: Any, axis: Any, keepdim: Any, keepdims: Any) -> tuple[Any, Any]:
+    """PyTorch's ``dim``/``keepdim`` or NumPy's ``axis``/``keepdims``, whichever was given."""
+    return (dim if axis is None else axis), (keepdim if keepdims is None else keepdims)

@@ -1,0 +1,327 @@
+"""Reading and writing by index.
+
+Reading y = x[i] and adding into x[i] are each other's transpose: what reading copies out, its rule adds back at the
+same places, and an element that was read twice gets two contributions. The two ops :class:`GetItem` and :class:`PutAt`
+are each other's rule, so derivatives of any order need nothing more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.function import Op
+from ..autograd.variable import Variable, namespace, wrap
+from ..devices import array_module, of_array
+from ..errors import DtypeError, ShapeError
+from .common import axis_of, cast, meet, sum_to, tensor_of, values_indices
+
+
+def is_basic(index: Any) -> bool:
+    """Whether an index consists of integers, slices, None and Ellipsis only, so that each element is read once."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or isinstance(p, (int, slice, np.integer)) for p in parts) and not any(
+        isinstance(p, (bool, np.bool_)) for p in parts
+    )
+
+
+def add_at(target: Any, index: Any, values: Any) -> None:
+    """target[index] += values, where elements named several times get all their contributions."""
+    if is_basic(index) or (hasattr(index, "dtype") and index.dtype.kind == "b"):
+        target[index] += values
+    else:
+        np.add.at(target, index, values)
+
+
+class GetItem(Op):
+    """y = x[index].   dx is zero except at the places read, where dy is added: dx[index] += dy."""
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, index: Any) -> Any:
+        ctx.index, ctx.shape = index, x.shape
+        return x[index]
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        if isinstance(dy, Variable):
+            return PutAt.apply(dy, ctx.index, ctx.shape)
+        return PutAt.forward(Op(), dy, ctx.index, ctx.shape)
+
+
+class PutAt(Op):
+    """y = zeros with x added at ``index``.   dx = dy[index]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+        ctx.index = index
+        y = array_module(of_array(x)).zeros(shape, x.dtype) if not isinstance(x, np.generic) else np.zeros(shape, x.dtype)
+        add_at(y, index, x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return GetItem.apply(dy, ctx.index) if isinstance(dy, Variable) else dy[ctx.index]
+
+
+class SetItem(Op):
+    """y = x with x[index] replaced by v.   The places written no longer depend on x: dx = dy with zeros there, and
+    dv = dy[index], summed over what v was broadcast to. Where an index names a place twice, the last value stays and
+    the derivative with respect to the others is not defined, as in NumPy and PyTorch."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, v: Any, index: Any) -> Any:
+        ctx.index, ctx.v_shape = index, getattr(v, "shape", ())
+        y = x.copy()
+        y[index] = v
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        dx = dv = None
+        if ctx.needs(0):
+            if isinstance(dy, Variable):
+                dx = SetItem.apply(dy, 0.0, ctx.index)
+            else:
+                dx = dy.copy()
+                dx[ctx.index] = 0.0
+        if ctx.needs(1):
+            taken = dy[ctx.index]
+            extra = len(ctx.v_shape) - taken.ndim  # NumPy lets v have leading axes of size 1 that x[index] lacks
+            dv = sum_to(taken.reshape((1,) * extra + taken.shape) if extra > 0 else taken, ctx.v_shape)
+        return dx, dv
+
+    @staticmethod
+    def check(x: Any, v: Any, index: Any) -> None:
+        place = x[index]
+        raise ShapeError(f"setitem: a value of shape {v.shape} cannot be written where the index gives {place.shape}")
+
+
+class Gather(GetItem):
+    """y[i][j] = x[index[i][j]][j] along axis 0 (likewise for others): indexing, with the same rule."""
+
+
+class ScatterAdd(Op):
+    """y = x with src added at ``places``.   dx = dy; dsrc = dy[places]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, src: Any, places: Any) -> Any:
+        ctx.places = places
+        y = x.copy()
+        np.add.at(y, places, src)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return dy if ctx.needs(0) else None, dy[ctx.places] if ctx.needs(1) else None
+
+
+# --- the functions users call ----------------------------------------------------------------------------------------
+
+
+def as_index(index: Any, shape: tuple[int, ...], name: str = "index") -> Any:
+    """A NumPy index from what users write: tensors become arrays, lists become arrays; floats are refused."""
+    if isinstance(index, tuple):
+        return tuple(_one(i, shape, name) for i in index)
+    return _one(index, shape, name)
+
+
+def _one(index: Any, shape: tuple[int, ...], name: str) -> Any:
+    if isinstance(index, Variable):
+        array = index._array
+    elif isinstance(index, (list, range)):
+        array = np.asarray([i._array if isinstance(i, Variable) else i for i in index])
+        if array.size == 0:
+            array = array.astype(np.int64)
+    elif index is None or index is Ellipsis or isinstance(index, (int, slice, np.integer)):
+        return index
+    elif isinstance(index, np.ndarray) or hasattr(index, "__cuda_array_interface__"):
+        array = index
+    else:
+        raise TypeError(f"{name}: cannot index with {type(index).__name__}")
+    if array.dtype.kind not in "iub":
+        raise IndexError(f"{name}: an index tensor must hold integers or bools, got {dtypes.of_array(array)}")
+    if array.dtype == np.uint8:
+        array = array.astype(np.int64)
+    return int(array) if array.ndim == 0 and array.dtype.kind != "b" and isinstance(array, np.ndarray) else array
+
+
+def getitem(input: Any, index: Any) -> Any:
+    """input[index]: slices, integers, None, Ellipsis, bool masks, integer arrays and tensors, as in NumPy.
+
+    Raises:
+        IndexError: out of range, or an index that does not fit the shape.
+    """
+    if type(index) is not int and type(index) is not slice:
+        index = as_index(index, input._array.shape)
+    return GetItem.apply(input, index)
+
+
+def gather(input: Any, dim: int, index: Any, *, axis: Any = None) -> Any:
+    """out[i][j][k] = input[index[i][j][k]][j][k] for dim = 0, and likewise for other axes.
+
+    ``index`` (int64) has as many axes as ``input`` and is at most as long on all but ``dim``.
+    """
+    d = axis_of(dim if axis is None else axis, tensor_of(input, "gather")._array.ndim, "gather")
+    return Gather.apply(input, _places(input, d, index, "gather"))
+
+
+def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
+    """The index (one array per axis) of the elements that gather reads and scatter writes."""
+    i = tensor_of(index, name, "index")._array
+    shape = input._array.shape
+    if i.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: index has dtype {dtypes.of_array(i)}, expected int64")
+    if i.ndim != len(shape):
+        raise ShapeError(f"{name}: index has shape {i.shape}, input {shape}; they must have as many axes")
+    if any(n > m for axis, (n, m) in enumerate(zip(i.shape, shape, strict=True)) if axis != d):
+        raise ShapeError(f"{name}: index of shape {i.shape} is longer than input {shape} on an axis other than dim {d}")
+    if i.size and shape and (int(i.min()) < 0 or int(i.max()) >= shape[d]):
+        raise IndexError(
+            f"{name}: index {int(i.min()) if int(i.min()) < 0 else int(i.max())} is out of range for axis {d} of size {shape[d]}"
+        )
+    if not shape:
+        return ()
+    xp = namespace(i)
+    grid = [xp.arange(n).reshape((-1,) + (1,) * (i.ndim - 1 - axis)) for axis, n in enumerate(i.shape)]
+    grid[d] = i
+    return tuple(grid)
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """``input`` with src[i][j] added at [index[i][j]][j] (dim = 0; likewise for other axes)."""
+    d = axis_of(dim, tensor_of(input, "scatter_add")._array.ndim, "scatter_add")
+    places = _places(input, d, index, "scatter_add")
+    return ScatterAdd.apply(*_source(input, src, index, "scatter_add"), places)
+
+
+def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
+    """``input`` with src[i][j] (or ``value``) written at [index[i][j]][j] (dim = 0; likewise for other axes)."""
+    d = axis_of(dim, tensor_of(input, "scatter")._array.ndim, "scatter")
+    places = _places(input, d, index, "scatter")
+    src = value if src is None else src
+    if not isinstance(src, Variable):
+        return SetItem.apply(input, input._array.dtype.type(src), places)
+    return SetItem.apply(*_source(input, src, index, "scatter"), places)
+
+
+def _source(input: Any, src: Any, index: Any, name: str) -> tuple[Any, Any]:
+    tensor_of(src, name, "src")
+    shape = index._array.shape
+    if any(n > m for n, m in zip(shape, src._array.shape, strict=False)) or src._array.ndim != len(shape):
+        raise ShapeError(f"{name}: src has shape {src._array.shape}, smaller than index {shape}")
+    if src._array.dtype != input._array.dtype:
+        raise DtypeError(f"{name}: src is {dtypes.of_array(src._array)}, input {dtypes.of_array(input._array)}")
+    return input, src if src._array.shape == shape else src[tuple(slice(0, n) for n in shape)]
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices of ``input`` along ``dim`` that the 1-D ``index`` names, in its order."""
+    d = axis_of(dim, tensor_of(input, "index_select")._array.ndim, "index_select")
+    i = tensor_of(index, "index_select", "index")._array
+    if i.ndim > 1 or i.dtype.kind not in "iu":
+        raise ShapeError(f"index_select: index must be 1-D and hold integers, got shape {i.shape}, {dtypes.of_array(i)}")
+    return getitem(input, (slice(None),) * d + (wrap(i.reshape(-1)),))
+
+
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Rows of a table: input (…) int64, weight (rows, features) → (…, features).
+
+    The rule is indexing's: each row gathers the gradients of all its uses. The row ``padding_idx`` is taken as a
+    constant and gets none.
+
+    Raises:
+        IndexError: an index out of range.
+        DtypeError: indices that are not integers.
+    """
+    rows = tensor_of(input, "embedding")._array
+    if rows.dtype.kind not in "iu":
+        raise DtypeError(f"embedding: indices must be int64, got {dtypes.of_array(rows)}")
+    count = tensor_of(weight, "embedding", "weight")._array.shape[0]
+    if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
+        bad = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
+        raise IndexError(f"embedding: index {bad} is out of range for a table of {count} rows")
+    y = GetItem.apply(weight, rows)
+    if padding_idx is None:
+        return y
+    if not -count <= padding_idx < count:
+        raise IndexError(f"embedding: padding_idx {padding_idx} is out of range for a table of {count} rows")
+    real = wrap((rows != padding_idx % count)[..., None])
+    return namespace(y).where(real, y, y.detach())
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """``input`` with ``value`` where the bool ``mask`` (broadcast to it) holds."""
+    if tensor_of(mask, "masked_fill", "mask")._array.dtype.kind != "b":
+        raise DtypeError(f"masked_fill: mask has dtype {dtypes.of_array(mask._array)}, expected bool")
+    value = cast(value, input._array.dtype) if isinstance(value, Variable) else value
+    return namespace(tensor_of(input, "masked_fill")).where(mask, value, input)
+
+
+def masked_select(input: Any, mask: Any) -> Any:
+    """The elements of ``input`` where ``mask`` (broadcast against it) holds, as a 1-D tensor."""
+    shape = np.broadcast_shapes(tensor_of(input, "masked_select")._array.shape, tensor_of(mask, "masked_select")._array.shape)
+    return input.expand(shape)[mask.expand(shape)]
+
+
+def nonzero(input: Any) -> Any:
+    """The indices of the elements that are not 0, a row each."""
+    places = tensor_of(input, "nonzero")._array.nonzero()
+    return wrap(namespace(input._array).stack(places, axis=-1).astype(np.int64))
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """(…,) class indices → (…, num_classes) int64, 1 at the class and 0 elsewhere."""
+    i = tensor_of(tensor, "one_hot")._array
+    if i.dtype.kind not in "iu":
+        raise DtypeError(f"one_hot: class indices must be int64, got {dtypes.of_array(i)}")
+    if num_classes == -1:
+        if i.size == 0:
+            raise ShapeError("one_hot: num_classes cannot be found from an empty tensor; give it")
+        num_classes = int(i.max()) + 1
+    if i.size and (int(i.min()) < 0 or int(i.max()) >= num_classes):
+        raise IndexError(f"one_hot: classes run from {int(i.min())} to {int(i.max())}, num_classes is {num_classes}")
+    return wrap((i[..., None] == namespace(i).arange(num_classes)).astype(np.int64))
+
+
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The indices that sort ``input`` along ``dim``; equal elements keep their order."""
+    x = tensor_of(input, "argsort")._array
+    d = axis_of(dim, x.ndim, "argsort")
+    if x.ndim == 0:
+        return wrap(np.zeros((), np.int64))
+    xp = namespace(x)
+    if not descending:
+        return wrap(x.argsort(axis=d, kind="stable"))
+    # Sorting the reversed axis keeps equal elements in order once the result is reversed as well.
+    return wrap(xp.ascontiguousarray(x.shape[d] - 1 - xp.flip(xp.flip(x, d).argsort(axis=d, kind="stable"), d)))
+
+
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """(values, indices) sorted along ``dim``."""
+    index = argsort(input, dim, descending)
+    return values_indices(gather(input, dim, index), index)
+
+
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """(values, indices) of the ``k`` largest (or smallest) elements along ``dim``, in order."""
+    x = tensor_of(input, "topk")._array
+    d = axis_of(dim, x.ndim, "topk")
+    size = x.shape[d] if x.ndim else 1
+    if not 0 <= k <= size:
+        raise ShapeError(f"topk: k = {k} is out of range for axis {d} of size {size}")
+    order = argsort(input, d, descending=largest)
+    index = order if x.ndim == 0 else order[(slice(None),) * d + (slice(0, k),)]
+    return values_indices(gather(input, d, index), index)
+
+
+def setitem(input: Any, index: Any, value: Any) -> Any:
+    """The tensor that ``input`` becomes by ``input[index] = value`` (see ``Tensor.__setitem__``)."""
+    if not isinstance(value, Variable):
+        _, value = meet(input, value)
+        if value is NotImplemented:
+            raise TypeError("setitem: the value must be a tensor or a number")
+    return SetItem.apply(input, value if not isinstance(value, Variable) else cast(value, input._array.dtype), index)

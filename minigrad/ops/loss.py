@@ -1,0 +1,524 @@
+"""Losses: one number that says how far outputs are from targets.
+
+Every loss is a term per element and a reduction: "none" keeps the terms, "sum" adds them up, "mean" divides by their
+count. With L = Σ l / n the chain rule gives d(term) = dL / n for each, which :func:`spread` does once for all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.function import Op
+from ..autograd.variable import Variable, namespace, wrap
+from ..errors import DtypeError, ShapeError
+from .activation import LogSoftmax, Softplus, sigmoid_of, softmax_of
+from .common import cast, fill, meet, require_floating, sum_to, tensor_of
+
+
+def reduce(terms: Any, reduction: str) -> Any:
+    """Terms (an array) → the loss."""
+    if reduction == "none":
+        return terms
+    with np.errstate(all="ignore"):
+        return terms.sum() if reduction == "sum" else terms.sum() / terms.dtype.type(terms.size)
+
+
+def spread(dy: Any, shape: tuple[int, ...], reduction: str) -> Any:
+    """The gradient of the loss → a factor for each term's derivative (a scalar where all are the same)."""
+    if reduction == "mean":
+        size = 1
+        for n in shape:
+            size *= n
+        return dy * (1.0 / max(size, 1))
+    return dy
+
+
+class MSE(Op, kernel="loss.mse"):
+    """l = (x − t)².   dx = 2 (x − t) · dl, dt = −dx."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
+        ctx.reduction, ctx.saved = reduction, (x, t)
+        d = x - t
+        return reduce(d * d, reduction)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, t = ctx.saved
+        d = x - t
+        g = d * (spread(dy, d.shape, ctx.reduction) * 2.0)
+        return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
+
+
+class L1(Op):
+    """l = |x − t|.   dx = sign(x − t) · dl, dt = −dx; 0 where x = t."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
+        ctx.reduction, ctx.saved = reduction, (x, t)
+        return reduce(abs(x - t), reduction)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, t = ctx.saved
+        d = x - t
+        g = namespace(dy).sign(d) * spread(dy, d.shape, ctx.reduction)
+        return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
+
+
+class Huber(Op):
+    """With d = x − t: l = d²/2 where |d| ≤ δ, else δ (|d| − δ/2).   dl/dx = d where |d| ≤ δ, else δ sign d: d clamped.
+
+    Quadratic near the target, linear far from it, so an outlier pulls with force δ at most.   Huber 1964.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, delta: float, reduction: str) -> Any:
+        ctx.delta, ctx.reduction, ctx.saved = delta, reduction, (x, t)
+        d = abs(x - t)
+        return reduce(np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, t = ctx.saved
+        d = x - t
+        g = d.clip(-ctx.delta, ctx.delta) * spread(dy, d.shape, ctx.reduction)
+        return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
+
+
+class BCE(Op):
+    """l = −(t ln x + (1 − t) ln(1 − x)), logarithms cut off at −100.
+
+    dl/dx = −t/x + (1 − t)/(1 − x) = (x − t) / (x (1 − x)), the denominator kept above 1e-12 as PyTorch does;
+    dl/dt = ln(1 − x) − ln x.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
+        if x.size and not (bool((x >= 0).all()) and bool((x <= 1).all())):
+            raise ValueError(
+                "binary_cross_entropy: input must be probabilities between 0 and 1, got values from "
+                f"{float(x.min())} to {float(x.max())}; put a sigmoid before it or use binary_cross_entropy_with_logits"
+            )
+        ctx.reduction, ctx.saved = reduction, (x, t)
+        log_x, log_1x = BCE._logs(x)
+        return reduce(-(t * log_x + (1.0 - t) * log_1x), reduction)
+
+    @staticmethod
+    def _logs(x: Any) -> tuple[Any, Any]:
+        xp = namespace(x)
+        with np.errstate(divide="ignore"):
+            return xp.log(x).clip(-100.0, None), xp.log(1.0 - x).clip(-100.0, None)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, t = ctx.saved
+        g = spread(dy, x.shape, ctx.reduction)
+        dx = g * ((x - t) / (x * (1.0 - x)).clip(1e-12, None)) if ctx.needs(0) else None
+        if not ctx.needs(1):
+            return dx, None
+        log_x, log_1x = BCE._logs(x)
+        return dx, g * (log_1x - log_x)
+
+
+def softplus_of(z: Any) -> Any:
+    """ln(1 + eᶻ) of an array or Tensor."""
+    if isinstance(z, Variable):
+        return Softplus.apply(z, 1.0, float("inf"))
+    return np.maximum(z, 0) + np.log1p(np.exp(-abs(z)))
+
+
+class BCEWithLogits(Op):
+    """l = −(w t ln σ(x) + (1 − t) ln(1 − σ(x))), w = pos_weight.
+
+    With ln σ(x) = −softplus(−x) and ln(1 − σ) = −x − softplus(−x):  l = (1 − t) x + (1 + (w − 1) t) softplus(−x), and
+    softplus(−x) = max(−x, 0) + ln(1 + e^−|x|) never overflows.   dl/dx = (1 − t) − (1 + (w − 1) t)(1 − σ(x)), which
+    for w = 1 is the well-known σ(x) − t.   dl/dt = −x + (w − 1) softplus(−x).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, w: Any, reduction: str) -> Any:
+        ctx.reduction, ctx.saved = reduction, (x, t, w)
+        soft = softplus_of(-x)
+        return reduce((1.0 - t) * x + (soft if w is None else (1.0 + (w - 1.0) * t) * soft), reduction)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, t, w = ctx.saved
+        g = spread(dy, x.shape, ctx.reduction)
+        dx = dt = None
+        if ctx.needs(0):
+            s = sigmoid_of(x)
+            dx = g * (s - t if w is None else (1.0 - t) - (1.0 + (w - 1.0) * t) * (1.0 - s))
+        if ctx.needs(1):
+            dt = g * (-x if w is None else (w - 1.0) * softplus_of(-x) - x)
+        return dx, dt
+
+
+class NLL(Op):
+    """l = −wₜ xₜ: minus the log-probability x at the target class t, weighted.   dx = −wₜ dl at the class, 0 elsewhere.
+
+    x (N, C), t (N). The mean divides by Σ wₜ; a target equal to ``ignore_index`` has weight 0.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, w: Any, ignore: int, reduction: str) -> Any:
+        xp = namespace(x)
+        used = t != ignore
+        rows, classes = xp.arange(x.shape[0]), xp.where(used, t, 0)
+        weights = used * (x.dtype.type(1) if w is None else w[classes])
+        ctx.places, ctx.shape, ctx.reduction = (rows, classes), x.shape, reduction
+        terms = -x[rows, classes] * weights
+        with np.errstate(all="ignore"):
+            ctx.saved = (weights / weights.sum() if reduction == "mean" else weights,)
+            terms = xp.where(used, terms, x.dtype.type(0))
+            if reduction == "none":
+                return terms
+            return terms.sum() / weights.sum() if reduction == "mean" else terms.sum()
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (weights,) = ctx.saved
+        terms = -dy * weights  # (N,), or dy a scalar
+        if isinstance(dy, Variable):
+            return namespace(dy).put_at(terms, ctx.places, ctx.shape)
+        dx = namespace(weights).zeros(ctx.shape, dtype=weights.dtype)
+        dx[ctx.places] = terms
+        return dx
+
+
+class CrossEntropy(Op, kernel="softmax.cross_entropy"):
+    """l = −Σ_c q_c ln p_c with p = softmax(x): x (N, C) scores, q a class index per row (N) or a distribution (N, C).
+
+    Through log-softmax, ∂l/∂x_c = p_c Σ q − q_c, and with Σ q = 1 that is p − q: what was predicted minus what is.
+    dq_c = −ln p_c.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, q: Any, reduction: str) -> Any:
+        ctx.reduction, ctx.saved = reduction, (x, q)
+        y = LogSoftmax.forward(Op(), x, 1)
+        terms = -y[namespace(x).arange(x.shape[0]), q] if q.ndim == 1 else -(q * y).sum(axis=1)
+        return reduce(terms, reduction)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, q = ctx.saved
+        xp = namespace(dy)
+        g = spread(dy, x.shape[:1], ctx.reduction)
+        if ctx.reduction == "none":
+            g = g.reshape((-1, 1))  # (N) → (N, 1)
+        p = softmax_of(x, 1)
+        if q.ndim == 1:
+            return g * (p - one_hot_like(x, q)), None
+        dx = g * (p * q.sum(axis=1, keepdims=True) - q) if ctx.needs(0) else None
+        return dx, -g * xp.log(p) if ctx.needs(1) else None
+
+
+def one_hot_like(x: Any, classes: Any) -> Any:
+    """A constant array of x's shape and dtype with 1 at each row's class."""
+    x = x._array if isinstance(x, Variable) else x
+    classes = classes._array if isinstance(classes, Variable) else classes
+    q = namespace(x).zeros(x.shape, dtype=x.dtype)
+    q[namespace(x).arange(x.shape[0]), classes] = 1
+    return q
+
+
+class KLDiv(Op):
+    """l = t (ln t − x), x the log of the model's probability: Σ l is the divergence KL(t ‖ eˣ).
+
+    dx = −t dl;   dt = (ln t − x + 1) dl.  Where t = 0, l is 0 (its limit).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
+        ctx.reduction, ctx.saved = reduction, (x, t)
+        log_t = np.log(np.where(t > 0, t, 1))
+        return reduce((np.where(t > 0, t * log_t, 0) - t * x).astype(x.dtype, copy=False), reduction)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, t = ctx.saved
+        xp = namespace(dy)
+        shape = np.broadcast_shapes(x.shape, t.shape)
+        g = spread(dy, shape, ctx.reduction)
+        dx = sum_to(fill(-(g * t), shape), x.shape) if ctx.needs(0) else None
+        log_t = xp.log(xp.where(t > 0, t, 1.0))
+        dt = sum_to(g * xp.where(t > 0, log_t + 1.0 - x, 0.0), t.shape) if ctx.needs(1) else None
+        return dx, dt
+
+
+# --- the functions users call ----------------------------------------------------------------------------------------
+
+
+def _reduction(name: str, reduction: str, size_average: Any, reduce: Any, allowed: tuple[str, ...] = ()) -> None:
+    if size_average is not None or reduce is not None:
+        raise TypeError(f"{name}: size_average and reduce are PyTorch's old spelling; use reduction='mean', 'sum' or 'none'")
+    if reduction not in ("none", "mean", "sum", *allowed):
+        raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+def _pair(name: str, input: Any, target: Any, weight: Any = None) -> tuple[Any, Any]:
+    x, t = require_floating(input, name), tensor_of(target, name, "target")
+    if x._array.dtype is not t._array.dtype:
+        x, t = meet(x, t)
+    if x._array.shape != t._array.shape:
+        try:
+            np.broadcast_shapes(x._array.shape, t._array.shape)
+        except ValueError:
+            raise ShapeError(f"{name}: input has shape {x._array.shape}, target {t._array.shape}") from None
+    return x, t
+
+
+def _weighted(op: Any, weight: Any, reduction: str) -> Any:
+    """A loss with a weight per element: the terms times the weight, then the reduction."""
+    terms = op("none") * weight
+    return terms if reduction == "none" else terms.sum() if reduction == "sum" else terms.mean()
+
+
+def mse_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", weight: Any = None
+) -> Any:
+    """(x − t)², reduced. Shapes broadcast."""
+    _reduction("mse_loss", reduction, size_average, reduce)
+    x, t = _pair("mse_loss", input, target)
+    if weight is not None:
+        return _weighted(lambda r: MSE.apply(x, t, r), weight, reduction)
+    return MSE.apply(x, t, reduction)
+
+
+def l1_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", weight: Any = None
+) -> Any:
+    """|x − t|, reduced. Shapes broadcast."""
+    _reduction("l1_loss", reduction, size_average, reduce)
+    x, t = _pair("l1_loss", input, target)
+    if weight is not None:
+        return _weighted(lambda r: L1.apply(x, t, r), weight, reduction)
+    return L1.apply(x, t, reduction)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
+    """d²/2 where |d| ≤ delta, else delta (|d| − delta/2), d = x − t."""
+    _reduction("huber_loss", reduction, None, None)
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    x, t = _pair("huber_loss", input, target)
+    if weight is not None:
+        return _weighted(lambda r: Huber.apply(x, t, float(delta), r), weight, reduction)
+    return Huber.apply(x, t, float(delta), reduction)
+
+
+def smooth_l1_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
+) -> Any:
+    """d²/(2 beta) where |d| ≤ beta, else |d| − beta/2: the Huber loss divided by beta (L1 for beta = 0)."""
+    _reduction("smooth_l1_loss", reduction, size_average, reduce)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    return huber_loss(input, target, reduction, beta) / beta
+
+
+def _same_shape(name: str, x: Any, t: Any) -> None:
+    if x._array.shape != t._array.shape:
+        raise ShapeError(
+            f"{name}: input has shape {x._array.shape}, target {t._array.shape}; they must be equal"
+            + (" (is a squeeze() or unsqueeze() missing?)" if x._array.size == t._array.size else "")
+        )
+
+
+def binary_cross_entropy(
+    input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Any:
+    """−(t ln x + (1 − t) ln(1 − x)) for probabilities x and targets t between 0 and 1."""
+    name = "binary_cross_entropy"
+    _reduction(name, reduction, size_average, reduce)
+    x, t = _pair(name, input, target)
+    _same_shape(name, x, t)
+    if weight is not None:
+        return _weighted(lambda r: BCE.apply(x, t, r), weight, reduction)
+    return BCE.apply(x, t, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> Any:
+    """−(w t ln σ(x) + (1 − t) ln(1 − σ(x))), w = ``pos_weight`` (broadcast), without overflow for any x."""
+    name = "binary_cross_entropy_with_logits"
+    _reduction(name, reduction, size_average, reduce)
+    x, t = _pair(name, input, target)
+    _same_shape(name, x, t)
+    w = None
+    if pos_weight is not None:
+        w = fill_constant(cast(tensor_of(pos_weight, name, "pos_weight"), x._array.dtype), x._array.shape, name)
+    if weight is not None:
+        return _weighted(lambda r: BCEWithLogits.apply(x, t, w, r), weight, reduction)
+    return BCEWithLogits.apply(x, t, w, reduction)
+
+
+def fill_constant(w: Any, shape: tuple[int, ...], name: str) -> Any:
+    """A weight's array, checked to broadcast to ``shape``."""
+    try:
+        if np.broadcast_shapes(w._array.shape, shape) == shape:
+            return w._array
+    except ValueError:
+        pass
+    raise ShapeError(f"{name}: pos_weight of shape {w._array.shape} does not broadcast to {shape}")
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """−x at the target class: input (N, C), (C) or (N, C, d₁, …) log-probabilities, target (N), () or (N, d₁, …) int64."""
+    _reduction("nll_loss", reduction, size_average, reduce)
+    x, t = require_floating(input, "nll_loss"), tensor_of(target, "nll_loss", "target")
+    w = None if weight is None else tensor_of(weight, "nll_loss", "weight")._array
+    flat, classes, shape = _as_rows("nll_loss", x, t, w, ignore_index)
+    y = NLL.apply(flat, classes, w, ignore_index, reduction)
+    return y.reshape(*shape) if reduction == "none" else y
+
+
+def _as_rows(name: str, x: Any, t: Any, w: Any, ignore: int) -> tuple[Any, Any, tuple[int, ...]]:
+    """(N, C, d…) scores and (N, d…) classes → (rows, C), (rows) and the shape of the terms, everything checked."""
+    a, b = x._array, t._array
+    if b.dtype.kind not in "iu":
+        raise DtypeError(
+            f"{name}: class indices must be int64, got {dtypes.of_array(b)}; convert them with .long()"
+            + (" (probabilities need the input's shape)" if b.dtype.kind == "f" else "")
+        )
+    if a.ndim == 0:
+        raise ShapeError(f"{name}: input needs a class axis, got shape ()")
+    classes_axis = 0 if a.ndim == 1 else 1
+    expected = a.shape[:classes_axis] + a.shape[classes_axis + 1 :]
+    if b.shape != expected:
+        raise ShapeError(
+            f"{name}: input of shape {a.shape} has classes on axis {classes_axis}, so the target must have shape "
+            f"{expected}, got {b.shape}"
+        )
+    n = a.shape[classes_axis]
+    wrong = (b != ignore) & ((b < 0) | (b >= n))
+    if bool(wrong.any()):
+        raise IndexError(f"{name}: target class {int(b[wrong][0])} is out of range for {n} classes (0 to {n - 1})")
+    if w is not None and w.shape != (n,):
+        raise ShapeError(f"{name}: weight has shape {w.shape}, expected one entry for each of the {n} classes")
+    if a.ndim == 1:
+        return x.reshape(1, n), b.reshape(1), expected
+    if a.ndim == 2:
+        return x, b, expected
+    rows = x.permute(0, *range(2, a.ndim), 1).reshape(-1, n)  # (N, C, d…) → (N, d…, C) → (rows, C)
+    return rows, b.reshape(-1), expected
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """−Σ_c w_c q_c ln softmax(x)_c for scores x and targets q: class indices (int64) or probabilities of x's shape.
+
+    ``label_smoothing`` ε replaces q by (1 − ε) q + ε/C. The mean over class indices divides by the weights of the
+    targets, the mean over probabilities by their number. Source: torch.nn.functional.cross_entropy.
+
+    Shapes: input (C), (N, C) or (N, C, d₁, …); target (), (N) or (N, d₁, …), or the input's for probabilities.
+
+    Raises:
+        DtypeError: float targets that do not have the input's shape.
+        IndexError: a class index out of range.
+    """
+    _reduction("cross_entropy", reduction, size_average, reduce)
+    x, t = require_floating(input, "cross_entropy"), tensor_of(target, "cross_entropy", "target")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"cross_entropy: label_smoothing must lie between 0 and 1, got {label_smoothing}")
+    plain = weight is None and not label_smoothing and x._array.ndim == 2
+    if t._array.dtype.kind == "f":
+        if t._array.shape != x._array.shape:
+            raise (DtypeError if t._array.ndim < x._array.ndim else ShapeError)(
+                f"cross_entropy: a floating target holds probabilities and must have the input's shape {x._array.shape}, "
+                f"got {t._array.shape}; class indices must be int64 (.long())"
+            )
+        t = cast(t, x._array.dtype)
+        if plain:
+            return CrossEntropy.apply(x, t, reduction)
+        return _soft_cross_entropy(x, t, weight, reduction, label_smoothing)
+    w = None if weight is None else tensor_of(weight, "cross_entropy", "weight")._array
+    rows, classes, shape = _as_rows("cross_entropy", x, t, w, ignore_index)
+    if plain and not bool((classes == ignore_index).any()):
+        return CrossEntropy.apply(rows, classes, reduction)
+    log_p = LogSoftmax.apply(rows, 1)
+    y = NLL.apply(log_p, classes, w, ignore_index, reduction)
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + _smooth_part(log_p, classes, w, ignore_index, reduction) * label_smoothing
+    return y.reshape(*shape) if reduction == "none" else y
+
+
+def _smooth_part(log_p: Any, classes: Any, w: Any, ignore: int, reduction: str) -> Any:
+    """−Σ_c w_c ln p_c / C for each row that is not ignored, reduced as NLL is."""
+    used = classes != ignore
+    terms = -(log_p if w is None else log_p * wrap(w)).mean(dim=1) * wrap(used)
+    if reduction == "none":
+        return terms
+    if reduction == "sum":
+        return terms.sum()
+    total = used.sum() if w is None else w[classes * used][used].sum()
+    return terms.sum() / float(total)
+
+
+def _soft_cross_entropy(x: Any, q: Any, weight: Any, reduction: str, smoothing: float) -> Any:
+    axis = 0 if x._array.ndim == 1 else 1
+    classes = x._array.shape[axis]
+    if smoothing:
+        q = q * (1.0 - smoothing) + smoothing / classes
+    log_p = LogSoftmax.apply(x, axis)
+    if weight is not None:
+        if weight._array.shape != (classes,):
+            raise ShapeError(f"cross_entropy: weight has shape {weight._array.shape}, expected ({classes},)")
+        log_p = log_p * weight.reshape(*[classes if i == axis else 1 for i in range(x._array.ndim)])
+    terms = -(q * log_p).sum(dim=axis)
+    return terms if reduction == "none" else terms.sum() if reduction == "sum" else terms.mean()
+
+
+def kl_div(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
+    """t (ln t − x) for log-probabilities x and probabilities t (or their logarithms with ``log_target``).
+
+    ``reduction="batchmean"`` divides the sum by the first axis: the divergence itself; "mean" divides by all elements.
+    """
+    _reduction("kl_div", reduction, size_average, reduce, ("batchmean",))
+    x, t = _pair("kl_div", input, target)
+    how = "sum" if reduction == "batchmean" else reduction
+    if log_target:
+        terms = t.exp() * (t - x)
+        y = terms if how == "none" else terms.sum() if how == "sum" else terms.mean()
+    else:
+        y = KLDiv.apply(x, t, how)
+    if reduction == "batchmean":
+        return y / float(x._array.shape[0] if x._array.ndim else 1)
+    return y

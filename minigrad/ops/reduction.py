@@ -1,0 +1,456 @@
+"""Ops that fold axes away: sums, means, extrema, norms.
+
+A reduction sends each gradient element back to every input element that was folded into it. So each rule first puts
+the reduced axes back with size 1 (``dy.reshape(kept)``), and broadcasting does the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.function import Op
+from ..autograd.variable import Variable, namespace, wrap
+from ..errors import DtypeError, ShapeError
+from .common import axes_of, axis_of, cast, fill, floating, kept, pick, require_floating, tensor_of, values_indices
+from .indexing import gather
+
+
+class Sum(Op):
+    """y = Σ x over some axes.   Every summand counts once: dx = dy, repeated along those axes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
+        ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
+        return x.sum(axis=axes, keepdims=keepdims)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return fill(dy.reshape(ctx.kept), ctx.shape)
+
+
+class Mean(Op):
+    """y = (1/n) Σ x over some axes with n elements.   dx = dy / n, repeated along those axes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
+        ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
+        y = x.sum(axis=axes, keepdims=keepdims)
+        ctx.n = _count(x.shape, axes)
+        with np.errstate(all="ignore"):  # the mean of nothing is NaN
+            return y / y.dtype.type(ctx.n)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return fill((dy * (1.0 / max(ctx.n, 1))).reshape(ctx.kept), ctx.shape)
+
+
+class Prod(Op):
+    """y = Π x over some axes.   ∂y/∂xᵢ = Π_{j≠i} xⱼ, which is y / xᵢ where no factor is 0.
+
+    Where there is a zero the products without xᵢ are formed directly: row i of an n × n table holds the factors with
+    the i-th replaced by 1.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
+        ctx.axes, ctx.kept = tuple(range(x.ndim)) if axes is None else axes, kept(x.shape, axes)
+        y = x.prod(axis=axes, keepdims=keepdims)
+        ctx.saved = (x,)
+        ctx.has_zero = bool((x == 0).any())
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x,) = ctx.saved
+        xp = namespace(dy)
+        dy = dy.reshape(ctx.kept)
+        if not ctx.has_zero:
+            return dy * x.prod(axis=ctx.axes, keepdims=True) / x
+        rest = [a for a in range(x.ndim) if a not in ctx.axes]
+        order = (*rest, *ctx.axes)
+        front = tuple(x.shape[a] for a in rest)
+        n = _count(x.shape, ctx.axes)
+        rows = xp.transpose(x, order).reshape((*front, 1, n))  # (…, 1, n)
+        arrays = namespace(x._array if isinstance(x, Variable) else x)
+        others = xp.where(arrays.eye(n, dtype=bool), 1.0, rows).prod(axis=-1)  # (…, n, n) → (…, n)
+        others = xp.transpose(others.reshape(tuple(x.shape[a] for a in order)), tuple(np.argsort(order).tolist()))
+        return dy * others
+
+
+class Var(Op):
+    """y = Σ (x − x̄)² / (n − k) over some axes, k the correction (1: unbiased, 0: the population's).
+
+    The mean moves with every xᵢ, but Σ (x − x̄) = 0 cancels that term, and what is left is dx = dy · 2 (x − x̄)/(n − k).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
+        ctx.axes, ctx.kept = axes, kept(x.shape, axes)
+        ctx.saved = (x,)
+        n = _count(x.shape, axes)
+        ctx.scale = 1.0 / (n - correction) if n > correction else float("nan")
+        centred = x - x.sum(axis=axes, keepdims=True) * x.dtype.type(1.0 / max(n, 1))
+        return (centred * centred).sum(axis=axes, keepdims=keepdims) * x.dtype.type(ctx.scale)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x,) = ctx.saved
+        centred = x - x.mean(axis=ctx.axes, keepdims=True)
+        return dy.reshape(ctx.kept) * centred * (2.0 * ctx.scale)
+
+
+class Std(Op):
+    """y = √Var(x).   dx = dy / (2y) · 2 (x − x̄)/(n − k) = dy (x − x̄) / ((n − k) y); 0 where y = 0, as in PyTorch."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
+        y = np.sqrt(Var.forward(ctx, x, axes, keepdims, correction))
+        ctx.saved = x, y
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, y = ctx.saved
+        xp = namespace(dy)
+        centred = x - x.mean(axis=ctx.axes, keepdims=True)
+        slope = xp.where(y == 0, 0.0, dy / xp.where(y == 0, 1.0, y))
+        return slope.reshape(ctx.kept) * centred * ctx.scale
+
+
+class Extreme(Op):
+    """y = max x (or min x) over some axes.   The element that is y gets dy; m equal ones get dy / m each."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, name: str) -> Any:
+        ctx.kept = kept(x.shape, axes)
+        y = getattr(x, name)(axis=axes, keepdims=keepdims)
+        if ctx.needs(0):
+            hit = (x == y.reshape(ctx.kept)) * x.dtype.type(1)
+            ctx.saved = (hit / np.maximum(hit.sum(axis=axes, keepdims=True), 1),)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (share,) = ctx.saved
+        return dy.reshape(ctx.kept) * share
+
+
+class Norm(Op):
+    """y = (Σ |x|ᵖ)^(1/p) over some axes.
+
+    ∂y/∂x = 1/p (Σ|x|ᵖ)^(1/p − 1) · p |x|ᵖ⁻¹ sign x = sign x (|x|/y)ᵖ⁻¹; for p = 2 that is x / y. At y = 0 the slope is
+    not defined and 0 is taken, as in PyTorch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, p: float, axes: Any, keepdims: bool) -> Any:
+        ctx.p, ctx.kept = p, kept(x.shape, axes)
+        if p == 2:
+            y = np.sqrt((x * x).sum(axis=axes, keepdims=keepdims))
+        else:
+            y = (abs(x) ** p).sum(axis=axes, keepdims=keepdims) ** (1.0 / p)
+        y = y.astype(x.dtype)
+        ctx.saved = x, y
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, y = ctx.saved
+        xp = namespace(dy)
+        y, dy = y.reshape(ctx.kept), dy.reshape(ctx.kept)
+        zero = y == 0
+        y = xp.where(zero, 1.0, y)
+        slope = x / y if ctx.p == 2 else xp.sign(x) * (abs(x) / y) ** (ctx.p - 1)
+        return xp.where(zero, 0.0, dy) * slope
+
+
+class LogSumExp(Op):
+    """y = ln Σ eˣ, computed as m + ln Σ e^(x − m) with m = max x, so that no exponential overflows.
+
+    ∂y/∂xᵢ = e^xᵢ / Σ eˣ = e^(xᵢ − y): the softmax.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
+        m = x.max(axis=axes, keepdims=True)
+        m = np.where(np.isfinite(m), m, x.dtype.type(0))
+        with np.errstate(all="ignore"):
+            y = np.log(np.exp(x - m).sum(axis=axes, keepdims=True)) + m
+        ctx.kept = y.shape
+        y = y if keepdims else y.reshape([n for i, n in enumerate(x.shape) if axes is not None and i not in axes])
+        ctx.saved = x, y
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, y = ctx.saved
+        xp = namespace(dy)
+        shifted = x - y.reshape(ctx.kept)
+        return dy.reshape(ctx.kept) * xp.where(xp.isnan(shifted), 0.0, xp.exp(shifted))  # −∞ − −∞: no share
+
+
+class CumSum(Op):
+    """yᵢ = x₁ + … + xᵢ.   xᵢ is part of yᵢ, yᵢ₊₁, …, so dxᵢ = dyᵢ + dyᵢ₊₁ + …: the sum from the other end."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axis: int) -> Any:
+        ctx.axis = axis
+        return x.cumsum(axis=axis) if x.ndim else x.copy()
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        if not dy.ndim:
+            return dy
+        xp = namespace(dy)
+        return xp.flip(xp.cumsum(xp.flip(dy, ctx.axis), ctx.axis), ctx.axis)
+
+
+def _count(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> int:
+    n = 1
+    for i in range(len(shape)) if axes is None else axes:
+        n *= shape[i]
+    return n
+
+
+# --- the functions users call ----------------------------------------------------------------------------------------
+
+
+def sum_(input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None) -> Any:
+    """Σ input over ``dim`` (one axis, several, or all). Integers and bools give int64."""
+    tensor_of(input, "sum")
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    if dtype is not None:
+        input = cast(input, dtypes.as_dtype(dtype).numpy)
+    elif input._array.dtype.kind != "f":
+        input = cast(input, np.dtype(np.int64))
+    return Sum.apply(input, axes_of(dim, input._array.ndim, "sum"), bool(keepdim))
+
+
+def mean(input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None) -> Any:
+    """The mean of input over ``dim``. Floating tensors only."""
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    input = require_floating(input, "mean") if dtype is None else cast(input, dtypes.as_dtype(dtype).numpy)
+    return Mean.apply(input, axes_of(dim, input._array.ndim, "mean"), bool(keepdim))
+
+
+def prod(input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None) -> Any:
+    """Π input over ``dim``."""
+    tensor_of(input, "prod")
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    if dtype is not None:
+        input = cast(input, dtypes.as_dtype(dtype).numpy)
+    elif input._array.dtype.kind != "f":
+        input = cast(input, np.dtype(np.int64))
+    return Prod.apply(input, axes_of(dim, input._array.ndim, "prod"), bool(keepdim))
+
+
+def _correction(correction: Any, unbiased: Any, ddof: Any) -> float:
+    if unbiased is not None:
+        return float(bool(unbiased))
+    return float(correction if ddof is None else ddof)
+
+
+def var(
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: Any = False,
+    *,
+    correction: Any = 1,
+    axis: Any = None,
+    keepdims: Any = None,
+    ddof: Any = None,
+) -> Any:
+    """The variance over ``dim``: Σ (x − x̄)² / (n − correction)."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    require_floating(input, "var")
+    axes = axes_of(dim, input._array.ndim, "var")
+    return Var.apply(input, axes, bool(keepdim), _correction(correction, unbiased, ddof))
+
+
+def std(
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: Any = False,
+    *,
+    correction: Any = 1,
+    axis: Any = None,
+    keepdims: Any = None,
+    ddof: Any = None,
+) -> Any:
+    """The standard deviation over ``dim``: the square root of :func:`var`."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    require_floating(input, "std")
+    axes = axes_of(dim, input._array.ndim, "std")
+    return Std.apply(input, axes, bool(keepdim), _correction(correction, unbiased, ddof))
+
+
+def _extreme(input: Any, dim: Any, keepdim: Any, name: str) -> Any:
+    tensor_of(input, f"a{name}")
+    axes = axes_of(dim, input._array.ndim, f"a{name}")
+    _not_empty(input, axes, f"a{name}")
+    return Extreme.apply(input, axes, bool(keepdim), name)
+
+
+def _not_empty(input: Any, axes: Any, name: str) -> None:
+    if _count(input._array.shape, axes) == 0:
+        raise ShapeError(f"{name}: there is no element to choose in shape {input._array.shape}")
+
+
+def amax(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """The largest element over ``dim``; equal ones share the gradient."""
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    return _extreme(input, dim, keepdim, "max")
+
+
+def amin(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """The smallest element over ``dim``; equal ones share the gradient."""
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    return _extreme(input, dim, keepdim, "min")
+
+
+def argmax(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """Where the (first) largest element is: an int64 index along ``dim``, or into the flattened tensor."""
+    return _arg(input, dim, keepdim, axis, keepdims, "argmax")
+
+
+def argmin(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """Where the (first) smallest element is: an int64 index along ``dim``, or into the flattened tensor."""
+    return _arg(input, dim, keepdim, axis, keepdims, "argmin")
+
+
+def _arg(input: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any, name: str) -> Any:
+    tensor_of(input, name)
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    x = input._array
+    if dim is None:
+        _not_empty(input, None, name)
+        flat = getattr(x, name)()
+        return wrap(namespace(x).asarray(flat).reshape((1,) * x.ndim if keepdim else ()).astype(np.int64))
+    d = axis_of(dim, x.ndim, name)
+    x = x.reshape(1) if x.ndim == 0 else x
+    if x.shape[d] == 0:
+        raise ShapeError(f"{name}: axis {d} of shape {x.shape} has no element to choose")
+    found = namespace(x).asarray(getattr(x, name)(axis=d))
+    return wrap(namespace(x).expand_dims(found, d) if keepdim and input._array.ndim else found.reshape(found.shape))
+
+
+def _with_indices(input: Any, dim: Any, keepdim: Any, name: str) -> Any:
+    index = _arg(input, dim, True, None, None, name)
+    if input._array.ndim == 0:
+        return values_indices(input.clone(), wrap(index._array.reshape(())))
+    d = axis_of(dim, input._array.ndim, name)
+    values = gather(input, d, index)
+    return values_indices(values, index) if keepdim else values_indices(values.squeeze(d), index.squeeze(d))
+
+
+def max_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """The largest element; with ``dim``, (values, indices) along it, the first of equal ones; with a tensor, maximum."""
+    if isinstance(dim, Variable):
+        from_two = namespace(input).maximum
+        return from_two(input, dim)
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    if dim is None:
+        return _extreme(input, None, keepdim, "max")
+    return _with_indices(tensor_of(input, "max"), dim, keepdim, "argmax")
+
+
+def min_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """The smallest element; with ``dim``, (values, indices) along it, the first of equal ones; with a tensor, minimum."""
+    if isinstance(dim, Variable):
+        from_two = namespace(input).minimum
+        return from_two(input, dim)
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    if dim is None:
+        return _extreme(input, None, keepdim, "min")
+    return _with_indices(tensor_of(input, "min"), dim, keepdim, "argmin")
+
+
+def norm(
+    input: Any, p: Any = 2, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None
+) -> Any:
+    """(Σ |x|ᵖ)^(1/p) over ``dim``; p may be ``inf`` or ``-inf`` (largest or smallest |x|), 0 (how many are not 0),
+    or "fro" (p = 2)."""
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    input = require_floating(input, "norm") if dtype is None else cast(input, dtypes.as_dtype(dtype).numpy)
+    p = 2.0 if p in ("fro", None) else p
+    if not isinstance(p, (int, float)):
+        raise ValueError(f"norm: p must be a number, inf or 'fro', got {p!r}")
+    axes = axes_of(dim, input._array.ndim, "norm")
+    if p in (float("inf"), float("-inf")):
+        return _extreme(input.abs(), axes, keepdim, "max" if p > 0 else "min")
+    if p == 0:
+        return cast(input != 0, input._array.dtype).sum(dim=axes, keepdim=keepdim)
+    return Norm.apply(input, float(p), axes, bool(keepdim))
+
+
+def logsumexp(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """ln Σ eˣ over ``dim``, without overflow."""
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    input = floating(input, "logsumexp")
+    return LogSumExp.apply(input, axes_of(dim, input._array.ndim, "logsumexp"), bool(keepdim))
+
+
+def cumsum(input: Any, dim: Any = None, *, dtype: Any = None, axis: Any = None) -> Any:
+    """The running sum along ``dim``."""
+    dim = dim if axis is None else axis
+    tensor_of(input, "cumsum")
+    if dim is None:
+        raise TypeError("cumsum: dim is missing; say along which axis to sum")
+    if dtype is not None:
+        input = cast(input, dtypes.as_dtype(dtype).numpy)
+    elif input._array.dtype.kind != "f":
+        input = cast(input, np.dtype(np.int64))
+    return CumSum.apply(input, axis_of(dim, input._array.ndim, "cumsum"))
+
+
+def all_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """Whether all elements over ``dim`` are true (not 0)."""
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    return wrap(tensor_of(input, "all")._array.all(axis=axes_of(dim, input._array.ndim, "all"), keepdims=bool(keepdim)))
+
+
+def any_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+    """Whether any element over ``dim`` is true (not 0)."""
+    dim, keepdim = pick(dim, axis, keepdim, keepdims)
+    return wrap(tensor_of(input, "any")._array.any(axis=axes_of(dim, input._array.ndim, "any"), keepdims=bool(keepdim)))
+
+
+def count_nonzero(input: Any, dim: Any = None) -> Any:
+    """How many elements over ``dim`` are not 0."""
+    return sum_(tensor_of(input, "count_nonzero") != 0, dim)
+
+
+def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The middle element (the lower of two), over all or along ``dim`` as (values, indices)."""
+    if dim is None:
+        flat = tensor_of(input, "median").reshape(-1)
+        _not_empty(flat, None, "median")
+        return median(flat, 0).values
+    d = axis_of(dim, tensor_of(input, "median")._array.ndim, "median")
+    order = input._array.argsort(axis=d, kind="stable")
+    middle = [slice(None)] * order.ndim
+    middle[d] = slice((order.shape[d] - 1) // 2, (order.shape[d] - 1) // 2 + 1)
+    index = wrap(order[tuple(middle)])
+    values = gather(input, d, index)
+    return values_indices(values, index) if keepdim else values_indices(values.squeeze(d), index.squeeze(d))
+
+
+def var_mean(input: Any, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> tuple[Any, Any]:
+    """(variance, mean) over ``dim``."""
+    if input._array.dtype.kind != "f":
+        raise DtypeError("var_mean: expected a floating tensor")
+    return var(input, dim, correction=correction, keepdim=keepdim), mean(input, dim, keepdim)
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    """x / max(‖x‖ₚ, eps) along ``dim``: vectors of length 1."""
+    return input / norm(input, p, dim, keepdim=True).clamp(min=eps)

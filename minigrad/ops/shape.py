@@ -1,0 +1,474 @@
+"""Ops that move elements without changing them.
+
+Where an element only changes its place, its gradient goes back to where it came from: each rule is the inverse move.
+Where an element is used several times (expand, repeat), the gradients of its copies add up. Reshape, permute and
+expand give views: the result shows the same memory as the input.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..autograd.function import Op
+from ..autograd.variable import Variable, namespace, wrap
+from ..errors import ShapeError
+from .common import axes_of, axis_of, meet, sum_to, tensor_of
+
+
+class Reshape(Op):
+    """The same elements, in the same order, under another shape.   dx = dy in x's shape."""
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, shape: tuple[int, ...]) -> Any:
+        ctx.shape = x.shape
+        return x.reshape(shape)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return dy.reshape(ctx.shape)
+
+    @staticmethod
+    def check(x: Any, shape: tuple[int, ...]) -> None:
+        raise ShapeError(
+            f"reshape: shape {shape} cannot hold the {x.size} elements of shape {x.shape}"
+            + ("; only one size may be -1" if sum(n == -1 for n in shape) > 1 else "")
+        )
+
+
+class Permute(Op):
+    """Axes in another order: axis i of y is axis axes[i] of x.   dx: dy with the order undone."""
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: tuple[int, ...]) -> Any:
+        ctx.axes = axes
+        return x.transpose(axes)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        inverse = sorted(range(len(ctx.axes)), key=ctx.axes.__getitem__)
+        return namespace(dy).transpose(dy, tuple(inverse))
+
+
+class Expand(Op):
+    """y = x repeated along axes of size 1, without copying.   dx = dy summed over the copies."""
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, shape: tuple[int, ...]) -> Any:
+        ctx.shape = x.shape
+        y = namespace(x).broadcast_to(x, shape)
+        if isinstance(y, np.ndarray):
+            y = np.lib.stride_tricks.as_strided(x, shape, y.strides)  # broadcast_to's own view is read-only
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return sum_to(dy, ctx.shape)
+
+    @staticmethod
+    def check(x: Any, shape: tuple[int, ...]) -> None:
+        raise ShapeError(f"expand: shape {x.shape} cannot be expanded to {shape}: only axes of size 1 can be repeated")
+
+
+class Repeat(Op):
+    """y = x laid ``times[i]`` times along axis i.   (…, rᵢ·nᵢ, …) → (…, rᵢ, nᵢ, …) summed over each rᵢ."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, times: tuple[int, ...]) -> Any:
+        ctx.shape, ctx.times = x.shape, times
+        return namespace(x).tile(x, times)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        sizes = (1,) * (len(ctx.times) - len(ctx.shape)) + ctx.shape
+        split = tuple(n for pair in zip(ctx.times, sizes, strict=True) for n in pair)
+        return dy.reshape(split).sum(axis=tuple(range(0, len(split), 2))).reshape(ctx.shape)
+
+
+class Cat(Op):
+    """Tensors joined along an axis.   Each gets the slice of dy that it filled."""
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        *xs, axis = args
+        ctx.axis, ctx.sizes = axis, [x.shape[axis] for x in xs]
+        return namespace(xs[0]).concatenate(xs, axis=axis)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        grads, start = [], 0
+        for i, n in enumerate(ctx.sizes):
+            index = (slice(None),) * ctx.axis + (slice(start, start + n),)
+            grads.append(dy[index] if ctx.needs(i) else None)
+            start += n
+        return tuple(grads)
+
+    @staticmethod
+    def check(*args: Any) -> None:
+        *xs, axis = args
+        raise ShapeError(
+            f"cat: all tensors must agree except along dim {axis}, got shapes " + ", ".join(str(x.shape) for x in xs)
+        )
+
+
+class Stack(Op):
+    """Tensors of one shape laid along a new axis.   Each gets its slice of dy."""
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        *xs, axis = args
+        ctx.axis = axis
+        return namespace(xs[0]).stack(xs, axis=axis)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        front = (slice(None),) * ctx.axis
+        return tuple(dy[(*front, i)] if ctx.needs(i) else None for i in range(dy.shape[ctx.axis]))
+
+    @staticmethod
+    def check(*args: Any) -> None:
+        raise ShapeError("stack: all tensors must have one shape, got " + ", ".join(str(x.shape) for x in args[:-1]))
+
+
+class PadConstant(Op):
+    """x within a frame of ``value``; negative widths crop.   dx: the part of dy inside the frame."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
+        ctx.widths = widths
+        shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+        y = namespace(x).full(shape, value, dtype=x.dtype)
+        target, source = zip(*[
+            (slice(max(a, 0), m - max(b, 0)), slice(max(-a, 0), n - max(-b, 0)))
+            for n, m, (a, b) in zip(x.shape, shape, widths, strict=True)
+        ], strict=True) if x.ndim else ((), ())
+        y[target] = x[source]
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        back = tuple((-a, -b) for a, b in ctx.widths)
+        if isinstance(dy, Variable):
+            return PadConstant.apply(dy, back, 0.0)
+        if all(a >= 0 and b >= 0 for a, b in ctx.widths):
+            return dy[tuple(slice(a, n - b) for n, (a, b) in zip(dy.shape, ctx.widths, strict=True))]
+        return PadConstant.forward(Op(), dy, back, 0.0)
+
+
+class Flip(Op):
+    """x read backwards along some axes.   dx: dy read backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, axes: tuple[int, ...]) -> Any:
+        ctx.axes = axes
+        return namespace(x).flip(x, axes).copy()
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return namespace(dy).flip(dy, ctx.axes)
+
+
+class Roll(Op):
+    """x moved along axes, what falls off one end entering at the other.   dx: dy moved the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, shifts: Any, axes: Any) -> Any:
+        ctx.shifts, ctx.axes = shifts, axes
+        return namespace(x).roll(x, shifts, axes)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        back = tuple(-s for s in ctx.shifts) if isinstance(ctx.shifts, tuple) else -ctx.shifts
+        return namespace(dy).roll(dy, back, ctx.axes)
+
+
+# --- the functions users call ----------------------------------------------------------------------------------------
+
+
+def sizes_of(args: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    """``f(2, 3)`` or ``f((2, 3))`` → (2, 3)."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = tuple(args[0])
+    try:
+        return tuple(operator.index(n) for n in args)
+    except TypeError:
+        raise TypeError(f"{name}: sizes must be integers, got {args}") from None
+
+
+def reshape(input: Any, *shape: Any) -> Any:
+    """The same elements under another shape; one size may be -1. A view where the memory allows."""
+    return Reshape.apply(tensor_of(input, "reshape"), sizes_of(shape, "reshape"))
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Axes ``start_dim`` to ``end_dim`` made one."""
+    shape = tensor_of(input, "flatten")._array.shape
+    if not shape:
+        return reshape(input, 1)
+    a, b = axis_of(start_dim, len(shape), "flatten"), axis_of(end_dim, len(shape), "flatten")
+    if a > b:
+        raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in shape {shape}")
+    size = 1
+    for n in shape[a : b + 1]:
+        size *= n
+    return Reshape.apply(input, (*shape[:a], size, *shape[b + 1 :]))
+
+
+def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+    """Axis ``dim`` split into several."""
+    shape = tensor_of(input, "unflatten")._array.shape
+    d = axis_of(dim, len(shape), "unflatten")
+    sizes = list(sizes_of((sizes,), "unflatten"))
+    if -1 in sizes:
+        rest = -int(np.prod(sizes))
+        sizes[sizes.index(-1)] = shape[d] // rest if rest else 0
+    if int(np.prod(sizes)) != shape[d]:
+        raise ShapeError(f"unflatten: sizes {tuple(sizes)} do not multiply to {shape[d]}, axis {d} of shape {shape}")
+    return Reshape.apply(input, (*shape[:d], *sizes, *shape[d + 1 :]))
+
+
+def squeeze(input: Any, dim: Any = None, *, axis: Any = None) -> Any:
+    """Without axes of size 1: all of them, or those named by ``dim`` that have size 1."""
+    dim = dim if axis is None else axis
+    shape = tensor_of(input, "squeeze")._array.shape
+    axes = axes_of(dim, len(shape), "squeeze")
+    return Reshape.apply(input, tuple(n for i, n in enumerate(shape) if n != 1 or (axes is not None and i not in axes)))
+
+
+def unsqueeze(input: Any, dim: int) -> Any:
+    """With a new axis of size 1 at ``dim``."""
+    shape = tensor_of(input, "unsqueeze")._array.shape
+    d = axis_of(dim, len(shape) + 1, "unsqueeze")
+    return Reshape.apply(input, (*shape[:d], 1, *shape[d:]))
+
+
+def permute(input: Any, *dims: Any) -> Any:
+    """Axes in the order ``dims``."""
+    order = sizes_of(dims, "permute")
+    ndim = tensor_of(input, "permute")._array.ndim
+    axes = tuple(axis_of(d, ndim, "permute") for d in order)
+    if sorted(axes) != list(range(ndim)):
+        raise ShapeError(f"permute: dims {order} must name each of the {ndim} axes of shape {input._array.shape} once")
+    return Permute.apply(input, axes)
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Two axes exchanged."""
+    ndim = tensor_of(input, "transpose")._array.ndim
+    a, b = axis_of(dim0, ndim, "transpose"), axis_of(dim1, ndim, "transpose")
+    axes = list(range(ndim))
+    if ndim:
+        axes[a], axes[b] = axes[b], axes[a]
+    return Permute.apply(input, tuple(axes))
+
+
+def t(input: Any) -> Any:
+    """A matrix with its axes exchanged; tensors with fewer axes unchanged."""
+    ndim = tensor_of(input, "t")._array.ndim
+    if ndim > 2:
+        raise ShapeError(f"t: expected at most 2 axes, got shape {input._array.shape}; use .mT or .permute")
+    return Permute.apply(input, tuple(reversed(range(ndim))))
+
+
+def movedim(input: Any, source: int, destination: int) -> Any:
+    """Axis ``source`` moved to place ``destination``."""
+    ndim = tensor_of(input, "movedim")._array.ndim
+    order = list(range(ndim))
+    order.insert(axis_of(destination, ndim, "movedim"), order.pop(axis_of(source, ndim, "movedim")))
+    return Permute.apply(input, tuple(order))
+
+
+def expand(input: Any, *sizes: Any) -> Any:
+    """Axes of size 1 repeated (without copying) to ``sizes``; -1 keeps an axis; new axes may come in front."""
+    shape = tensor_of(input, "expand")._array.shape
+    target = list(sizes_of(sizes, "expand"))
+    if len(target) < len(shape):
+        raise ShapeError(f"expand: {tuple(target)} has fewer axes than shape {shape}")
+    for i in range(1, len(shape) + 1):
+        if target[-i] == -1:
+            target[-i] = shape[-i]
+    if any(n < 0 for n in target):
+        raise ShapeError(f"expand: sizes {tuple(target)} hold a negative size for an axis that shape {shape} lacks")
+    return Expand.apply(input, tuple(target))
+
+
+def broadcast_to(input: Any, size: Any) -> Any:
+    """``input`` expanded to ``size`` by the rules of broadcasting."""
+    return expand(input, size)
+
+
+def repeat(input: Any, *sizes: Any) -> Any:
+    """The tensor laid ``sizes[i]`` times along axis i; new axes may come in front."""
+    times = sizes_of(sizes, "repeat")
+    if len(times) < tensor_of(input, "repeat")._array.ndim:
+        raise ShapeError(f"repeat: {times} has fewer entries than shape {input._array.shape} has axes")
+    if any(n < 0 for n in times):
+        raise ShapeError(f"repeat: cannot repeat a negative number of times, got {times}")
+    return Repeat.apply(input, times)
+
+
+def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Any:
+    """Each element repeated ``repeats`` times in a row along ``dim`` (or of the flattened tensor)."""
+    x = tensor_of(input, "repeat_interleave").reshape(-1) if dim is None else input
+    d = axis_of(dim or 0, x._array.ndim, "repeat_interleave")
+    index = namespace(x._array).repeat(namespace(x._array).arange(x._array.shape[d]), repeats)
+    return x[(slice(None),) * d + (wrap(index),)]
+
+
+def _sequence(tensors: Any, name: str) -> list[Any]:
+    if isinstance(tensors, Variable) or not isinstance(tensors, (list, tuple)) or not tensors:
+        raise TypeError(f"{name}: expected a non-empty list or tuple of tensors, got {type(tensors).__name__}")
+    xs = [tensor_of(x, name, f"tensors[{i}]") for i, x in enumerate(tensors)]
+    if len({x._array.dtype for x in xs}) > 1:
+        for i in range(1, len(xs)):
+            xs[0], xs[i] = meet(xs[0], xs[i])
+        xs = [meet(x, xs[0])[0] for x in xs]
+    return xs
+
+
+def cat(tensors: Any, dim: int = 0, *, axis: Any = None) -> Any:
+    """Tensors joined along ``dim``; their other sizes must agree."""
+    xs = _sequence(tensors, "cat")
+    xs = [x for x in xs if x._array.shape != (0,)] or xs[:1]  # PyTorch lets an empty 1-D tensor join anything
+    d = axis_of(dim if axis is None else axis, xs[0]._array.ndim, "cat")
+    if xs[0]._array.ndim == 0:
+        raise ShapeError("cat: tensors without axes cannot be joined; use stack")
+    return Cat.apply(*xs, d)
+
+
+def stack(tensors: Any, dim: int = 0, *, axis: Any = None) -> Any:
+    """Tensors of one shape laid along a new axis ``dim``."""
+    xs = _sequence(tensors, "stack")
+    return Stack.apply(*xs, axis_of(dim if axis is None else axis, xs[0]._array.ndim + 1, "stack"))
+
+
+def hstack(tensors: Any) -> Any:
+    """Joined along axis 1 (axis 0 for 1-D tensors)."""
+    xs = _sequence(tensors, "hstack")
+    return cat(xs, 0 if xs[0]._array.ndim <= 1 else 1)
+
+
+def vstack(tensors: Any) -> Any:
+    """Joined along axis 0, 1-D tensors as rows."""
+    return cat([x.reshape(1, -1) if x._array.ndim < 2 else x for x in _sequence(tensors, "vstack")], 0)
+
+
+def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Views of pieces along ``dim``: of one size (the last may be smaller), or of the sizes listed."""
+    shape = tensor_of(tensor, "split")._array.shape
+    d = axis_of(dim, len(shape), "split")
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size <= 0:
+            raise ShapeError(f"split: the size of a piece must be positive, got {size}")
+        sizes = [min(size, shape[d] - i) for i in range(0, shape[d], size)] or [0]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != shape[d]:
+            raise ShapeError(f"split: sizes {sizes} add up to {sum(sizes)}, but axis {d} of shape {shape} has {shape[d]}")
+    pieces, start = [], 0
+    for n in sizes:
+        pieces.append(tensor[(slice(None),) * d + (slice(start, start + n),)])
+        start += n
+    return tuple(pieces)
+
+
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """At most ``chunks`` views of equal size along ``dim`` (the last may be smaller)."""
+    if not isinstance(chunks, int) or chunks < 1:
+        raise ValueError(f"chunk: chunks must be a positive integer, got {chunks!r}")
+    n = tensor_of(input, "chunk")._array.shape[axis_of(dim, input._array.ndim, "chunk")]
+    return split(input, max(1, -(-n // chunks)), dim)
+
+
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
+    """The slices along ``dim``, as views without that axis."""
+    d = axis_of(dim, tensor_of(input, "unbind")._array.ndim, "unbind")
+    return tuple(input[(slice(None),) * d + (i,)] for i in range(input._array.shape[d]))
+
+
+def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
+    """A frame around the last axes: ``pad`` = (left, right, top, bottom, …), last axis first; negative widths crop.
+
+    ``mode``: "constant" (``value``, default 0), "reflect" (mirrored, edge not repeated), "replicate" (the edge
+    repeated) or "circular". Source: torch.nn.functional.pad.
+    """
+    shape = tensor_of(input, "pad")._array.shape
+    widths = sizes_of((pad,), "pad")
+    if len(widths) % 2 or len(widths) > 2 * len(shape):
+        raise ShapeError(f"pad: expected 2 widths for each of up to {len(shape)} axes, got {widths}")
+    pairs = [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)][::-1]
+    full = [(0, 0)] * (len(shape) - len(pairs)) + pairs
+    if any(n + a + b < 0 for n, (a, b) in zip(shape, full, strict=True)):
+        raise ShapeError(f"pad: widths {widths} crop more than shape {shape} has")
+    if mode == "constant":
+        return PadConstant.apply(input, tuple(full), 0.0 if value is None else value)
+    numpy_mode = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}.get(mode)
+    if numpy_mode is None:
+        raise ValueError(f"pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
+    y = input
+    for d, (n, (a, b)) in enumerate(zip(shape, full, strict=True)):
+        if a == b == 0:
+            continue
+        limit = {"reflect": n - 1, "circular": n}.get(mode, None)
+        if a < 0 or b < 0 or n == 0 or (limit is not None and max(a, b) > limit):
+            raise ShapeError(f"pad: mode {mode!r} takes widths from 0 to {limit} on axis {d} of shape {shape}, got {(a, b)}")
+        # Padding is reading again from places inside: the index is padded, and indexing has its rule already.
+        index = np.pad(np.arange(n), (a, b), mode=numpy_mode)  # type: ignore[call-overload]
+        y = y[(slice(None),) * d + (wrap(namespace(y._array).asarray(index)),)]
+    return y
+
+
+def flip(input: Any, *dims: Any) -> Any:
+    """Read backwards along ``dims``."""
+    ndim = tensor_of(input, "flip")._array.ndim
+    return Flip.apply(input, axes_of(sizes_of(dims, "flip"), ndim, "flip") or ())
+
+
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """Moved by ``shifts`` along ``dims`` (or, without dims, along the flattened tensor), round the ends."""
+    ndim = tensor_of(input, "roll")._array.ndim
+    if dims is None:
+        return Roll.apply(input, int(shifts) if not isinstance(shifts, (tuple, list)) else int(shifts[0]), None)
+    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+    if len(shifts) != len(dims):
+        raise ShapeError(f"roll: {len(shifts)} shift(s) for {len(dims)} axis/axes")
+    return Roll.apply(input, shifts, tuple(axis_of(d, ndim, "roll") for d in dims))
+
+
+def tril(input: Any, diagonal: int = 0) -> Any:
+    """The lower triangle of the last two axes, zeros above ``diagonal``."""
+    return input * _triangle(input, "tril", diagonal)
+
+
+def triu(input: Any, diagonal: int = 0) -> Any:
+    """The upper triangle of the last two axes, zeros below ``diagonal``."""
+    return input * _triangle(input, "triu", diagonal)
+
+
+def _triangle(input: Any, name: str, diagonal: int) -> Any:
+    x = tensor_of(input, name)._array
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: expected at least 2 axes, got shape {x.shape}")
+    mask = getattr(namespace(x), name)(namespace(x).ones(x.shape[-2:], dtype=bool), diagonal)
+    return wrap(mask)
+
+
+def diagonal(input: Any, offset: int = 0) -> Any:
+    """The diagonal of a matrix."""
+    x = tensor_of(input, "diagonal")._array
+    if x.ndim != 2:
+        raise ShapeError(f"diagonal: expected 2 axes, got shape {x.shape}")
+    rows = np.arange(max(0, min(x.shape[0] + min(offset, 0), x.shape[1] - max(offset, 0))))
+    rows, columns = rows + max(-offset, 0), rows + max(offset, 0)
+    xp = namespace(x)
+    return input[wrap(xp.asarray(rows)), wrap(xp.asarray(columns))]

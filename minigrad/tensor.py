@@ -1,0 +1,724 @@
+"""The tensor: an array, its gradient, and its place in the graph.
+
+Its methods are the functions of :mod:`minigrad.ops` (``x.exp()`` is ``ops.elementwise.exp(x)``), its operators those
+of arithmetic. This file adds what is the tensor's own: attributes, conversion, change in place, NumPy and DLPack.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from . import devices
+from . import dtypes
+from .autograd import engine
+from .autograd.function import Op
+from .autograd.variable import Variable, wrap
+from .errors import DtypeError, GraphError, ShapeError
+from .inplace import InPlace, write
+from .ops import activation, elementwise, indexing, reduction
+from .ops import matmul as products
+from .ops import shape as shapes
+from .ops.common import cast
+from .printing import tensor_text
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple of sizes that prints as ``minigrad.Size([2, 3])``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"minigrad.Size({list(self)})"
+
+    def numel(self) -> int:
+        """The number of elements."""
+        n = 1
+        for size in self:
+            n *= size
+        return n
+
+
+class ToDevice(Op):
+    """x on another device.   dx: dy brought back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, where: devices.device) -> Any:
+        ctx.source = devices.of_array(x)
+        return devices.move(x, where)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return ToDevice.apply(dy, ctx.source) if isinstance(dy, Variable) else devices.move(dy, ctx.source)
+
+
+class Tensor(Variable, InPlace):
+    """A multi-dimensional array that knows how it was computed.
+
+    ``Tensor(data)`` makes a float32 tensor of a sequence, as in PyTorch; :func:`minigrad.tensor` is the usual way, and
+    keeps the data's own type.
+    """
+
+    # Above ndarray's, so that ``array * tensor`` asks the tensor.
+    __array_priority__ = 1000
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        t = Variable._wrap(_data(*args))
+        if cls is not Tensor:
+            t.__class__ = cls
+        return t
+
+    # --- attributes --------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The size of each axis."""
+        return Size(self._array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return int(self._array.ndim)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The type of the elements."""
+        return dtypes.of_array(self._array)
+
+    @property
+    def device(self) -> devices.device:
+        """Where the elements live."""
+        return devices.of_array(self._array)
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def T(self) -> Any:
+        """The axes in reverse order."""
+        return shapes.permute(self, *range(self._array.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        if self._array.ndim < 2:
+            raise ShapeError(f"mT: expected at least 2 axes, got shape {self._array.shape}")
+        return shapes.transpose(self, -2, -1)
+
+    @property
+    def itemsize(self) -> int:
+        return int(self._array.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._array.nbytes)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ops on this tensor are recorded, so that a gradient can reach it."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switch recording for this leaf. Only floating tensors can carry a gradient."""
+        if requires_grad and self._array.dtype.kind != "f":
+            raise DtypeError(f"requires_grad: only floating tensors carry gradients, this one is {self.dtype}; use .float()")
+        if not requires_grad and self._node is not None:
+            raise GraphError("requires_grad: only leaves can be switched off; use .detach() for a tensor made by an op")
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def grad(self) -> Any:
+        """The gradient gathered by ``backward``, a tensor of this one's shape, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value._array.shape != self._array.shape:
+                raise ShapeError(f"grad: expected shape {self._array.shape}, got {value._array.shape}")
+            if value._array.dtype != self._array.dtype:
+                raise DtypeError(f"grad: expected {self.dtype}, got {value.dtype}")
+        self._grad = value
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node of the op that made this tensor; None for a leaf."""
+        return getattr(self._node, "node", self._node)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this tensor: ``backward`` leaves gradients in leaves that require one."""
+        return self._node is None
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without the graph. Changing it goes unnoticed by the graph: prefer ``detach`` or ``no_grad``."""
+        return wrap(self._array)  # type: ignore[no-any-return]
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        if self._requires_grad and value._array.dtype.kind != "f":
+            raise DtypeError(f"data: this tensor requires a gradient and cannot hold {value.dtype}")
+        self._array = value._array
+
+    @property
+    def _version_number(self) -> int:
+        return int(self._version[0])
+
+    # --- the graph ---------------------------------------------------------------------------------------------------
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
+        """Add ∂self/∂leaf to the ``grad`` of every leaf below (see :func:`minigrad.autograd.backward`)."""
+        engine.backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """The same memory, out of the graph. A change in place is still seen by the graph's version check."""
+        t = wrap(self._array)
+        t._version = self._version
+        return t  # type: ignore[no-any-return]
+
+    def detach_(self) -> Tensor:
+        """Take this tensor itself out of the graph."""
+        if self._base is not None:
+            raise GraphError("detach_: a view cannot be detached in place; use detach()")
+        self._node = None
+        self._requires_grad = False
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep ``grad`` for this tensor although it is not a leaf."""
+        if not self._requires_grad:
+            raise GraphError("retain_grad: this tensor does not require a gradient")
+        if self._node is None:
+            return
+        import weakref
+
+        me = weakref.ref(self)
+
+        def keep(g: Any) -> None:
+            tensor = me()
+            if tensor is not None:
+                kept = g if g._requires_grad else wrap(g._array.copy())
+                tensor._grad = kept if tensor._grad is None else tensor._grad + kept
+
+        self.register_hook(keep)
+
+    def register_hook(self, hook: Any) -> Any:
+        """Call ``hook(gradient)`` when this tensor's gradient is known; it may return a replacement.
+
+        Returns a handle whose ``remove()`` takes the hook away.
+        """
+        if not self._requires_grad:
+            raise GraphError("register_hook: this tensor does not require a gradient, so none will ever arrive")
+        if self._node is None:
+            if self._hooks is None:
+                self._hooks = {}
+            hooks = self._hooks
+        else:
+            node, index = getattr(self._node, "node", self._node), getattr(self._node, "index", 0)
+            if node.hooks is None:
+                node.hooks = {}
+            hooks = node.hooks.setdefault(index, {})
+        return RemovableHandle(hooks, hook)
+
+    # --- conversion --------------------------------------------------------------------------------------------------
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """``x.to(dtype)``, ``x.to(device)``, ``x.to(device, dtype)``, ``x.to(other)``: differentiable, itself if nothing changes."""
+        kwargs.pop("non_blocking", None)
+        copy = kwargs.pop("copy", False)
+        where, kind = kwargs.pop("device", None), kwargs.pop("dtype", None)
+        if kwargs:
+            raise TypeError(f"to: unknown argument {next(iter(kwargs))!r}")
+        for a in args:
+            if isinstance(a, Tensor):
+                where, kind = a.device, a.dtype
+            elif isinstance(a, (devices.device, str)) and not (isinstance(a, str) and a in _DTYPE_NAMES):
+                where = a
+            elif isinstance(a, bool):
+                continue  # non_blocking
+            else:
+                kind = a
+        x = self
+        if kind is not None:
+            x = cast(x, dtypes.as_dtype(kind).numpy)
+        if where is not None:
+            target = devices.device(where)
+            here = x.device
+            if target.type != here.type or (target.index is not None and target.type == "cuda" and target != here):
+                x = ToDevice.apply(x, target)
+        return x.clone() if copy and x is self else x
+
+    def type(self, dtype: Any = None) -> Any:
+        """The tensor in another dtype, or, without one, the dtype's name."""
+        return repr(self.dtype) if dtype is None else self.to(dtype)
+
+    def type_as(self, other: Any) -> Any:
+        return self.to(other.dtype)
+
+    def float(self) -> Any:
+        return self.to(dtypes.float32)
+
+    def double(self) -> Any:
+        return self.to(dtypes.float64)
+
+    def half(self) -> Any:
+        return self.to(dtypes.float16)
+
+    def long(self) -> Any:
+        return self.to(dtypes.int64)
+
+    def int(self) -> Any:
+        return self.to(dtypes.int32)
+
+    def bool(self) -> Any:
+        return self.to(dtypes.bool_)
+
+    def cpu(self) -> Any:
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Any:
+        return self.to("cuda" if device is None else devices.device(device))
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:  # type: ignore[valid-type]
+        """The elements as a NumPy array that shares this tensor's memory.
+
+        Raises:
+            GraphError: the tensor requires a gradient (``detach()`` first, or ``force=True``).
+            DeviceError: it lives on a GPU (``cpu()`` first, or ``force=True``).
+        """
+        if force:
+            return devices.move(self._array, devices.CPU)  # type: ignore[no-any-return]
+        if self._requires_grad:
+            raise GraphError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
+        if not isinstance(self._array, np.ndarray):
+            raise devices.DeviceError("numpy: this tensor lives on a GPU; use .cpu().numpy()")
+        return self._array
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self._array.size != 1:
+            raise ShapeError(f"item: only a tensor with one element has an item, this one has shape {self._array.shape}")
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self._array.tolist()
+
+    def contiguous(self, memory_format: Any = None) -> Any:
+        """Itself if its memory is in row-major order, else a copy that is."""
+        return self if self._array.flags.c_contiguous else self.clone()
+
+    def is_contiguous(self, memory_format: Any = None) -> Any:
+        return bool(self._array.flags.c_contiguous)
+
+    def size(self, dim: Any = None) -> Any:
+        """The shape, or the size of one axis."""
+        return self.shape if dim is None else self._array.shape[dim]
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return int(self._array.size)
+
+    nelement = numel
+
+    def dim(self) -> Any:
+        return self.ndim
+
+    def element_size(self) -> Any:
+        return self.itemsize
+
+    def stride(self, dim: Any = None) -> Any:
+        """How many elements to step in memory for one step along each axis."""
+        steps = tuple(s // self._array.itemsize for s in self._array.strides)
+        return steps if dim is None else steps[dim]
+
+    def is_floating_point(self) -> Any:
+        return self._array.dtype.kind == "f"
+
+    def data_ptr(self) -> Any:
+        """The address of the first element."""
+        a = self._array
+        return a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr
+
+    def new_tensor(self, data: Any) -> Tensor:
+        return wrap(devices.array_module(self.device).asarray(data, dtype=self._array.dtype))  # type: ignore[no-any-return]
+
+    def new_zeros(self, *size: Any) -> Tensor:
+        """Zeros with this tensor's dtype and device."""
+        sizes = shapes.sizes_of(size, "new_zeros")
+        return wrap(devices.array_module(self.device).zeros(sizes, self._array.dtype))  # type: ignore[no-any-return]
+
+    def new_ones(self, *size: Any) -> Tensor:
+        """Ones with this tensor's dtype and device."""
+        sizes = shapes.sizes_of(size, "new_ones")
+        return wrap(devices.array_module(self.device).ones(sizes, self._array.dtype))  # type: ignore[no-any-return]
+
+    def new_full(self, size: Any, fill_value: Any) -> Tensor:
+        """A constant with this tensor's dtype and device."""
+        return wrap(devices.array_module(self.device).full(tuple(size), fill_value, self._array.dtype))  # type: ignore[no-any-return]
+
+    def view(self, *sizes: Any) -> Any:
+        """The same memory under another shape; an error where that would need a copy. ``view(dtype)`` is not there."""
+        target = shapes.sizes_of(sizes, "view")
+        y = shapes.reshape(self, target)
+        if y._array.size and not np.shares_memory(y._array, self._array) if isinstance(y._array, np.ndarray) else False:
+            raise ShapeError(
+                f"view: a tensor of shape {self._array.shape} and strides {self.stride()} cannot be seen as {target} without "
+                "a copy; use reshape or contiguous().view"
+            )
+        return y
+
+    def view_as(self, other: Any) -> Any:
+        return self.view(other.shape)
+
+    def reshape_as(self, other: Any) -> Any:
+        return shapes.reshape(self, other._array.shape)
+
+    def expand_as(self, other: Any) -> Any:
+        return shapes.expand(self, other._array.shape)
+
+    # --- Python's protocols ------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self._array.ndim == 0 else format(repr(self), spec)
+
+    def __len__(self) -> Any:
+        if not self._array.ndim:
+            raise TypeError("len: a tensor without axes has no length")
+        return self._array.shape[0]
+
+    def __iter__(self) -> Any:
+        if not self._array.ndim:
+            raise TypeError("iter: a tensor without axes cannot be iterated over")
+        return iter(shapes.unbind(self))
+
+    def __bool__(self) -> Any:
+        if self._array.size != 1:
+            raise ShapeError(
+                f"bool: the truth of a tensor with {self._array.size} elements is ambiguous; use .any() or .all()"
+            )
+        return bool(self._array.item())
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __index__(self) -> Any:
+        if self._array.dtype.kind not in "iu" or self._array.size != 1:
+            raise TypeError("index: only an integer tensor with one element can be used as an index")
+        return int(self._array.item())
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self == value).any())
+
+    def __hash__(self) -> Any:
+        return id(self)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        if self._node is not None:
+            raise GraphError("deepcopy: only leaves can be copied; use detach() or clone()")
+        copied = wrap(self._array.copy())
+        copied.__class__ = self.__class__
+        copied._requires_grad = self._requires_grad
+        copied._grad = None if self._grad is None else wrap(self._grad._array.copy())
+        memo[id(self)] = copied
+        return copied
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise GraphError("pickle: only leaves can be pickled; use detach()")
+        return _rebuild, (type(self), self._array, self._requires_grad)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        array = self.numpy()
+        return np.array(array, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """``np.exp(tensor)``, ``array + tensor``: the differentiable op of that name, else NumPy on the bare arrays."""
+        name = _UFUNCS.get(ufunc.__name__)
+        if method == "__call__" and name is not None and not kwargs:
+            return getattr(elementwise, name)(*[wrap(x) if isinstance(x, np.ndarray) else x for x in inputs])
+        if kwargs.get("out") is not None and any(isinstance(o, Tensor) for o in kwargs["out"]):
+            return NotImplemented
+        arrays = [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
+        result = getattr(ufunc, method)(*arrays, **kwargs)
+        return result
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if self._requires_grad:
+            raise GraphError("dlpack: this tensor requires a gradient, which would be lost; use .detach()")
+        return self._array.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"minigrad.Tensor has no {name!r}")
+
+    # --- operators ---------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        return elementwise.binary(elementwise.Add, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return elementwise.binary(elementwise.Add, other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        if self._array.dtype.kind == "b":
+            return elementwise.sub(self, other)
+        return elementwise.binary(elementwise.Sub, self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return elementwise.binary(elementwise.Sub, other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return elementwise.binary(elementwise.Mul, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return elementwise.binary(elementwise.Mul, other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return elementwise.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return elementwise.div(other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return elementwise.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return elementwise.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return elementwise.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return elementwise.remainder(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return elementwise.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return elementwise.pow(other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return products.matmul(self, wrap(other) if isinstance(other, np.ndarray) else other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return products.matmul(wrap(other) if isinstance(other, np.ndarray) else other, self)
+
+    __neg__ = elementwise.neg
+    __abs__ = elementwise.abs_
+    __invert__ = elementwise.bitwise_not
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __eq__(self, other: Any) -> Any:
+        return elementwise.eq(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return elementwise.ne(self, other)
+
+    __lt__ = elementwise.lt
+    __le__ = elementwise.le
+    __gt__ = elementwise.gt
+    __ge__ = elementwise.ge
+    __and__ = __rand__ = elementwise.bitwise_and
+    __or__ = __ror__ = elementwise.bitwise_or
+    __xor__ = __rxor__ = elementwise.bitwise_xor
+    __getitem__ = indexing.getitem
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        write(self, indexing.as_index(index, self._array.shape), value)
+
+    # --- methods that are ops ----------------------------------------------------------------------------------------
+
+    add = elementwise.add
+    sub = subtract = elementwise.sub
+    mul = multiply = elementwise.mul
+    div = divide = true_divide = elementwise.div
+    floor_divide = elementwise.floor_divide
+    remainder = elementwise.remainder
+    neg = negative = elementwise.neg
+    pow = elementwise.pow
+    square = elementwise.square
+    exp = elementwise.exp
+    expm1 = elementwise.expm1
+    log = elementwise.log
+    log1p = elementwise.log1p
+    log2 = elementwise.log2
+    log10 = elementwise.log10
+    sqrt = elementwise.sqrt
+    rsqrt = elementwise.rsqrt
+    reciprocal = elementwise.reciprocal
+    sin = elementwise.sin
+    cos = elementwise.cos
+    tan = elementwise.tan
+    tanh = elementwise.tanh
+    erf = elementwise.erf
+    abs = absolute = elementwise.abs_
+    sign = elementwise.sign
+    floor = elementwise.floor
+    ceil = elementwise.ceil
+    trunc = elementwise.trunc
+    round = elementwise.round_
+    clamp = clip = elementwise.clamp
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    clone = elementwise.clone
+    eq = elementwise.eq
+    ne = elementwise.ne
+    lt = elementwise.lt
+    le = elementwise.le
+    gt = elementwise.gt
+    ge = elementwise.ge
+    logical_and = elementwise.logical_and
+    logical_or = elementwise.logical_or
+    logical_xor = elementwise.logical_xor
+    logical_not = elementwise.logical_not
+    isnan = elementwise.isnan
+    isinf = elementwise.isinf
+    isfinite = elementwise.isfinite
+    allclose = elementwise.allclose
+    isclose = elementwise.isclose
+    equal = elementwise.equal
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """This tensor where ``condition`` holds, else ``other``."""
+        return elementwise.where(condition, self, other)
+
+    sigmoid = activation.sigmoid
+    relu = activation.relu
+    softmax = activation.softmax
+    log_softmax = activation.log_softmax
+    sum = reduction.sum_
+    mean = reduction.mean
+    prod = reduction.prod
+    var = reduction.var
+    std = reduction.std
+    max = reduction.max_
+    min = reduction.min_
+    amax = reduction.amax
+    amin = reduction.amin
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    norm = reduction.norm
+    logsumexp = reduction.logsumexp
+    cumsum = reduction.cumsum
+    all = reduction.all_
+    any = reduction.any_
+    count_nonzero = reduction.count_nonzero
+    median = reduction.median
+    matmul = products.matmul
+    mm = products.mm
+    bmm = products.bmm
+    mv = products.mv
+    dot = products.dot
+    outer = products.outer
+    addmm = products.addmm
+    reshape = shapes.reshape
+    flatten = shapes.flatten
+    unflatten = shapes.unflatten
+    squeeze = shapes.squeeze
+    unsqueeze = shapes.unsqueeze
+    transpose = swapaxes = shapes.transpose
+    permute = shapes.permute
+    t = shapes.t
+    movedim = shapes.movedim
+    expand = shapes.expand
+    broadcast_to = shapes.broadcast_to
+    repeat = tile = shapes.repeat
+    repeat_interleave = shapes.repeat_interleave
+    split = shapes.split
+    chunk = shapes.chunk
+    unbind = shapes.unbind
+    flip = shapes.flip
+    roll = shapes.roll
+    tril = shapes.tril
+    triu = shapes.triu
+    diagonal = diag = shapes.diagonal
+    gather = indexing.gather
+    scatter = indexing.scatter
+    scatter_add = indexing.scatter_add
+    index_select = indexing.index_select
+    masked_fill = indexing.masked_fill
+    masked_select = indexing.masked_select
+    nonzero = indexing.nonzero
+    argsort = indexing.argsort
+    sort = indexing.sort
+    topk = indexing.topk
+
+
+class RemovableHandle:
+    """Takes a hook away again: ``handle.remove()``, or leaving a ``with`` block."""
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self.hooks = hooks
+        self.id = id(self)
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+_DTYPE_NAMES = {d.name for d in dtypes._BY_NUMPY.values()}
+_UFUNCS = {
+    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "power": "pow", "negative": "neg",
+    "remainder": "remainder", "floor_divide": "floor_divide", "exp": "exp", "expm1": "expm1", "log": "log",
+    "log1p": "log1p", "log2": "log2", "log10": "log10", "sqrt": "sqrt", "square": "square", "sin": "sin", "cos": "cos",
+    "tan": "tan", "tanh": "tanh", "absolute": "abs_", "sign": "sign", "floor": "floor", "ceil": "ceil",
+    "trunc": "trunc", "rint": "round_", "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le",
+    "greater": "gt", "greater_equal": "ge", "logical_and": "logical_and", "logical_or": "logical_or",
+    "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "reciprocal": "reciprocal",
+}  # fmt: skip
+
+
+def _data(*args: Any) -> Any:
+    """What ``Tensor(...)`` holds: an empty tensor, sizes (uninitialised, as in PyTorch), or the data, as float32."""
+    kind = dtypes.get_default_dtype().numpy
+    if not args:
+        return np.empty(0, kind)
+    if all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in args):
+        return np.empty(shapes.sizes_of(args, "Tensor"), kind)
+    if len(args) > 1:
+        raise TypeError("Tensor: give sizes or one sequence of data; use minigrad.tensor(data, dtype=...) for more")
+    if isinstance(args[0], Tensor):
+        return args[0]._array
+    return np.asarray(args[0], dtype=kind)
+
+
+def _rebuild(kind: Any, array: Any, requires_grad: Any) -> Any:
+    t = wrap(array)
+    t.__class__ = kind
+    t._requires_grad = requires_grad
+    return t
+
+
+Variable.face = Tensor
+
