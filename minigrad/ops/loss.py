@@ -131,7 +131,7 @@ def softplus_of(z: Any) -> Any:
     return np.maximum(z, 0) + np.log1p(np.exp(-abs(z)))
 
 
-class BCEWithLogits(Op):
+class BCEWithLogits(Op, kernel="loss.bce_with_logits"):
     """l = −(w t ln σ(x) + (1 − t) ln(1 − σ(x))), w = pos_weight.
 
     With ln σ(x) = −softplus(−x) and ln(1 − σ) = −x − softplus(−x):  l = (1 − t) x + (1 + (w − 1) t) softplus(−x), and

@@ -1,0 +1,92 @@
+"""Losses on the CPU in one pass each way, without the arrays of differences and squares in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import Kernel
+from ..compile import jit
+from .activation import ONE, ZERO, exp32, sigmoid32
+from .layout import takes
+
+LARGEST = 1 << 18  # elements: one thread does the sum, so that its order is fixed
+
+
+@jit
+def _mse(x: Any, t: Any) -> Any:
+    s = np.float64(0)  # a float32 sum of many squares would lose the small ones
+    for i in range(x.size):
+        d = x[i] - t[i]
+        s += d * d
+    return np.float32(s)
+
+
+@jit
+def _mse_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
+    for i in range(x.size):
+        dx[i] = scale * (x[i] - t[i])
+
+
+@jit
+def _bce_logits(x: Any, t: Any) -> Any:
+    s = np.float64(0)
+    for i in range(x.size):
+        z = x[i]
+        s += (ONE - t[i]) * z + max(-z, ZERO) + np.log1p(exp32(-abs(z)))
+    return np.float32(s)
+
+
+@jit
+def _bce_logits_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
+    for i in range(x.size):
+        dx[i] = scale * (sigmoid32(x[i]) - t[i])
+
+
+def _fits(x: Any, t: Any, reduction: str) -> bool:
+    return reduction != "none" and takes(x, 1) and x.size <= LARGEST and takes(t, 1) and x.shape == t.shape
+
+
+def _reduced(total: Any, n: int, reduction: str) -> Any:
+    return total if reduction == "sum" else total / np.float32(n)
+
+
+def _scale(ctx: Any, dy: Any, n: int, factor: float) -> Any:
+    return np.float32(dy * (factor if ctx.reduction == "sum" else factor / n))
+
+
+def mse_forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
+    if not _fits(x, t, reduction):
+        return NotImplemented
+    ctx.reduction, ctx.saved = reduction, (x, t)
+    return np.float32(_reduced(_mse(x.ravel(), t.ravel()), x.size, reduction))
+
+
+def mse_backward(ctx: Any, dy: Any) -> Any:
+    x, t = ctx.saved
+    dx = np.empty(x.shape, np.float32)
+    _mse_backward(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 2.0), dx.ravel())
+    return dx if ctx.needs(0) else None, -dx if ctx.needs(1) else None
+
+
+def bce_with_logits_forward(ctx: Any, x: Any, t: Any, w: Any, reduction: str) -> Any:
+    if w is not None or not _fits(x, t, reduction):
+        return NotImplemented
+    ctx.reduction, ctx.saved = reduction, (x, t, w)
+    return np.float32(_reduced(_bce_logits(x.ravel(), t.ravel()), x.size, reduction))
+
+
+def bce_with_logits_backward(ctx: Any, dy: Any) -> Any:
+    if ctx.needs(1):
+        return NotImplemented
+    x, t, _ = ctx.saved
+    dx = np.empty(x.shape, np.float32)
+    _bce_logits_backward(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 1.0), dx.ravel())
+    return dx, None
+
+
+KERNELS = {
+    "mse": Kernel(mse_forward, mse_backward),
+    "bce_with_logits": Kernel(bce_with_logits_forward, bce_with_logits_backward),
+}

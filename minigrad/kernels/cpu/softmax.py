@@ -1,0 +1,190 @@
+"""Softmax, log-softmax and cross-entropy over rows on the CPU: a row is read while it is in the cache.
+
+Rows are shared out over threads; each row's sums belong to one thread, so results do not depend on their number.
+float32, (rows, classes), along the last axis.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from .. import Kernel
+from ..compile import jit
+from .activation import exp32
+from .layout import takes
+
+
+@jit(parallel=True)
+def _softmax(x: Any, y: Any, logs: Any) -> None:
+    """Rows of x → their softmax in y, and ln Σ eˣ of each row in ``logs``."""
+    n, classes = x.shape
+    for i in prange(n):
+        top = x[i, 0]
+        for c in range(1, classes):
+            top = max(top, x[i, c])
+        total = np.float32(0)
+        for c in range(classes):
+            e = exp32(x[i, c] - top)
+            y[i, c] = e
+            total += e
+        scale = np.float32(1) / total
+        for c in range(classes):
+            y[i, c] *= scale
+        logs[i] = np.log(total) + top
+
+
+@jit(parallel=True)
+def _softmax_backward(dy: Any, y: Any, dx: Any) -> None:
+    n, classes = y.shape
+    for i in prange(n):
+        s = np.float32(0)
+        for c in range(classes):
+            s += dy[i, c] * y[i, c]
+        for c in range(classes):
+            dx[i, c] = y[i, c] * (dy[i, c] - s)
+
+
+@jit(parallel=True)
+def _log_softmax(x: Any, y: Any) -> None:
+    n, classes = x.shape
+    for i in prange(n):
+        top = x[i, 0]
+        for c in range(1, classes):
+            top = max(top, x[i, c])
+        total = np.float32(0)
+        for c in range(classes):
+            total += exp32(x[i, c] - top)
+        shift = np.log(total) + top
+        for c in range(classes):
+            y[i, c] = x[i, c] - shift
+
+
+@jit(parallel=True)
+def _log_softmax_backward(dy: Any, y: Any, dx: Any) -> None:
+    n, classes = y.shape
+    for i in prange(n):
+        s = np.float32(0)
+        for c in range(classes):
+            s += dy[i, c]
+        for c in range(classes):
+            dx[i, c] = dy[i, c] - exp32(y[i, c]) * s
+
+
+@jit(parallel=True)
+def _pick_class(x: Any, logs: Any, target: Any, terms: Any) -> None:
+    for i in prange(x.shape[0]):
+        terms[i] = logs[i] - x[i, target[i]]
+
+
+@jit(parallel=True)
+def _weigh_classes(x: Any, logs: Any, q: Any, terms: Any) -> None:
+    n, classes = x.shape
+    for i in prange(n):
+        s = np.float32(0)
+        for c in range(classes):
+            s += q[i, c] * (logs[i] - x[i, c])
+        terms[i] = s
+
+
+@jit(parallel=True)
+def _class_backward(p: Any, target: Any, g: Any, dx: Any) -> None:
+    n, classes = p.shape
+    for i in prange(n):
+        for c in range(classes):
+            dx[i, c] = g[i] * p[i, c]
+        dx[i, target[i]] -= g[i]
+
+
+@jit(parallel=True)
+def _distribution_backward(p: Any, q: Any, g: Any, dx: Any) -> None:
+    n, classes = p.shape
+    for i in prange(n):
+        s = np.float32(0)
+        for c in range(classes):
+            s += q[i, c]
+        for c in range(classes):
+            dx[i, c] = g[i] * (p[i, c] * s - q[i, c])
+
+
+def _rows(x: Any, axis: int) -> bool:
+    """Whether the softmax runs along the last axis of an array with at least two axes and something in it."""
+    return takes(x, 64) and x.ndim >= 2 and axis == x.ndim - 1
+
+
+def softmax_forward(ctx: Any, x: Any, axis: int) -> Any:
+    if not _rows(x, axis):
+        return NotImplemented
+    ctx.axis = axis
+    y = np.empty(x.shape, np.float32)
+    classes = x.shape[-1]
+    _softmax(x.reshape(-1, classes), y.reshape(-1, classes), np.empty(x.size // classes, np.float32))
+    ctx.saved = (y,)
+    return y
+
+
+def softmax_backward(ctx: Any, dy: Any) -> Any:
+    return _along_rows(_softmax_backward, ctx, dy)
+
+
+def _along_rows(loop: Any, ctx: Any, dy: Any) -> Any:
+    (y,) = ctx.saved
+    if not takes(dy):
+        return NotImplemented
+    dx = np.empty(dy.shape, np.float32)
+    classes = dy.shape[-1]
+    loop(dy.reshape(-1, classes), y.reshape(-1, classes), dx.reshape(-1, classes))
+    return dx
+
+
+def log_softmax_forward(ctx: Any, x: Any, axis: int) -> Any:
+    if not _rows(x, axis):
+        return NotImplemented
+    ctx.axis = axis
+    y = np.empty(x.shape, np.float32)
+    _log_softmax(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]))
+    ctx.saved = (y,)
+    return y
+
+
+def log_softmax_backward(ctx: Any, dy: Any) -> Any:
+    return _along_rows(_log_softmax_backward, ctx, dy)
+
+
+def cross_entropy_forward(ctx: Any, x: Any, q: Any, reduction: str) -> Any:
+    if not takes(x, 64) or x.shape[1] == 0 or not q.flags.c_contiguous:
+        return NotImplemented
+    by_class = q.ndim == 1
+    if by_class and q.dtype != np.int64:
+        return NotImplemented
+    p, logs = np.empty(x.shape, np.float32), np.empty(x.shape[0], np.float32)
+    _softmax(x, p, logs)
+    terms = np.empty(x.shape[0], np.float32)
+    (_pick_class if by_class else _weigh_classes)(x, logs, q, terms)
+    ctx.reduction, ctx.saved, ctx.scratch = reduction, (x, q), p
+    if reduction == "none":
+        return terms
+    return terms.sum() if reduction == "sum" else terms.sum() / np.float32(terms.size)
+
+
+def cross_entropy_backward(ctx: Any, dy: Any) -> Any:
+    if ctx.needs(1):
+        return NotImplemented
+    _, q = ctx.saved
+    p = ctx.scratch
+    if ctx.reduction == "none":
+        g = np.ascontiguousarray(dy)
+    else:
+        g = np.full(p.shape[0], dy if ctx.reduction == "sum" else dy * np.float32(1.0 / p.shape[0]), np.float32)
+    dx = np.empty(p.shape, np.float32)
+    (_class_backward if q.ndim == 1 else _distribution_backward)(p, q, g, dx)
+    return dx, None
+
+
+KERNELS = {
+    "softmax": Kernel(softmax_forward, softmax_backward),
+    "log_softmax": Kernel(log_softmax_forward, log_softmax_backward),
+    "cross_entropy": Kernel(cross_entropy_forward, cross_entropy_backward),
+}
