@@ -1,0 +1,372 @@
+"""Hooks: functions of the user's that a Module calls around its forward pass and around its part of the
+backward pass.
+
+A module without hooks never comes here. One with hooks runs :func:`call_with_hooks`, which does, in this
+order,
+
+1. forward pre-hooks (they may change the inputs), 2. ``forward``, 3. forward hooks (they may change the
+output),
+
+and, if there are backward hooks, puts a *gate* on either side of the module: an identity op whose backward is
+the moment at which the gradient passes.
+
+    input ──▶ [input gate] ──▶ forward ──▶ [output gate] ──▶ output
+               ▲ grad_input:                 ▲ grad_output:
+               full backward hooks run       backward pre-hooks run
+
+Global hooks (``register_module_forward_hook`` and so on) run before a module's own. Source: PyTorch's
+``torch.nn.Module.register_*_hook``; signatures and order are the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from ..autograd import Function
+from ..tensor import Tensor
+
+if TYPE_CHECKING:
+    from .module import Module
+
+_ids = itertools.count()
+
+
+class RemovableHandle:
+    """What registering a hook returns. ``remove()`` takes the hook away; ``with handle:`` does so at the "
+    "end."""
+
+    def __init__(self, hooks: OrderedDict[int, Any], after_removal: Callable[[], None] | None = None) -> None:
+        self.id = next(_ids)
+        self._hooks = weakref.ref(hooks)
+        self._after_removal = after_removal
+
+    def remove(self) -> None:
+        """Take the hook away. Doing it twice is harmless."""
+        hooks = self._hooks()
+        if hooks is not None and hooks.pop(self.id, None) is not None and self._after_removal is not None:
+            self._after_removal()
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+class Hook(NamedTuple):
+    """A registered function and how it wants to be called."""
+
+    function: Callable[..., Any]
+    with_kwargs: bool = False
+    always_call: bool = False
+
+
+class Hooks:
+    """The hooks of one module, or of all modules, by the moment at which they run; each table keeps its
+    order.
+    """
+
+    KINDS = ("forward_pre", "forward", "backward_pre", "backward")
+
+    def __init__(self) -> None:
+        self.forward_pre: OrderedDict[int, Hook] = OrderedDict()
+        self.forward: OrderedDict[int, Hook] = OrderedDict()
+        self.backward_pre: OrderedDict[int, Hook] = OrderedDict()
+        self.backward: OrderedDict[int, Hook] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, kind) for kind in self.KINDS)
+
+    def add(
+        self, kind: str, hook: Hook, *, prepend: bool = False, after_removal: Callable[[], None] | None = None
+    ) -> RemovableHandle:
+        if not callable(hook.function):
+            raise TypeError(
+                f"register_{kind}_hook: the hook must be callable, got {type(hook.function).__name__}"
+            )
+        table: OrderedDict[int, Hook] = getattr(self, kind)
+        handle = RemovableHandle(table, after_removal)
+        table[handle.id] = hook
+        if prepend:
+            table.move_to_end(handle.id, last=False)
+        return handle
+
+
+EVERY_MODULE = Hooks()
+
+
+class Hookable:
+    """The part of :class:`Module` that registers hooks."""
+
+    # The module's own hooks, None while it has none. On the class itself it is None too, until a global hook
+    # is registered: one attribute read tells Module.__call__ whether there is anything to do besides forward.
+    _hooks: Hooks | None = None
+
+    def _register_hook(self, kind: str, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        own = vars(self).get("_hooks")
+        if own is None:
+            own = self._hooks = Hooks()
+
+        def after_removal() -> None:
+            if not own and vars(self).get("_hooks") is own:
+                del self._hooks  # back to the call that does nothing but forward
+
+        return own.add(kind, hook, prepend=prepend, after_removal=after_removal)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Run ``hook(module, args)`` before ``forward``. It may return changed inputs: a tuple, or one value.
+
+        With ``with_kwargs``: ``hook(module, args, kwargs)``, returning None or ``(args, kwargs)``.
+        """
+        return self._register_hook("forward_pre", Hook(hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Run ``hook(module, args, output)`` after ``forward``. What it returns, unless None, is the new
+        output.
+
+        With ``with_kwargs``: ``hook(module, args, kwargs, output)``. With ``always_call`` the hook also runs,
+        with an output of None, when ``forward`` or another hook raises."""
+        return self._register_hook("forward", Hook(hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Run ``hook(module, grad_output)`` before the gradient enters the module from above.
+
+        ``grad_output`` is a tuple, one gradient per output. What the hook returns, unless None, takes its
+        place."""
+        return self._register_hook("backward_pre", Hook(hook), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Run ``hook(module, grad_input, grad_output)`` once the gradients of the module's inputs are there.
+
+        Both are tuples; inputs that are not tensors, or carry no gradient, have None. What the hook returns,
+        unless None, takes the place of ``grad_input``. The gradients of parameters are not its business: see
+        ``Tensor.register_hook``."""
+        return self._register_hook("backward", Hook(hook), prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> NoReturn:
+        """PyTorch's deprecated hook, which minigrad leaves out: use :meth:`register_full_backward_hook`."""
+        raise NotImplementedError(
+            "Module.register_backward_hook is deprecated in PyTorch and not in minigrad; "
+            "use register_full_backward_hook, which has the same signature"
+        )
+
+
+def _register_global(kind: str, hook: Hook) -> RemovableHandle:
+    def after_removal() -> None:
+        if not EVERY_MODULE:
+            Hookable._hooks = None
+
+    handle = EVERY_MODULE.add(kind, hook, after_removal=after_removal)
+    Hookable._hooks = EVERY_MODULE
+    return handle
+
+
+def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, args)`` before the ``forward`` of every module there is. For debugging and
+    profiling.
+    """
+    return _register_global("forward_pre", Hook(hook))
+
+
+def register_module_forward_hook(
+    hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
+) -> RemovableHandle:
+    """Run ``hook(module, args, output)`` after the ``forward`` of every module there is."""
+    return _register_global("forward", Hook(hook, with_kwargs, always_call))
+
+
+def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, grad_output)`` before the gradient enters any module."""
+    return _register_global("backward_pre", Hook(hook))
+
+
+def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, grad_input, grad_output)`` once the gradients of any module's inputs are there."""
+    return _register_global("backward", Hook(hook))
+
+
+def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """``module.forward(*args, **kwargs)`` with the hooks of ``own`` and the global ones around it."""
+
+    def both(kind: str) -> list[Hook]:
+        local = [] if own is EVERY_MODULE else getattr(own, kind).values()
+        return [*getattr(EVERY_MODULE, kind).values(), *local]
+
+    pending = [hook for hook in both("forward") if hook.always_call]
+    try:
+        for hook in both("forward_pre"):
+            args, kwargs = _run_forward_pre(module, hook, args, kwargs)
+        gates = _Gates.around(module, both("backward_pre"), both("backward"))
+        if gates:
+            args = gates.open(args)
+        output = module.forward(*args, **kwargs)
+        for hook in both("forward"):
+            if hook.always_call:
+                pending.remove(hook)
+            output = _run_forward(module, hook, args, kwargs, output)
+        return gates.close(output) if gates else output
+    except Exception:
+        # forward or an earlier hook failed: hooks registered with always_call still get their turn, with no
+        # output.
+        for hook in pending:
+            _run_forward(module, hook, args, kwargs, None)
+        raise
+
+
+def _run_forward_pre(
+    module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if not hook.with_kwargs:
+        result = hook.function(module, args)
+        if result is None:
+            return args, kwargs
+        return (result if isinstance(result, tuple) else (result,)), kwargs
+    result = hook.function(module, args, kwargs)
+    if result is None:
+        return args, kwargs
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise RuntimeError(
+            f"{type(module).__name__}: a forward pre-hook registered with_kwargs must return None or (args, "
+            "kwargs), "
+            f"got {type(result).__name__}"
+        )
+    return result
+
+
+def _run_forward(
+    module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+) -> Any:
+    if hook.with_kwargs:
+        result = hook.function(module, args, kwargs, output)
+    else:
+        result = hook.function(module, args, output)
+    return output if result is None else result
+
+
+class _Gate(Function):
+    """y₁, y₂, … = x₁, x₂, …; on the way back ``passing`` sees the gradients, and may answer with others."""
+
+    @staticmethod
+    def forward(ctx: Any, passing: Callable[..., Any], *tensors: Tensor) -> Any:
+        ctx.passing = passing
+        ctx.set_materialize_grads(False)
+        passed = []
+        for x in tensors:
+            y = Tensor._wrap(x._array)
+            y._version = x._version  # the same memory: a change of y in place is a change of x
+            passed.append(y)
+        return tuple(passed)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        return None, *ctx.passing(grads)
+
+
+class _Gates:
+    """The two gates of one call of a module, and what passed through the second on the way to the first."""
+
+    def __init__(self, module: Module, before: list[Hook], after: list[Hook]) -> None:
+        self.module = module
+        self.before = before
+        self.after = after
+        self.grad_output: tuple[Tensor | None, ...] = ()
+        self.inputs = 0  # how many positional arguments the module got
+        self.first_layer = False  # none of them carries a gradient
+
+    @staticmethod
+    def around(module: Module, before: list[Hook], after: list[Hook]) -> _Gates | None:
+        return _Gates(module, before, after) if before or after else None
+
+    def open(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        self.inputs = len(args)
+        places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+        self.first_layer = not places
+        return (
+            _through(args, places, functools.partial(self.at_input, places))
+            if places and self.after
+            else args
+        )
+
+    def close(self, output: Any) -> Any:
+        outputs = output if isinstance(output, tuple) else (output,)
+        places = [i for i, a in enumerate(outputs) if isinstance(a, Tensor) and a.requires_grad]
+        if not places:
+            return output
+        outputs = _through(outputs, places, functools.partial(self.at_output, places, len(outputs)))
+        return outputs if isinstance(output, tuple) else outputs[0]
+
+    def at_output(
+        self, places: list[int], count: int, grads: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor | None, ...]:
+        passed = _spread(grads, places, count)
+        for hook in self.before:
+            passed = self._replaced("full backward pre-hook", passed, hook.function(self.module, passed))
+        self.grad_output = passed
+        if (
+            self.first_layer
+        ):  # no gradient will reach the input gate: this is the last moment for the other hooks
+            nothing = (None,) * self.inputs
+            for hook in self.after:
+                answer = self._replaced(
+                    "full backward hook", nothing, hook.function(self.module, nothing, passed)
+                )
+                if any(grad is not None for grad in answer):
+                    raise RuntimeError(
+                        f"{type(self.module).__name__}: a full backward hook returned a gradient for an "
+                        "input, but no "
+                        "input of the module requires one; return None"
+                    )
+        return tuple(passed[i] for i in places)
+
+    def at_input(self, places: list[int], grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        passed = _spread(grads, places, self.inputs)
+        for hook in self.after:
+            passed = self._replaced(
+                "full backward hook", passed, hook.function(self.module, passed, self.grad_output)
+            )
+        return tuple(passed[i] for i in places)
+
+    def _replaced(
+        self, what: str, before: tuple[Tensor | None, ...], answer: Any
+    ) -> tuple[Tensor | None, ...]:
+        if answer is None:
+            return before
+        answer = answer if isinstance(answer, tuple) else (answer,)
+        if len(answer) != len(before):
+            raise RuntimeError(
+                f"{type(self.module).__name__}: a {what} must return None or {len(before)} gradients, "
+                f"it returned {len(answer)}"
+            )
+        return answer
+
+
+def _through(values: tuple[Any, ...], places: list[int], passing: Callable[..., Any]) -> tuple[Any, ...]:
+    """``values`` with those at ``places`` led through one gate."""
+    gated = list(values)
+    for i, tensor in zip(places, _Gate.apply(passing, *(values[i] for i in places)), strict=True):
+        gated[i] = tensor
+    return tuple(gated)
+
+
+def _spread(grads: tuple[Tensor | None, ...], places: list[int], count: int) -> tuple[Tensor | None, ...]:
+    """The gradients at their places in the argument list, None at the others."""
+    spread: list[Tensor | None] = [None] * count
+    for i, grad in zip(places, grads, strict=True):
+        spread[i] = grad
+    return tuple(spread)

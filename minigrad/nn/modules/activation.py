@@ -1,0 +1,257 @@
+"""Activations: functions applied to each element, and softmax. Any shape in, the same shape out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...creation import full
+from ...tensor import Tensor
+from .. import functional as F
+from ..module import Module
+from ..parameter import Parameter
+from .arguments import naturals
+
+
+class _Activation(Module):
+    """An activation without settings, or with ``inplace`` alone."""
+
+    inplace: bool = False
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(_Activation):
+    """y = max(x, 0). ``inplace=True`` writes y over x."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input, self.inplace)
+
+
+class ReLU6(_Activation):
+    """y = min(max(x, 0), 6)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu6(input, self.inplace)
+
+
+class LeakyReLU(Module):
+    """y = x where x > 0, else negative_slope · x: some gradient passes everywhere."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
+
+
+class PReLU(Module):
+    """y = x where x > 0, else a · x with a trained: one ``a`` for all, or one per channel (axis 1).
+
+    ``weight`` (num_parameters,) starts at ``init``. Source: He et al. 2015.
+    """
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        naturals("PReLU", num_parameters=num_parameters)
+        self.num_parameters = num_parameters
+        self.init = init
+        self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class ELU(Module):
+    """y = x where x > 0, else alpha (eˣ − 1). Source: Clevert et al. 2015."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class Sigmoid(_Activation):
+    """y = 1 / (1 + e⁻ˣ)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid(input)
+
+
+class Tanh(_Activation):
+    """y = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanh(input)
+
+
+class SiLU(_Activation):
+    """y = x σ(x), also known as swish with β = 1. Source: Elfwing et al. 2017."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input, self.inplace)
+
+
+class Swish(Module):
+    """y = x σ(βx): β = 1 is SiLU, β → ∞ is ReLU, β = 0 the line x/2. Source: Ramachandran et al. 2017.
+
+    minigrad's own addition to PyTorch's list.
+
+    Args:
+        beta: β, or where it starts.
+        trainable: whether β is a parameter, of shape ().
+    """
+
+    beta: Any  # a float, or with trainable=True a Parameter
+
+    def __init__(
+        self, beta: float = 1.0, trainable: bool = False, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.trainable = trainable
+        self.beta = Parameter(full((), float(beta), device=device, dtype=dtype)) if trainable else float(beta)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.swish(input, self.beta)
+
+    def extra_repr(self) -> str:
+        return f"beta={float(self.beta):g}" + (", trainable=True" if self.trainable else "")
+
+
+class GELU(Module):
+    """y = x Φ(x), Φ the normal distribution function; ``approximate="tanh"`` uses the paper's formula with
+    tanh.
+
+    Source: Hendrycks and Gimpel 2016.
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input, approximate=self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Softplus(Module):
+    """y = log(1 + e^(βx)) / β, a smooth ReLU; where βx > ``threshold``, y = x."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Hardtanh(Module):
+    """y = x, but no less than ``min_val`` and no more than ``max_val``."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        if not min_val < max_val:
+            raise ValueError(f"Hardtanh: min_val must lie below max_val, got {min_val} and {max_val}")
+        self.min_val = min_val
+        self.max_val = max_val
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
+
+
+class Hardsigmoid(_Activation):
+    """y = min(max(x + 3, 0), 6) / 6: a sigmoid of straight lines."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return ""  # as PyTorch's
+
+
+class Hardswish(_Activation):
+    """y = x · min(max(x + 3, 0), 6) / 6: a swish of straight lines and a parabola. Source: Howard et al.
+    2019.
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return ""  # as PyTorch's
+
+
+class Softmax(Module):
+    """yᵢ = e^(xᵢ) / Σⱼ e^(xⱼ) along axis ``dim``: positive, summing to 1."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """yᵢ = xᵢ − log Σⱼ e^(xⱼ) along axis ``dim``: the logarithm of softmax, without its underflow."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.log_softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"

@@ -1,0 +1,205 @@
+"""Losses: how far a prediction is from its target, as one number.
+
+Each computes a loss per element (or per sample) and reduces it: ``reduction="mean"`` (default), ``"sum"``, or
+``"none"``, which leaves the single losses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...tensor import Tensor
+from .. import functional as F
+from ..module import Module
+
+
+class _Loss(Module):
+    reductions: tuple[str, ...] = ("none", "mean", "sum")
+
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
+        super().__init__()
+        name = type(self).__name__
+        for old, value in (("size_average", size_average), ("reduce", reduce)):
+            if value is not None:
+                raise NotImplementedError(
+                    f"{name}: {old} is PyTorch's deprecated spelling and not in minigrad; "
+                    "use reduction='mean', 'sum' or 'none'"
+                )
+        if reduction not in self.reductions:
+            raise ValueError(
+                f"{name}: reduction must be one of {', '.join(self.reductions)}; got {reduction!r}"
+            )
+        self.reduction = reduction
+
+
+class _WeightedLoss(_Loss):
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class MSELoss(_Loss):
+    """(x − y)² for each element."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """|x − y| for each element; the gradient at x = y is 0."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class HuberLoss(_Loss):
+    """With d = |x − y|: ½ d² where d < delta, else delta (d − ½ delta). Outliers pull with constant force.
+
+    Source: Huber 1964.
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        if not delta > 0:
+            raise ValueError(f"HuberLoss: delta must be positive, got {delta!r}")
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class SmoothL1Loss(_Loss):
+    """With d = |x − y|: ½ d² / beta where d < beta, else d − ½ beta: HuberLoss divided by beta.
+
+    ``beta=0`` is L1Loss. Source: Girshick 2015.
+    """
+
+    def __init__(
+        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        if not beta >= 0:
+            raise ValueError(f"SmoothL1Loss: beta must not be negative, got {beta!r}")
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class BCELoss(_WeightedLoss):
+    """−w [y log p + (1 − y) log(1 − p)] for each probability p and its target y in [0, 1]; logs end at −100.
+
+    After a sigmoid, prefer :class:`BCEWithLogitsLoss`: it stays accurate where the sigmoid saturates.
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_WeightedLoss):
+    """−w [q y log σ(x) + (1 − y) log(1 − σ(x))] for each logit x: sigmoid and BCELoss in one, without
+    overflow.
+
+    ``weight`` w and ``pos_weight`` q (the weight of positive targets, one per class) are buffers.
+    """
+
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            input, target, weight=self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
+
+
+class NLLLoss(_WeightedLoss):
+    """−w[y] · x[y] for log-probabilities x (N, C) or (N, C, …) and class numbers y (N,) or (N, …).
+
+    The mean is weighted: Σ losses / Σ w[y]. Targets equal to ``ignore_index`` count for nothing.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(
+            input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+
+
+class CrossEntropyLoss(_WeightedLoss):
+    """LogSoftmax and NLLLoss in one: −w[y] log softmax(x)[y] for logits x (N, C) or (N, C, …).
+
+    The target holds class numbers (N,) or (N, …), or probabilities of the shape of x. ``label_smoothing`` ε
+    mixes it with the uniform distribution: (1 − ε) · target + ε / C."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                f"CrossEntropyLoss: label_smoothing must lie between 0 and 1, got {label_smoothing!r}"
+            )
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            input,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class KLDivLoss(_Loss):
+    """y (log y − x) for each element: the Kullback-Leibler divergence of the target from log-probabilities x.
+
+    ``log_target=True``: the target holds log-probabilities too. ``reduction="batchmean"`` divides the sum by
+    the batch size, which is the definition; ``"mean"`` divides by the number of elements."""
+
+    reductions = ("none", "batchmean", "mean", "sum")
+
+    def __init__(
+        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
