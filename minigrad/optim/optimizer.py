@@ -1,0 +1,291 @@
+"""Optimizer: the base of all rules that turn gradients into steps.
+
+A rule stands in its own file, twice: as an equation, and as a function of plain arrays that reads like the
+equation and runs on NumPy and CuPy. On the CPU one fused pass over each parameter
+(``minigrad/kernels/cpu/optim.py``) takes its place; it computes the same numbers without the temporary
+arrays."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..autograd import enable_grad
+from ..devices import move
+from ..tensor import Tensor
+
+_WORTH_LOADING = 128  # elements: an optimizer of fewer numbers does not wait for Numba to load
+
+_fused: ModuleType | None = None
+
+
+class Optimizer:
+    """Holds parameters in groups, each with its own settings, and what it remembers of each parameter.
+
+    A rule of one's own is a subclass with a ``step``::
+
+        class Plain(Optimizer):
+            def __init__(self, params, lr):
+                super().__init__(params, {"lr": lr})
+
+            @minigrad.no_grad()
+            def step(self, closure=None):
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        if p.grad is not None:
+                            p -= group["lr"] * p.grad
+
+    Args: params: an iterable of parameters, of ``(name, parameter)`` pairs, or of dicts ``{"params": …, "lr":
+        …}``,
+            one per group.
+        defaults: settings for groups that do not give their own.
+
+    Attributes:
+        param_groups: a list of dicts: ``"params"`` and the settings, which may be changed between steps.
+        state: parameter → dict of what the rule remembers of it.
+
+    Source: PyTorch's ``torch.optim.Optimizer``; ``state_dict`` has the same layout.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        name = type(self).__name__
+        if isinstance(params, Tensor):
+            raise TypeError(
+                f"{name}: params must be an iterable of parameters, got a single {type(params).__name__}; "
+                "put it in a list: [parameter]"
+            )
+        if isinstance(params, (set, frozenset)):
+            raise TypeError(f"{name}: params is a set, whose order changes from run to run; pass a list")
+        if not isinstance(params, Iterable):
+            raise TypeError(f"{name}: params must be an iterable of parameters, got {type(params).__name__}")
+        self.defaults = defaults
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        self._step_count = 0
+        given = list(params)
+        if not given:
+            raise ValueError(
+                f"{name}: got no parameters. A generator such as model.parameters() can be used only once: "
+                "call it "
+                "again for each optimizer. Does the model keep its layers in a plain list? Use nn.ModuleList"
+            )
+        groups = given if isinstance(given[0], Mapping) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters with settings of their own; settings that are not given come from the defaults.
+
+        Raises:
+            TypeError: something that is not a tensor.
+            ValueError: a tensor that is not a leaf, one that another group has, or none at all.
+        """
+        name = type(self).__name__
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise TypeError(
+                f"{name}: a parameter group must be a dict with 'params', got {param_group!r:.100}"
+            )
+        group = dict(param_group)
+        given = group["params"]
+        if isinstance(given, (set, frozenset)):
+            raise TypeError(f"{name}: params is a set, whose order changes from run to run; pass a list")
+        entries = [given] if isinstance(given, Tensor) else list(given)
+        if not entries:
+            raise ValueError(f"{name}: a parameter group has no parameters (was its generator used before?)")
+        names = [entry[0] for entry in entries if _is_named(entry)]
+        if names and len(names) != len(entries):
+            raise ValueError(f"{name}: either all parameters or none come as (name, parameter)")
+        parameters = [entry[1] if _is_named(entry) else entry for entry in entries]
+        if names:
+            group["param_names"] = names
+        self._check_parameters(name, parameters)
+        group["params"] = parameters
+        for setting, value in self.defaults.items():
+            group.setdefault(setting, value)
+        self.param_groups.append(group)
+
+    def _check_parameters(self, name: str, parameters: list[Any]) -> None:
+        held = {id(p) for group in self.param_groups for p in group["params"]}
+        for i, p in enumerate(parameters):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{name}: can only optimize tensors, parameter {i} is a {type(p).__name__}")
+            if not p.is_leaf:
+                raise ValueError(
+                    f"{name}: can't optimize a non-leaf tensor; parameter {i} (shape {tuple(p.shape)}) was "
+                    "computed "
+                    "from others. Optimize those, or make it a leaf: p.detach().requires_grad_()"
+                )
+            if id(p) in held:
+                raise ValueError(
+                    f"{name}: parameter {i} (shape {tuple(p.shape)}) appears twice or is in another group"
+                )
+            held.add(id(p))
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or with ``set_to_none=False`` fill them with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad._array[...] = 0
+                    p.grad._bump()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient, by the rule.
+
+        Args:
+            closure: computes the loss and its gradients again, and returns the loss.
+
+        Returns:
+            What ``closure`` returned, or None.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        self._step_count += 1
+        fused = self._fused_rules() if kernels.enabled() else None
+        for group in self.param_groups:
+            self._update(group, fused)
+        return loss
+
+    def _update(self, group: dict[str, Any], fused: Any) -> None:
+        """Apply the rule to one group. ``fused`` is the module of compiled rules, or None."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`"
+        )
+
+    def _fused_rules(self) -> ModuleType | None:
+        global _fused
+        if _fused is None:
+            sizes = (p._array.size for group in self.param_groups for p in group["params"])
+            if "numba" in sys.modules or max(sizes) >= _WORTH_LOADING:
+                _fused = importlib.import_module("..kernels.cpu.optim", __package__)
+        return _fused
+
+    def state_dict(self) -> dict[str, Any]:
+        """``{"state": {number: what is remembered}, "param_groups": [settings, with numbers for
+        parameters]}``.
+
+        The numbers count the parameters through all groups, in order. Nothing is copied.
+        """
+        numbers = {id(p): i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        groups = [
+            {
+                **{k: v for k, v in group.items() if k != "params"},
+                "params": [numbers[id(p)] for p in group["params"]],
+            }
+            for group in self.param_groups
+        ]
+        # A parameter that was taken out of its group is still remembered, but has no number.
+        state = {numbers[id(p)]: dict(kept) for p, kept in self.state.items() if id(p) in numbers}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over settings and memory from a :meth:`state_dict`, copied to each parameter's device and
+        dtype.
+
+        Raises: ValueError: the groups differ in number or size, or a remembered tensor does not have its
+            parameter's
+                shape. Nothing has changed then.
+        """
+        name = type(self).__name__
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+            raise ValueError(f"{name}.load_state_dict: expected a dict with 'state' and 'param_groups'")
+        saved = state_dict["param_groups"]
+        sizes, own_sizes = ([len(g["params"]) for g in groups] for groups in (saved, self.param_groups))
+        if sizes != own_sizes:
+            raise ValueError(
+                f"{name}.load_state_dict: the state has groups of {sizes} parameters, this optimizer of "
+                f"{own_sizes}"
+            )
+        numbers = [number for group in saved for number in group["params"]]
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        for number, p in zip(numbers, parameters, strict=True):
+            if number in state_dict["state"]:
+                kept = state_dict["state"][number]
+                state[p] = {key: _fitted(name, key, value, number, p) for key, value in kept.items()}
+        for own, group in zip(self.param_groups, saved, strict=True):
+            own.update({k: copy.deepcopy(v) for k, v in group.items() if k != "params"})
+        self.state = state
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [
+                f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")
+            ]
+        return "\n".join([*lines, ")"])
+
+
+def fusible(array: Any) -> bool:
+    """Whether the compiled rules take this parameter; they then see it as one vector."""
+    return type(array) is np.ndarray and array.dtype.char in "fd" and array.flags.c_contiguous
+
+
+def zeros_like(array: Any) -> Tensor:
+    """A tensor of zeros for what is remembered of a parameter: contiguous whatever the parameter's layout."""
+    return Tensor._wrap(np.zeros_like(array, order="C"))
+
+
+def check_not_negative(rule: str, **settings: Any) -> None:
+    """Raise if a setting is negative or NaN."""
+    for name, value in settings.items():
+        if not value >= 0:
+            raise ValueError(f"{rule}: {name} must not be negative, got {value!r}")
+
+
+def check_fractions(rule: str, **settings: Any) -> None:
+    """Raise if a setting, the weight of a running average, is not in [0, 1)."""
+    for name, value in settings.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{rule}: {name} must lie in [0, 1), got {value!r}")
+
+
+def refuse(rule: str, **settings: Any) -> None:
+    """Raise for PyTorch's settings that would change what a step means and that minigrad does not have.
+
+    ``foreach`` and ``fused`` only choose between PyTorch's implementations of the same numbers; they are
+    accepted whatever their value."""
+    for name, value in settings.items():
+        if value:
+            raise NotImplementedError(f"{rule}: {name}={value!r} is not in minigrad; leave it False")
+
+
+def _is_named(entry: Any) -> bool:
+    return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+
+
+def _fitted(rule: str, key: str, value: Any, number: int, p: Tensor) -> Any:
+    """A remembered value for parameter ``p``: a tensor or array copied to its dtype and device, a number as
+    it is.
+    """
+    array = (
+        value._array
+        if isinstance(value, Tensor)
+        else np.asarray(value)
+        if hasattr(value, "__array__")
+        else None
+    )
+    if array is None:
+        return copy.deepcopy(value)
+    if key == "step":
+        return int(array)  # PyTorch keeps the step count as a tensor, minigrad as a number
+    if array.shape != p._array.shape:
+        raise ValueError(
+            f"{rule}.load_state_dict: {key} of parameter {number} has shape {array.shape}, "
+            f"the parameter has {p._array.shape}"
+        )
+    copied = move(array, p.device).astype(p._array.dtype, order="C", copy=True)
+    return Tensor._wrap(copied)

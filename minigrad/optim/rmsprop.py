@@ -1,0 +1,123 @@
+"""RMSprop: divide the gradient by the root of its mean square."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .optimizer import Optimizer, check_not_negative, fusible, refuse, zeros_like
+
+
+def rmsprop(
+    p: Any,
+    g: Any,
+    square_avg: Any,
+    grad_avg: Any,
+    buffer: Any,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
+    maximize: bool,
+) -> None:
+    """The update of :class:`RMSprop` on arrays.
+
+    It changes ``p``, ``square_avg`` v, and ``grad_avg`` ḡ and ``buffer`` b unless these are None (not
+    centered, no momentum)."""
+    if maximize:
+        g = -g
+    if weight_decay:
+        g = g + weight_decay * p
+    square_avg *= alpha
+    square_avg += (1 - alpha) * g * g
+    variance = square_avg
+    if grad_avg is not None:
+        grad_avg += (1 - alpha) * (g - grad_avg)
+        variance = square_avg - grad_avg * grad_avg
+    step = g / (np.sqrt(variance) + eps)
+    if buffer is not None:
+        buffer *= momentum
+        buffer += step
+        step = buffer
+    p -= lr * step
+
+
+class RMSprop(Optimizer):
+    """Divide each gradient by the root of its running mean square, so that all parameters step alike.
+
+        g ← ∇L(p) + weight_decay · p
+        v ← alpha · v + (1 − alpha) · g²
+        p ← p − lr · g / (√v + eps)
+
+    With ``centered``, v − ḡ² (an estimate of the variance) takes the place of v, where ḡ is the running mean
+    of g. With ``momentum``, the quotient goes into b ← momentum · b + g / (√v + eps), and p ← p − lr · b.
+    Source: Hinton's lecture notes 2012; centered: Graves 2013; PyTorch's ``torch.optim.RMSprop``.
+
+    Args:
+        params: parameters, or groups of them (see :class:`Optimizer`).
+        lr: the learning rate.
+        alpha: how much of the running mean is kept.
+        eps: keeps the quotient finite.
+        weight_decay: pulls the parameters towards zero.
+        momentum: how much of the last step is kept.
+        centered: divide by the standard deviation instead of the root mean square.
+        maximize: go uphill.
+        foreach: PyTorch's choice between implementations, accepted and without meaning here.
+        capturable, differentiable: not in minigrad.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        refuse("RMSprop", capturable=capturable, differentiable=differentiable)
+        check_not_negative(
+            "RMSprop", lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum
+        )
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "alpha": alpha,
+            "eps": eps,
+            "centered": centered,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def _update(self, group: dict[str, Any], fused: Any) -> None:
+        lr, alpha, eps = float(group["lr"]), float(group["alpha"]), float(group["eps"])
+        decay, momentum = float(group["weight_decay"]), float(group["momentum"])
+        centered, maximize = group["centered"], group["maximize"]
+        for p in group["params"]:
+            grad = p._grad
+            if grad is None:
+                continue
+            array, state = p._array, self.state[p]
+            if not state:
+                state["step"] = 0
+                state["square_avg"] = zeros_like(array)
+            if momentum and "momentum_buffer" not in state:
+                state["momentum_buffer"] = zeros_like(array)
+            if centered and "grad_avg" not in state:
+                state["grad_avg"] = zeros_like(array)
+            state["step"] += 1
+            mean = state["grad_avg"]._array if centered else None
+            buffer = state["momentum_buffer"]._array if momentum else None
+            rule = fused.rmsprop if fused is not None and fusible(array) else rmsprop
+            squares = state["square_avg"]._array
+            rule(array, grad._array, squares, mean, buffer, lr, alpha, eps, decay, momentum, maximize)
+            p._version[0] += 1

@@ -1,0 +1,106 @@
+"""Stochastic gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .optimizer import Optimizer, check_not_negative, fusible, refuse, zeros_like
+
+
+def sgd(
+    p: Any,
+    g: Any,
+    buffer: Any,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    """The update of :class:`SGD` on arrays. It changes ``p``, and ``buffer`` b unless that is None (no
+    momentum).
+    """
+    if maximize:
+        g = -g
+    if weight_decay:
+        g = g + weight_decay * p
+    if buffer is not None:
+        buffer *= momentum
+        buffer += (1 - dampening) * g
+        g = g + momentum * buffer if nesterov else buffer
+    p -= lr * g
+
+
+class SGD(Optimizer):
+    """Go downhill; with momentum, like a heavy ball.
+
+        g ← ∇L(p) + weight_decay · p
+        b ← momentum · b + (1 − dampening) · g        (b = g in the first step)
+        p ← p − lr · b                                (Nesterov: p − lr · (g + momentum · b))
+
+    Without momentum, p ← p − lr · g. In a valley the momentum cancels what swings from side to side and adds
+    up what points along it: a constant g is taken with rate lr / (1 − momentum). Nesterov's form looks at the
+    slope where the ball will be. Source: Sutskever et al. 2013; PyTorch's ``torch.optim.SGD``, which leaves
+    lr out of b.
+
+    Args: params: parameters, or groups of them (see :class:`Optimizer`). lr: the learning rate. momentum: how
+        much of the last step is kept. dampening: how much of the gradient is left out of b. weight_decay:
+        pulls the parameters towards zero, the gradient of ½ weight_decay ‖p‖². nesterov: use Nesterov's form;
+        needs a momentum and no dampening. maximize: go uphill. foreach, fused: PyTorch's choices between
+        implementations, accepted and without meaning here: a step is always
+            one fused pass over each parameter.
+        differentiable: not in minigrad.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        refuse("SGD", differentiable=differentiable)
+        check_not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, got momentum={momentum}, "
+                f"dampening={dampening}"
+            )
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def _update(self, group: dict[str, Any], fused: Any) -> None:
+        lr, momentum, damp = float(group["lr"]), float(group["momentum"]), float(group["dampening"])
+        decay, nesterov, maximize = float(group["weight_decay"]), group["nesterov"], group["maximize"]
+        buffer, dampening = None, damp
+        for p in group["params"]:
+            grad = p._grad
+            if grad is None:
+                continue
+            array = p._array
+            if momentum:
+                state = self.state[p]
+                dampening = damp
+                if state.get("momentum_buffer") is None:
+                    state["momentum_buffer"] = zeros_like(array)
+                    dampening = 0.0  # b = momentum · 0 + g
+                buffer = state["momentum_buffer"]._array
+            rule = fused.sgd if fused is not None and fusible(array) else sgd
+            rule(array, grad._array, buffer, lr, momentum, dampening, decay, nesterov, maximize)
+            p._version[0] += 1
