@@ -305,7 +305,7 @@ class Module(Hookable):
             if set_to_none:
                 parameter.grad = None
             elif parameter.grad is not None:
-                parameter.grad = parameter.grad.detach().zero_()
+                parameter.grad.detach_().zero_()
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Call ``fn(module)`` on every module below and then on this one; for initialisation, mostly."""
