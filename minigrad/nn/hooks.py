@@ -38,7 +38,8 @@ _ids = itertools.count()
 
 class RemovableHandle:
     """What registering a hook returns. ``remove()`` takes the hook away; ``with handle:`` does so at the "
-    "end."""
+    "end.
+    """
 
     def __init__(self, hooks: OrderedDict[int, Any], after_removal: Callable[[], None] | None = None) -> None:
         self.id = next(_ids)
@@ -139,7 +140,8 @@ class Hookable:
         output.
 
         With ``with_kwargs``: ``hook(module, args, kwargs, output)``. With ``always_call`` the hook also runs,
-        with an output of None, when ``forward`` or another hook raises."""
+        with an output of None, when ``forward`` or another hook raises.
+        """
         return self._register_hook("forward", Hook(hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(
@@ -148,15 +150,17 @@ class Hookable:
         """Run ``hook(module, grad_output)`` before the gradient enters the module from above.
 
         ``grad_output`` is a tuple, one gradient per output. What the hook returns, unless None, takes its
-        place."""
+        place.
+        """
         return self._register_hook("backward_pre", Hook(hook), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Run ``hook(module, grad_input, grad_output)`` once the gradients of the module's inputs are there.
 
-        Both are tuples; inputs that are not tensors, or carry no gradient, have None. What the hook returns,
-        unless None, takes the place of ``grad_input``. The gradients of parameters are not its business: see
-        ``Tensor.register_hook``."""
+        Both are tuples; inputs that are not tensors or carry no gradient have None, and so have outputs that
+        nothing depends on. What the hook returns, unless None, takes the place of ``grad_input``. The
+        gradients of parameters are not its business: see ``Tensor.register_hook``.
+        """
         return self._register_hook("backward", Hook(hook), prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> NoReturn:

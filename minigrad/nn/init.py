@@ -96,7 +96,8 @@ def trunc_normal_(
     """Draw from N(mean, std²), but only values in [a, b].
 
     With Φ the distribution function of N(0, 1): Φ⁻¹(u) is normal where u is uniform on (0, 1), so u is drawn
-    between Φ(low) and Φ(high) alone."""
+    between Φ(low) and Φ(high) alone.
+    """
     from scipy.special import ndtr, ndtri
 
     array = _floating("trunc_normal_", tensor)
@@ -148,7 +149,8 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 
     The variance is the harmonic mean of what forward (1 / fan_in) and backward (1 / fan_out) ask for; the
     root of 6 is √3 for the uniform distribution times √2. Made for layers whose activation is near the
-    identity, such as tanh. Source: Glorot and Bengio 2010."""
+    identity, such as tanh. Source: Glorot and Bengio 2010.
+    """
     bound = math.sqrt(3.0) * _xavier_std("xavier_uniform_", tensor, gain)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -198,7 +200,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     It keeps lengths, not only on average: ‖Wx‖ = ‖x‖ for a square matrix, so a deep chain neither explodes
     nor dies. Axes after the first count as columns. The Q of a QR decomposition of a normal matrix, each
     column times the sign of R's diagonal: without that the distribution would depend on how QR picks signs.
-    Source: Saxe et al. 2013."""
+    Source: Saxe et al. 2013.
+    """
     array = _floating("orthogonal_", tensor)
     if array.ndim < 2:
         raise ValueError(f"orthogonal_: expected at least 2 axes, got shape {array.shape}")
@@ -214,7 +217,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 def fans(tensor: Tensor) -> tuple[int, int]:
     """``(fan_in, fan_out)`` of a weight (out, in, …): how many inputs one output sums over, and how many
     outputs one input goes to. The axes after the first two are a convolution's kernel, whose places all
-    count."""
+    count.
+    """
     shape = tensor._array.shape
     if len(shape) < 2:
         raise ValueError(

@@ -3,7 +3,8 @@
 The design in one paragraph. A module's parameters, buffers and sub-modules are its plain attributes. Nothing
 is kept twice: ``self.weight`` is an ordinary attribute read, and ``parameters()``, ``state_dict()`` and the
 rest find what there is by walking ``vars(self)`` in the order of first assignment. ``__setattr__`` only
-catches mistakes. A call of a module that has no hooks is a call of its ``forward`` and nothing else."""
+catches mistakes. A call of a module that has no hooks is a call of its ``forward`` and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Module(Hookable):
                 return self.output(F.relu(self.hidden(x)))   # (N, 10)
 
     Called as ``Net()(x)``. ``training`` tells layers such as dropout which way to behave; ``train()`` and
-    ``eval()`` set it for the module and all below it. Source: PyTorch's ``torch.nn.Module``."""
+    ``eval()`` set it for the module and all below it. Source: PyTorch's ``torch.nn.Module``.
+    """
 
     training: bool
 
@@ -332,7 +334,8 @@ class Module(Hookable):
     def to(self: M, *args: Any, **kwargs: Any) -> M:
         """Move to a device and/or a floating dtype: ``to("cuda")``, ``to(minigrad.float64)``, ``to(device,
         dtype)``, ``to(other_tensor)``. Integer buffers change device only. Changes the module itself and
-        returns it."""
+        returns it.
+        """
         device, dtype = _parse_to(type(self).__name__, args, kwargs)
 
         def convert(tensor: Tensor) -> Tensor:
@@ -379,7 +382,8 @@ class Module(Hookable):
         children's.
 
         The tensors share memory with the module's and carry no gradient; ``keep_vars=True`` gives the
-        parameters themselves. A parameter under two names stands under both."""
+        parameters themselves. A parameter under two names stands under both.
+        """
         found: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
         for place, module in self.named_modules(prefix=prefix.removesuffix("."), remove_duplicate=False):
             own = [

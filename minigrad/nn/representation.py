@@ -12,7 +12,8 @@ def represent(module: Module) -> str:
     """The ``repr`` of a module: its name and settings, or its children indented; then ``# n parameters``.
 
     A parameter that is used twice counts once. Where some parameters are frozen, the number that is trained
-    is told."""
+    is told.
+    """
     head = f"{module._get_name()}("
     settings = module.extra_repr().split("\n") if module.extra_repr() else []
     children = [f"({name}): {_indented(repr(child))}" for name, child in module._modules.items()]

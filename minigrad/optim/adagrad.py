@@ -22,7 +22,8 @@ def adagrad(
     step: int,
 ) -> None:
     """The update of :class:`Adagrad` on arrays. It changes ``p`` and ``total`` s; ``step`` t counts from "
-    "1."""
+    "1.
+    """
     if maximize:
         g = -g
     if weight_decay:

@@ -3,7 +3,8 @@
 A rule stands in its own file, twice: as an equation, and as a function of plain arrays that reads like the
 equation and runs on NumPy and CuPy. On the CPU one fused pass over each parameter
 (``minigrad/kernels/cpu/optim.py``) takes its place; it computes the same numbers without the temporary
-arrays."""
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -256,7 +257,8 @@ def refuse(rule: str, **settings: Any) -> None:
     """Raise for PyTorch's settings that would change what a step means and that minigrad does not have.
 
     ``foreach`` and ``fused`` only choose between PyTorch's implementations of the same numbers; they are
-    accepted whatever their value."""
+    accepted whatever their value.
+    """
     for name, value in settings.items():
         if value:
             raise NotImplementedError(f"{rule}: {name}={value!r} is not in minigrad; leave it False")

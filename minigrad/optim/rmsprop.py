@@ -26,7 +26,8 @@ def rmsprop(
     """The update of :class:`RMSprop` on arrays.
 
     It changes ``p``, ``square_avg`` v, and ``grad_avg`` ḡ and ``buffer`` b unless these are None (not
-    centered, no momentum)."""
+    centered, no momentum).
+    """
     if maximize:
         g = -g
     if weight_decay:

@@ -4,7 +4,8 @@ Written with array operations, a step of Adam reads and writes memory some twent
 read once and written once. The functions have the names and arguments of the rules in ``minigrad/optim``, and
 compute the same numbers. Arrays are C-contiguous, of one shape and one dtype, float32 or float64; parameters
 and what is remembered of them are changed in place. An argument that may be None gives a version compiled
-without it."""
+without it.
+"""
 
 from __future__ import annotations
 

@@ -10,10 +10,16 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, overload
 
+from ...ops.fused import LinearActivation
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
 from ..representation import count
+from .activation import ReLU, Sigmoid, Tanh
+from .linear import Linear
+
+# Activations whose slope can be read off their output.
+_FUSED: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
 
 T = TypeVar("T")
 S = TypeVar("S", bound="_NumberedItems[Any]")
@@ -21,7 +27,8 @@ S = TypeVar("S", bound="_NumberedItems[Any]")
 
 class _NumberedItems(Module, Generic[T]):
     """What Sequential, ModuleList and ParameterList share: items numbered from "0", used like a Python "
-    "list."""
+    "list.
+    """
 
     # A tuple of the items in order, rebuilt by _items() after a change: iterating is done on every forward
     # pass.
@@ -147,7 +154,8 @@ class Sequential(_NumberedModules):
     """y = fₙ(… f₂(f₁(x))): the modules one after another.
 
     ``Sequential(a, b, c)`` or, with names, ``Sequential(OrderedDict(first=a, second=b))``. Indexing gives a
-    module, slicing a Sequential that shares the modules."""
+    module, slicing a Sequential that shares the modules.
+    """
 
     def __init__(self, *args: Module | Mapping[str, Module]) -> None:
         super().__init__()
@@ -167,9 +175,22 @@ class Sequential(_NumberedModules):
         return Sequential(*self, *other)
 
     def forward(self, input: Any) -> Any:
-        for module in self._cached_items or self._items():
-            input = module(input)
-        return input
+        modules = self._cached_items or self._items()
+        waiting: Any = None  # a Linear whose activation may come next: the pair is one op (see ops/fused.py)
+        for module in modules:
+            if waiting is not None:
+                name = _FUSED.get(type(module))
+                if name is not None and module._hooks is None and not getattr(module, "inplace", False):
+                    input = LinearActivation.apply(input, waiting.weight, waiting.bias, name)
+                    waiting = None
+                    continue
+                input = waiting.forward(input)
+                waiting = None
+            if type(module) is Linear and module._hooks is None and isinstance(input, Tensor):
+                waiting = module
+            else:
+                input = module(input)
+        return input if waiting is None else waiting.forward(input)
 
 
 class ModuleList(_NumberedModules):
@@ -209,7 +230,8 @@ class ModuleList(_NumberedModules):
 
 class _NamedItems(Module, Generic[T]):
     """What ModuleDict and ParameterDict share: items by name, used like a Python dict, in order of "
-    "insertion."""
+    "insertion.
+    """
 
     def _accept(self, name: str, item: Any) -> T:
         raise NotImplementedError

@@ -12,7 +12,8 @@ class Dropout(Module):
     """While training, each element is zero with probability ``p`` and the others are divided by 1 − p.
 
     The division keeps the expected value: E[y] = p·0 + (1 − p)·x/(1 − p) = x. So in evaluation (``eval()``)
-    nothing has to be done, and y = x. Any shape. Source: Srivastava et al. 2014."""
+    nothing has to be done, and y = x. Any shape. Source: Srivastava et al. 2014.
+    """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()

@@ -157,7 +157,8 @@ class CrossEntropyLoss(_WeightedLoss):
     """LogSoftmax and NLLLoss in one: −w[y] log softmax(x)[y] for logits x (N, C) or (N, C, …).
 
     The target holds class numbers (N,) or (N, …), or probabilities of the shape of x. ``label_smoothing`` ε
-    mixes it with the uniform distribution: (1 − ε) · target + ε / C."""
+    mixes it with the uniform distribution: (1 − ε) · target + ε / C.
+    """
 
     def __init__(
         self,
@@ -191,7 +192,8 @@ class KLDivLoss(_Loss):
     """y (log y − x) for each element: the Kullback-Leibler divergence of the target from log-probabilities x.
 
     ``log_target=True``: the target holds log-probabilities too. ``reduction="batchmean"`` divides the sum by
-    the batch size, which is the definition; ``"mean"`` divides by the number of elements."""
+    the batch size, which is the definition; ``"mean"`` divides by the number of elements.
+    """
 
     reductions = ("none", "batchmean", "mean", "sum")
 

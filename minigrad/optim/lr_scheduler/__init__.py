@@ -2,7 +2,8 @@
 step.
 
 ``scheduler.step()`` comes after ``optimizer.step()``, once per epoch or once per batch as the schedule is
-meant."""
+meant.
+"""
 
 from .base import LRScheduler
 from .cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR

@@ -87,7 +87,8 @@ class LRScheduler:
 
     def get_lr(self) -> list[float]:
         """The rates for ``self.last_epoch``, given the current ones. To read rates, use "
-        ":meth:`get_last_lr`."""
+        ":meth:`get_last_lr`.
+        """
         raise NotImplementedError(
             f"{type(self).__name__}: get_lr is missing; return one learning rate per group"
         )
@@ -109,7 +110,8 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a :meth:`state_dict`. The optimizer's rates are not touched: they are in its own "
-        "state."""
+        "state.
+        """
         vars(self).update(state_dict)
 
 

@@ -111,7 +111,8 @@ class LinearLR(LRScheduler):
     t = ``total_iters``, and staying there: a warm-up.
 
     As a factor on the current rate, f(t) / f(t − 1) = 1 + (end − start) / (total · start + (t − 1)(end −
-    start))."""
+    start)).
+    """
 
     def __init__(
         self,
@@ -167,7 +168,8 @@ class CosineAnnealingLR(LRScheduler):
 
     It starts and ends flat. After T_max the rate rises again. Computed from the current rate as (lrₜ −
     eta_min) = (lrₜ₋₁ − eta_min) · (1 + cos(π t / T_max)) / (1 + cos(π (t − 1) / T_max)); where the divisor
-    vanishes, at the bottom of the wave, from lr₀. Source: Loshchilov and Hutter 2017, without restarts."""
+    vanishes, at the bottom of the wave, from lr₀. Source: Loshchilov and Hutter 2017, without restarts.
+    """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         if not T_max > 0:
