@@ -1,0 +1,167 @@
+"""The numbers as a Markdown table and as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import machine
+from .cases import CASES, GROUPS
+from .libraries import COMPILED, EAGER, MINIGRAD, TITLES
+from .measure import Results, Timing, disagreement
+
+START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
+
+
+def duration(seconds: float | None) -> str:
+    """Three significant digits in µs or ms."""
+    if seconds is None:
+        return "–"
+    value, unit = (seconds * 1e6, "µs") if seconds < 1e-3 else (seconds * 1e3, "ms")
+    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f} {unit}"
+
+
+def shown_libraries(results: Results) -> list[str]:
+    """The libraries that have a column, in the order of the table."""
+    present = {library for row in results.cases.values() for library in row}
+    return [name for name in TITLES if name in present]
+
+
+def _cell(row: dict[str, Timing], library: str) -> str:
+    if library not in row:
+        return ""
+    return "failed" if row[library].error else duration(row[library].median)
+
+
+def table(results: Results) -> str:
+    """A Markdown table for each group of cases, with the ratios and their geometric mean."""
+    libraries = shown_libraries(results)
+    compares = MINIGRAD in libraries and (EAGER in libraries or COMPILED in libraries)
+    header = [*(TITLES[name] for name in libraries), *(["ratio"] if compares else [])]
+    parts = []
+    for group, title in GROUPS.items():
+        names = [name for name in results.cases if CASES[name].group == group]
+        if not names:
+            continue
+        lines = [f"| {title} | " + " | ".join(header) + " |", "|---" + "|---:" * len(header) + "|"]
+        for name in names:
+            row = results.cases[name]
+            cells = [_cell(row, library) for library in libraries]
+            if compares:
+                ratio = results.ratio(name)
+                cells.append("" if ratio is None else f"**{ratio:.2f}×**")
+            lines.append(f"| {CASES[name].title} | " + " | ".join(cells) + " |")
+        mean = results.geometric_mean(group)
+        if mean is not None and len(names) > 1:
+            lines.append("| Geometric mean |" + " |" * len(libraries) + f" **{mean:.2f}×** |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def notes(results: Results) -> list[str]:
+    """How the table came about, and everything that went wrong."""
+    s = results.settings
+    lines = [
+        f"Medians over {s['rounds']} rounds of samples of about {s['seconds']:g} s; each library in its own "
+        "process, in turn. Ratio: the faster of PyTorch eager and compiled (`torch.compile` of forward pass "
+        "and loss), divided by minigrad."
+        if EAGER in results.libraries or COMPILED in results.libraries
+        else "PyTorch is not installed or was not asked for: these are minigrad's numbers alone.",
+        machine.sentence(results.machine) + ".",
+    ]
+    for name, row in results.cases.items():
+        lines += [f"{name}, {TITLES[lib]}: {t.error}" for lib, t in row.items() if t.error]
+        different = disagreement(row)
+        if different:
+            lines.append(f"{name}: {different}")
+    return lines
+
+
+def memory_lines(results: Results) -> list[str]:
+    """One sentence a library on the growth of its process."""
+    if not results.memory:
+        return []
+    m = results.memory
+    lines = [
+        f"Memory: growth of the process over {m['steps']:,} steps of {m['case']}, "
+        f"counted after the first {m['settled']:,}:"
+    ]
+    for library, grown in m["growth"].items():
+        what = f"{grown / 2**20:+.2f} MiB" if isinstance(grown, int) else f"failed: {grown}"
+        lines.append(f"- {TITLES[library]}: {what}")
+    return lines
+
+
+def markdown(results: Results) -> str:
+    """The whole report."""
+    parts = [table(results)] if results.cases else []
+    if results.cases:
+        parts.append("\n".join(f"- {line}" for line in notes(results)))
+    if results.memory:
+        parts.append("\n".join(memory_lines(results)))
+    return "# Benchmarks\n\n" + "\n\n".join(parts) + "\n"
+
+
+def into_readme(results: Results, readme: Path, picture: str) -> None:
+    """Replace what stands between the markers in the README. Raises ValueError if they are not there."""
+    text = readme.read_text(encoding="utf-8")
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise ValueError(f"{readme}: the markers {START} and {END} are missing")
+    lines = [
+        table(results),
+        f"![minigrad's speed relative to PyTorch]({picture})",
+        *notes(results),
+        *memory_lines(results),
+    ]
+    body = "\n\n".join(line for line in lines if not line.startswith("- "))
+    bullets = "\n".join(line for line in lines if line.startswith("- "))
+    readme.write_text(f"{before}{START}\n{body}\n\n{bullets}".rstrip() + f"\n{END}{after}", encoding="utf-8")
+
+
+def chart(results: Results, path: Path) -> bool:
+    """A bar for each case: how many times faster than PyTorch. False if there is nothing to compare."""
+    ratios = {name: r for name in results.cases if (r := results.ratio(name))}
+    if not ratios:
+        return False
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = list(ratios)
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * len(names)), layout="constrained")
+    colors = {"training": "#1b6ca8", "overhead": "#d58a3a", "ops": "#7fb3d5"}
+    for group in GROUPS:
+        rows = [i for i, name in enumerate(names) if CASES[name].group == group]
+        if rows:
+            label = GROUPS[group].partition(":")[0]
+            axes.barh(rows, [ratios[names[i]] for i in rows], color=colors[group], label=label)
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    for i, name in enumerate(names):
+        axes.text(ratios[name], i, f" {ratios[name]:.2f}×", va="center", fontsize=9, bbox=white)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlim(0, max(1.3, 1.15 * max(ratios.values())))
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel("how many times faster than the faster of PyTorch eager and compiled (1 = as fast)")
+    m = results.machine
+    axes.set_title(
+        f"minigrad beside PyTorch {m['packages'].get('torch', '')}: {m['cpu']}, {m['threads']} threads",
+        fontsize=10,
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=len(GROUPS), frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return True
+
+
+def summary(results: Results) -> str:
+    """The geometric mean over the training steps, as a sentence."""
+    mean = results.geometric_mean("training")
+    count = sum(CASES[name].group == "training" for name in results.cases)
+    if mean is None:
+        return ""
+    steps = "training step" if count == 1 else "training steps"
+    return f"Geometric mean over {count} {steps}: minigrad is {mean:.2f} times as fast as PyTorch."
