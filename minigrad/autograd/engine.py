@@ -19,12 +19,9 @@ import numpy as np
 from .. import devices
 from .. import kernels
 from ..errors import AnomalyError, DtypeError, GraphError, ShapeError
-from .function import Function, Node, Output, _all_finite, _kind_of, freed_message
-from .modes import modes, set_grad_enabled
+from .function import Node, Output, _all_finite, _kind_of, freed_message
+from .modes import set_grad_enabled, watch
 from .variable import Variable, wrap
-
-_GRADIENT, _OWNED = 1, 2
-
 
 class _Walk:
     """One walk from some outputs back to the leaves (or to chosen tensors)."""
@@ -32,58 +29,59 @@ class _Walk:
     def __init__(self, create_graph: bool, retain_graph: bool) -> None:
         self.create_graph = create_graph
         self.retain_graph = retain_graph
-        self.ready: list[int] = []  # heap of the numbers of nodes that wait for their turn
-        self.pending: dict[int, list[Any]] = {}  # number → [node, gradient (a list for many outputs), is it ours?]
-        self.leaves: dict[int, list[Any]] = {}  # id → [leaf, gradient, is it ours?]
+        self.leaves: dict[Any, Any] = {}  # leaf → the gradient gathered for it
         self.wanted: dict[Any, Any] | None = None  # for grad(): edge → gradient found
         self.useful: set[int] | None = None  # for grad(): numbers of the nodes that lead to a wanted tensor
 
-    def send(self, edge: Any, g: Any) -> None:
-        """Add a gradient to what has arrived at an edge."""
-        if isinstance(edge, Variable):
-            entry = self.leaves.get(id(edge))
-            if entry is None:
-                self.leaves[id(edge)] = [edge, g, False]
-            else:
-                self._add(entry, g)
-            return
-        if edge.__class__ is Output:
-            node = edge.node
-            entry = self.pending.get(node.order)
-            if entry is None:
-                entry = self.pending[node.order] = [node, [None] * len(node.outputs), False]
-                heapq.heappush(self.ready, node.order)
-            slot = entry[_GRADIENT]
-            slot[edge.index] = g if slot[edge.index] is None else slot[edge.index] + g
-            return
-        order = edge.order
-        entry = self.pending.get(order)
-        if entry is None:
-            self.pending[order] = [edge, g, False]
-            heapq.heappush(self.ready, order)
-        else:
-            self._add(entry, g)
+    def run(self, starts: list[tuple[Any, Any]]) -> None:
+        """Carry the starting gradients back; afterwards ``leaves`` and ``wanted`` hold what arrived.
 
-    def _add(self, entry: list[Any], g: Any) -> None:
-        if entry[_OWNED] and not self.create_graph:
-            entry[_GRADIENT] += g
-        else:  # the first array may belong to someone else (Add sends the same one both ways)
-            entry[_GRADIENT] = entry[_GRADIENT] + g
-            entry[_OWNED] = True
-
-    def run(self) -> None:
-        ready, pending, send = self.ready, self.pending, self.send
-        pop = heapq.heappop
-        useful, create_graph = self.useful, self.create_graph
-        free = not self.retain_graph
-        while ready:
+        This loop is the engine, and runs once per op of every training step: it is written flat, for speed.
+        """
+        ready: list[int] = []  # heap of the numbers of the nodes that wait for their turn
+        nodes: dict[int, Any] = {}  # number → node
+        arrived: dict[int, Any] = {}  # number → sum of the gradients that have arrived (a list for several outputs)
+        leaves, ours = self.leaves, set[Any]()  # ours: sums made here, which may be added to in place
+        create_graph, free, wanted, useful = self.create_graph, not self.retain_graph, self.wanted, self.useful
+        careful = create_graph or watch.anomaly
+        use_kernels = kernels.switch.on
+        push, pop = heapq.heappush, heapq.heappop
+        edges, grads = [edge for edge, _ in starts], tuple([g for _, g in starts])
+        while True:
+            for edge, g in zip(edges, grads, strict=False):
+                if edge is None or g is None:
+                    continue
+                if isinstance(edge, Variable):
+                    if edge not in leaves:
+                        leaves[edge] = g
+                    else:
+                        leaves[edge] = self._sum(leaves[edge], g, edge, ours)
+                    continue
+                if edge.__class__ is Output:
+                    order = edge.node.order
+                    if order not in arrived:
+                        nodes[order], arrived[order] = edge.node, [None] * len(edge.node.outputs)
+                        push(ready, order)
+                    slots = arrived[order]
+                    slots[edge.index] = g if slots[edge.index] is None else slots[edge.index] + g
+                    continue
+                order = edge.order
+                if order not in arrived:
+                    nodes[order], arrived[order] = edge, g
+                    push(ready, order)
+                else:
+                    arrived[order] = self._sum(arrived[order], g, order, ours)
+            if not ready:
+                return
             order = pop(ready)
-            node, g, _ = pending.pop(order)
+            node, g = nodes.pop(order), arrived.pop(order)
+            edges = node.edges
             if node.hooks is not None:
                 g = self._run_hooks(node, g)
-            if self.wanted is not None:
+            if wanted is not None:
                 self._keep_wanted(node, g)
                 if useful is not None and order not in useful:
+                    edges = ()
                     continue
             saved = node.saved
             if saved is None:
@@ -91,28 +89,33 @@ class _Walk:
             for _, version, seen, _ in node.guard:
                 if version[0] != seen:
                     node.check_versions()
-            if create_graph or isinstance(node, Function) or modes.anomaly or node.outputs is not None:
-                grads = self._run_carefully(node, g)
+            kernel = node.kernel
+            if kernel is not None and use_kernels and not careful:
+                grads = kernel.backward(node, g)
             else:
-                kernel = node.kernel
                 grads = NotImplemented
-                if kernel is not None and kernels.switch.on and kernel.backward is not None:
-                    grads = kernel.backward(node, g)
-                if grads is NotImplemented:
-                    grads = node.backward(node, g)
-            edges = node.edges
-            if type(grads) is tuple:
-                for edge, d in zip(edges, grads, strict=False):
-                    if edge is not None and d is not None:
-                        send(edge, d)
-            elif edges[0] is not None:
-                send(edges[0], grads)
+            if grads is NotImplemented:
+                with np.errstate(all="ignore"):  # 0/0 and overflow raise no warning, as in PyTorch
+                    if careful or node.outputs is not None or node.takes_tensors:
+                        grads = self._run_carefully(node, g)
+                    else:
+                        grads = node.backward(node, g)
+            if type(grads) is not tuple:
+                grads = (grads,)
             if free and saved:
                 node.saved = node.scratch = None
 
+    def _sum(self, a: Any, b: Any, key: Any, ours: set[Any]) -> Any:
+        """a + b; in place if ``a`` was itself summed here (the first array may be shared: Add sends one both ways)."""
+        if key in ours and not self.create_graph:
+            a += b
+            return a
+        ours.add(key)
+        return a + b
+
     def _run_carefully(self, node: Node, g: Any) -> Any:
         """The rule of a node where something beyond plain arrays is asked: Tensors, several outputs, anomaly mode."""
-        if node.outputs is not None and (not isinstance(node, Function) or node.materialize):
+        if node.outputs is not None and (not node.takes_tensors or node.materialize):
             for i, (shape, kind) in enumerate(node.outputs):
                 if g[i] is None:
                     xp = devices.array_module(None) if not node.saved else _module_of(node.saved)
@@ -120,7 +123,7 @@ class _Walk:
                     if self.create_graph:
                         g[i] = wrap(g[i])
         gs = g if node.outputs is not None else [g]
-        if isinstance(node, Function):
+        if node.takes_tensors:
             with set_grad_enabled(self.create_graph):
                 grads: Any = node.backward(node, *[x if x is None or isinstance(x, Variable) else wrap(x) for x in gs])
             grads = node.checked(grads)
@@ -137,7 +140,7 @@ class _Walk:
                 node.saved = saved
         else:
             grads = node.backward(node, *gs)
-        if modes.anomaly:
+        if watch.anomaly:
             self._look_for_anomaly(node, gs, grads)
         return grads
 
@@ -176,29 +179,26 @@ class _Walk:
 
     def deliver(self, borrowed: set[int]) -> None:
         """Hand the collected gradients to their leaves. ``borrowed`` are ids of arrays that belong to the caller."""
-        final = []
-        for leaf, g, _ in self.leaves.values():
+        leaves = self.leaves
+        for leaf, g in leaves.items():
             if leaf._hooks:
-                g = run_hooks(leaf._hooks, g, self.create_graph)
-            array = g._array if isinstance(g, Variable) else g
-            if array.shape != leaf._array.shape:
-                raise ShapeError(
-                    f"backward: a gradient of shape {array.shape} reached a leaf of shape {leaf._array.shape}"
-                )
-            final.append((leaf, g))
-        for leaf, g in final:
+                g = leaves[leaf] = run_hooks(leaf._hooks, g, self.create_graph)
+            if g.shape != leaf._array.shape:
+                raise ShapeError(f"backward: a gradient of shape {g.shape} reached a leaf of shape {leaf._array.shape}")
+        for leaf, g in leaves.items():
+            old = leaf._grad
             if self.create_graph:
-                leaf._grad = g if leaf._grad is None else leaf._grad + g
-            elif leaf._grad is None:
-                if g.dtype != leaf._array.dtype:
+                leaf._grad = g if old is None else old + g
+            elif old is None:
+                if g.dtype is not leaf._array.dtype:
                     g = g.astype(leaf._array.dtype)
                 elif g.base is not None or id(g) in borrowed or not g.flags.c_contiguous:
-                    g = g.copy(order="C")
+                    g = g.copy(order="C") if g.ndim else g.copy()
                 borrowed.add(id(g))
                 leaf._grad = wrap(g)
             else:
-                leaf._grad._array += g
-                leaf._grad._version[0] += 1
+                old._array += g
+                old._version[0] += 1
 
 
 def _module_of(arrays: Any) -> Any:
@@ -223,6 +223,19 @@ def run_hooks(hooks: Any, g: Any, create_graph: bool) -> Any:
     return t if create_graph else t._array
 
 
+def _pairs(op: str, tensors: Any, gradients: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """As many tensors as gradients, each in a sequence."""
+    if isinstance(tensors, Variable) and (gradients is None or isinstance(gradients, Variable)):
+        return (tensors,), (gradients,)
+    outputs = [tensors] if isinstance(tensors, Variable) else list(tensors)
+    if gradients is None:
+        return outputs, [None] * len(outputs)
+    weights = [gradients] if isinstance(gradients, Variable) else list(gradients)
+    if len(weights) != len(outputs):
+        raise ValueError(f"{op}: {len(outputs)} tensor(s) but {len(weights)} gradient(s)")
+    return outputs, weights
+
+
 def _start(op: str, tensors: Sequence[Any], gradients: Sequence[Any], create_graph: bool) -> list[tuple[Any, Any]]:
     """(edge, gradient) for each output of a walk. Raises on everything that is wrong with the arguments."""
     starts = []
@@ -242,8 +255,11 @@ def _start(op: str, tensors: Sequence[Any], gradients: Sequence[Any], create_gra
                     f"{op}: a gradient can be created implicitly only for a scalar, {which} has shape {array.shape}. "
                     "Reduce it first (sum(), mean()) or pass gradient=, a tensor of that shape."
                 )
-            g = devices.array_module(devices.of_array(array)).ones(array.shape, array.dtype)
-            g = wrap(g) if create_graph else g
+            if create_graph or array.ndim or not isinstance(array, np.ndarray):
+                g = devices.array_module(devices.of_array(array)).ones(array.shape, array.dtype)
+                g = wrap(g) if create_graph else g
+            else:
+                g = array.dtype.type(1)
         else:
             if not isinstance(g, Variable):
                 raise TypeError(f"{op}: the gradient is a {type(g).__name__}, expected a Tensor")
@@ -282,19 +298,13 @@ def backward(
 
     Source: torch.autograd.backward.
     """
-    outputs = [tensors] if isinstance(tensors, Variable) else list(tensors)
-    weights = [grad_tensors] * len(outputs) if grad_tensors is None else grad_tensors
-    weights = [weights] if isinstance(weights, Variable) else list(weights)
-    if len(weights) != len(outputs):
-        raise ValueError(f"backward: {len(outputs)} tensor(s) but {len(weights)} gradient(s)")
+    outputs, weights = _pairs("backward", tensors, grad_tensors)
     walk = _Walk(create_graph, create_graph if retain_graph is None else retain_graph)
     starts = _start("backward", outputs, weights, create_graph)
-    for edge, g in starts:
-        walk.send(edge, g)
-    walk.run()
+    walk.run(starts)
     if inputs is not None:
-        chosen = {id(t) for t in ([inputs] if isinstance(inputs, Variable) else inputs)}
-        walk.leaves = {key: entry for key, entry in walk.leaves.items() if key in chosen}
+        chosen = set([inputs] if isinstance(inputs, Variable) else inputs)
+        walk.leaves = {leaf: g for leaf, g in walk.leaves.items() if leaf in chosen}
     walk.deliver({id(g) for _, g in starts})
 
 
@@ -314,12 +324,8 @@ def grad(
 
     Source: torch.autograd.grad.
     """
-    outs = [outputs] if isinstance(outputs, Variable) else list(outputs)
+    outs, weights = _pairs("grad", outputs, grad_outputs)
     ins = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    weights = [None] * len(outs) if grad_outputs is None else grad_outputs
-    weights = [weights] if isinstance(weights, Variable) else list(weights)
-    if len(weights) != len(outs):
-        raise ValueError(f"grad: {len(outs)} output(s) but {len(weights)} gradient(s)")
     for i, t in enumerate(ins):
         if not isinstance(t, Variable) or not t._requires_grad:
             raise GraphError(f"grad: input {i} does not require a gradient")
@@ -328,15 +334,12 @@ def grad(
     targets = [t._node or t for t in ins]
     walk.wanted = {edge: None for edge in targets if not isinstance(edge, Variable)}
     walk.useful = _nodes_that_lead_to(targets, [edge for edge, _ in starts])
-    for edge, g in starts:
-        walk.send(edge, g)
-    walk.run()
+    walk.run(starts)
     borrowed = {id(g) for _, g in starts}
     found = []
     for i, (t, edge) in enumerate(zip(ins, targets, strict=True)):
         if isinstance(edge, Variable):
-            entry = walk.leaves.get(id(edge))
-            g = None if entry is None else entry[_GRADIENT]
+            g = walk.leaves.get(edge)
             if g is not None and edge._hooks:
                 g = run_hooks(edge._hooks, g, create_graph)
         else:

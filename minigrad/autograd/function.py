@@ -16,8 +16,11 @@ import numpy as np
 
 from .. import kernels
 from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
-from .modes import modes, no_grad
+from .modes import modes, no_grad, watch
 from .variable import Variable, user_line, wrap
+
+_switch = kernels.switch
+_new = object.__new__
 
 # Nodes are numbered downwards, so that a heap of these numbers gives the newest node first (see engine.py).
 _next_order = itertools.count(-1, -1).__next__
@@ -42,6 +45,7 @@ class Node:
     scratch: Any = None  # what that pair's backward needs beyond ``saved``
     outputs: Any = None  # for ops with several outputs: (shape, dtype) of each, else None
     hooks: Any = None  # {output number: [functions]} called with the gradient before this node's backward
+    takes_tensors: ClassVar[bool] = False  # whether ``backward`` wants Tensors (user-made ops) instead of arrays
     called_at: str | None = None  # the user's line, under anomaly detection
 
     def needs(self, i: int) -> bool:
@@ -95,8 +99,9 @@ class Node:
 
     def check_versions(self) -> None:
         """Refuse if an array that ``backward`` needs was changed in place since ``forward`` saved it."""
+        needed = {id(array) for array in self.saved}
         for key, box, seen, _ in self.guard:
-            if box[0] != seen and any(key == id(array) for array in self.saved):
+            if box[0] != seen and key in needed:
                 where = f", called at {self.called_at}" if self.called_at else ""
                 change = f" by {box[1]}" if len(box) > 1 else ""
                 raise GraphError(
@@ -178,15 +183,19 @@ class Op(Node):
         ctx = cls()
         arrays = []
         edges: list[Any] = []
+        guard = []
         tracked = False
         for a in args:
             if isinstance(a, Variable):
-                arrays.append(a._array)
+                array = a._array
+                edge = None
                 if a._requires_grad:
                     tracked = True
-                    edges.append(a._node or a)
-                else:
-                    edges.append(None)
+                    edge = a._node or a
+                arrays.append(array)
+                edges.append(edge)
+                version = a._version
+                guard.append((id(array), version, version[0], edge))
             else:
                 arrays.append(a)
                 edges.append(None)
@@ -197,29 +206,37 @@ class Op(Node):
         out = NotImplemented
         try:
             fast = cls.fast
-            if fast is not None and kernels.switch.on:
+            if fast is not None and _switch.on:
                 out = fast.forward(ctx, *arrays)
                 if out is not NotImplemented:
-                    ctx.kernel = fast
+                    ctx.kernel = cls.fast  # the lazy stand-in has put the real pair in its own place
             if out is NotImplemented:
                 out = cls.forward(ctx, *arrays)
         except Exception as error:
             explain(cls, arrays, error)
             raise
-        if modes.anomaly:
+        if watch.anomaly:
             ctx.called_at = user_line()
             look_for_anomaly(ctx, arrays, out)
-        if type(out) is tuple:
-            return ctx._many(args, out, tracked)
-        if isinstance(out, np.generic):
-            out = np.asarray(out)
-        t = Variable._wrap(out)
-        if tracked:
+        if out.__class__ is not np.ndarray:
+            if out.__class__ is tuple:
+                return ctx._many(args, out, tracked)
+            if isinstance(out, np.generic):
+                out = np.asarray(out)
+        t = _new(Variable.face)  # Variable._wrap, written out: this runs once per op
+        t._array = out
+        t._grad = t._base = t._views = t._hooks = None
+        t._version = version = [0]
+        if not tracked:
+            t._node = None
+            t._requires_grad = False
+        else:
             t._node = ctx
             t._requires_grad = True
             ctx.order = _next_order()
             if ctx.saved:
-                ctx._watch(args, (t,))
+                guard.append((id(out), version, 0, 0))
+                ctx.guard = guard
         if cls.is_view:
             remember_view(args[0], t, cls, args[1:])
         return t
@@ -289,7 +306,7 @@ class Function(Op):
     ``mark_dirty``, ``set_materialize_grads``. Source: torch.autograd.Function.
     """
 
-    takes_tensors = True
+    takes_tensors: ClassVar[bool] = True
     materialize = True
     _to_save: tuple[Any, ...] = ()
     _constant: tuple[Any, ...] = ()
@@ -352,7 +369,7 @@ class Function(Op):
         for i, y in enumerate(outputs):
             if not isinstance(y, Variable):
                 raise TypeError(f"{cls.__name__}.forward: output {i} is a {type(y).__name__}, expected a Tensor")
-        if modes.anomaly:
+        if watch.anomaly:
             ctx.called_at = user_line()
             look_for_anomaly(ctx, [t._array for t in tensors], tuple(y._array for y in outputs))
         for x in ctx._dirty:

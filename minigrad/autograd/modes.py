@@ -14,27 +14,33 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Modes(threading.local):
     grad = True  # record the graph
     inference = False  # inside inference_mode
-    anomaly = False  # watch for NaN and infinity, and remember the lines that called ops
+
+
+class _Watch:
+    anomaly = False  # look for NaN and infinity, and remember the lines that called ops; for all threads
 
 
 modes = _Modes()
+watch = _Watch()
 
 
 class _Mode:
     """A context manager that is also a decorator and sets one switch."""
+
+    _owner: Any = modes
 
     def __init__(self, **switches: bool) -> None:
         self._switches = switches
         self._before: list[dict[str, bool]] = []
 
     def __enter__(self) -> None:
-        self._before.append({name: getattr(modes, name) for name in self._switches})
+        self._before.append({name: getattr(self._owner, name) for name in self._switches})
         for name, value in self._switches.items():
-            setattr(modes, name, value)
+            setattr(self._owner, name, value)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for name, value in self._before.pop().items():
-            setattr(modes, name, value)
+            setattr(self._owner, name, value)
 
     def __call__(self, function: F) -> F:
         @functools.wraps(function)
@@ -89,6 +95,8 @@ class detect_anomaly(_Mode):
     It costs one pass over each result; use it to find a fault, not to train.
     """
 
+    _owner = watch
+
     def __init__(self, check_nan: bool = True) -> None:
         super().__init__(anomaly=check_nan)
 
@@ -102,4 +110,4 @@ def is_inference_mode_enabled() -> bool:
 
 
 def is_anomaly_enabled() -> bool:
-    return modes.anomaly
+    return watch.anomaly

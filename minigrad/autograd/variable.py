@@ -14,6 +14,9 @@ from .. import cuda
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+_new = object.__new__
+
+
 class Variable:
     """An array with a place in the graph. :class:`minigrad.Tensor` gives it its public face.
 
@@ -35,10 +38,10 @@ class Variable:
     _views: Any  # weak references to the views of this tensor, or None
     _hooks: Any  # gradient hooks of a leaf, or None
 
-    @classmethod
-    def _wrap(cls, array: Any) -> Any:
+    @staticmethod
+    def _wrap(array: Any) -> Any:
         """A tensor around an array, without a copy and without a gradient."""
-        t = object.__new__(cls.face)
+        t = _new(Variable.face)
         t._array = array
         t._requires_grad = False
         t._grad = t._node = t._base = t._views = t._hooks = None
@@ -54,7 +57,7 @@ class Variable:
 
 def wrap(array: Any) -> Any:
     """:meth:`Variable._wrap`, and NumPy's scalars made arrays again (``np.add`` of 0-d arrays returns a scalar)."""
-    return Variable._wrap(np.asarray(array) if isinstance(array, np.generic) else array)
+    return Variable._wrap(array if array.__class__ is np.ndarray or not isinstance(array, np.generic) else np.asarray(array))
 
 
 def namespace(x: Any) -> Any:

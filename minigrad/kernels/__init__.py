@@ -31,7 +31,7 @@ class Kernel(NamedTuple):
     """
 
     forward: Callable[..., Any]
-    backward: Callable[..., Any] | None = None
+    backward: Callable[..., Any]
 
 
 class _Switch:
@@ -70,8 +70,6 @@ class _Lazy:
         kernel = find(self.name)
         self.owner.fast = kernel
         return kernel.forward(ctx, *args)
-
-    backward = None
 
 
 _WORTH_LOADING = 128  # elements: below this, NumPy is as fast, and a first look at the library need not load Numba

@@ -20,15 +20,17 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scale all gradients by one factor, so that their norm, taken as one long vector, is at most
-    ``max_norm``.
+    """Scale all gradients by one factor, so that the norm of all together is at most ``max_norm``.
 
     g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)). One factor for all keeps the direction of the step.
 
-    Args: parameters: a tensor, or several; those without a gradient are left out. max_norm: the largest norm
-        allowed. norm_type: the p of the p-norm; ``float("inf")`` is the largest absolute value.
+    Args:
+        parameters: a tensor, or several; those without a gradient are left out.
+        max_norm: the largest norm allowed.
+        norm_type: the p of the p-norm; ``float("inf")`` is the largest absolute value.
         error_if_nonfinite: whether a norm that is NaN or infinite is an error; if not, the gradients become
-        NaN or 0. foreach: PyTorch's choice between implementations; without meaning here.
+            NaN or 0.
+        foreach: PyTorch's choice between implementations; without meaning here.
 
     Returns:
         The norm before clipping, a tensor of shape ().
@@ -44,8 +46,7 @@ def clip_grad_norm_(
     if error_if_nonfinite and not bool(np.isfinite(total)):
         raise RuntimeError(
             f"clip_grad_norm_: the norm of the gradients is {float(total)}; look for the parameter whose "
-            "gradient has "
-            "a NaN or an infinity, or pass error_if_nonfinite=False to clip all the same"
+            "gradient has a NaN or an infinity, or pass error_if_nonfinite=False to clip all the same"
         )
     factor = max_norm / (total + 1e-6)
     if not bool(factor >= 1):  # NaN counts as too large

@@ -89,7 +89,7 @@ class Huber(Op):
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
-class BCE(Op):
+class BCE(Op, kernel="loss.bce"):
     """l = −(t ln x + (1 − t) ln(1 − x)), logarithms cut off at −100.
 
     dl/dx = −t/x + (1 − t)/(1 − x) = (x − t) / (x (1 − x)), the denominator kept above 1e-12 as PyTorch does;
@@ -98,14 +98,19 @@ class BCE(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
-        if x.size and not (bool((x >= 0).all()) and bool((x <= 1).all())):
+        if x.size and bool(((x < 0) | (x > 1)).any()):
+            BCE.check(x, t, reduction)
+        ctx.reduction, ctx.saved = reduction, (x, t)
+        log_x, log_1x = BCE._logs(x)
+        return reduce(-(t * log_x + (1.0 - t) * log_1x), reduction)
+
+    @staticmethod
+    def check(x: Any, t: Any, reduction: str) -> None:
+        if x.size and bool(((x < 0) | (x > 1)).any()):
             raise ValueError(
                 "binary_cross_entropy: input must be probabilities between 0 and 1, got values from "
                 f"{float(x.min())} to {float(x.max())}; put a sigmoid before it or use binary_cross_entropy_with_logits"
             )
-        ctx.reduction, ctx.saved = reduction, (x, t)
-        log_x, log_1x = BCE._logs(x)
-        return reduce(-(t * log_x + (1.0 - t) * log_1x), reduction)
 
     @staticmethod
     def _logs(x: Any) -> tuple[Any, Any]:
@@ -254,14 +259,20 @@ class KLDiv(Op):
 # --- the functions users call ----------------------------------------------------------------------------------------
 
 
+_REDUCTIONS = ("mean", "sum", "none")
+
+
 def _reduction(name: str, reduction: str, size_average: Any, reduce: Any, allowed: tuple[str, ...] = ()) -> None:
+    if reduction in _REDUCTIONS and size_average is None and reduce is None:
+        return
     if size_average is not None or reduce is not None:
         raise TypeError(f"{name}: size_average and reduce are PyTorch's old spelling; use reduction='mean', 'sum' or 'none'")
-    if reduction not in ("none", "mean", "sum", *allowed):
+    if reduction not in allowed:
         raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
-def _pair(name: str, input: Any, target: Any, weight: Any = None) -> tuple[Any, Any]:
+def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
+    """Two tensors of one dtype whose shapes broadcast."""
     x, t = require_floating(input, name), tensor_of(target, name, "target")
     if x._array.dtype is not t._array.dtype:
         x, t = meet(x, t)

@@ -10,7 +10,7 @@ import string
 from typing import Any
 
 from ..autograd.function import Op
-from ..autograd.variable import namespace, wrap
+from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from .common import meet, sum_to, tensor_of
 
@@ -60,7 +60,11 @@ class Linear(Op, kernel="matmul.linear"):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, w = ctx.saved
+        return Linear.gradients(ctx, dy, *ctx.saved)
+
+    @staticmethod
+    def gradients(ctx: Any, dy: Any, x: Any, w: Any) -> Any:
+        """(dx, dW, db) as the docstring derives them."""
         if dy.ndim != 2:
             dy = dy.reshape((-1, dy.shape[-1]))  # (…, out) → (N, out)
         dx = (dy @ w).reshape(ctx.shape) if ctx.needs(0) else None
@@ -203,12 +207,14 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     Raises:
         ShapeError: the last axis of x, or the bias, does not fit the weight.
     """
-    x, w = tensor_of(input, "linear"), tensor_of(weight, "linear", "weight")
-    if x._array.dtype is not w._array.dtype:
-        x, w = meet(x, w)
-    if w._array.ndim == 1:
-        return matmul(x, w) if bias is None else matmul(x, w) + bias
-    return Linear.apply(x, w, bias)
+    if not (isinstance(input, Variable) and isinstance(weight, Variable)):
+        tensor_of(input, "linear")
+        tensor_of(weight, "linear", "weight")
+    if input._array.dtype is not weight._array.dtype:
+        input, weight = meet(input, weight)
+    if weight._array.ndim == 1:
+        return matmul(input, weight) if bias is None else matmul(input, weight) + bias
+    return Linear.apply(input, weight, bias)
 
 
 def einsum(equation: str, *operands: Any) -> Any:

@@ -60,6 +60,45 @@ def exp32(x: Any) -> Any:
     return y if x == x else x
 
 
+@intrinsic  # type: ignore[misc]
+def bits_of_float(typing_context: Any, x: Any) -> Any:
+    """The bit pattern of a float32 as an int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@jit
+def log32(x: Any) -> Any:
+    """ln x for float32: x = 2ⁿ m with √½ ≤ m < √2, and ln m by a polynomial in m − 1 (Cephes); −∞ for 0, NaN below.
+
+    Numbers below the smallest normal one count as 0.
+    """
+    bits = bits_of_float(x)
+    n = (bits >> np.int32(23)) - np.int32(126)
+    m = float_of_bits((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000))  # ½ ≤ m < 1
+    small = m < F(0.70710678)
+    n = n - np.int32(1) if small else n
+    m = m + m - ONE if small else m - ONE
+    p = F(7.0376836292e-2) * m + F(-1.1514610310e-1)
+    p = p * m + F(1.1676998740e-1)
+    p = p * m + F(-1.2420140846e-1)
+    p = p * m + F(1.4249322787e-1)
+    p = p * m + F(-1.6668057665e-1)
+    p = p * m + F(2.0000714765e-1)
+    p = p * m + F(-2.4999993993e-1)
+    p = p * m + F(3.3333331174e-1)
+    z = m * m
+    e = F(n)
+    y = p * m * z + e * LN2_LOW - HALF * z
+    y = m + y + e * LN2_HIGH
+    y = F(-np.inf) if x < F(1.17549435e-38) else y
+    y = F(np.nan) if x < ZERO else y
+    return x if x != x or x == F(np.inf) else y
+
+
 @jit
 def sigmoid32(x: Any) -> Any:
     """1 / (1 + e⁻ˣ): e⁻ˣ = ∞ gives 0, as it should."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import Kernel
 from ..compile import jit
-from .activation import ONE, ZERO, exp32, sigmoid32
+from .activation import ONE, ZERO, exp32, log32, sigmoid32
 from .layout import takes
 
 LARGEST = 1 << 18  # elements: one thread does the sum, so that its order is fixed
@@ -29,12 +29,34 @@ def _mse_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
         dx[i] = scale * (x[i] - t[i])
 
 
+LOWEST = np.float32(-100)  # where the textbook cuts logarithms off
+EPS = np.float32(1e-12)
+
+
+@jit
+def _bce(x: Any, t: Any) -> Any:
+    """The summed loss; NaN with a flag where an x is no probability."""
+    s = np.float64(0)
+    bad = False
+    for i in range(x.size):
+        p = x[i]
+        bad |= p < ZERO or p > ONE
+        s -= t[i] * max(log32(p), LOWEST) + (ONE - t[i]) * max(log32(ONE - p), LOWEST)
+    return np.float32(s), bad
+
+
+@jit
+def _bce_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
+    for i in range(x.size):
+        dx[i] = scale * (x[i] - t[i]) / max(x[i] * (ONE - x[i]), EPS)
+
+
 @jit
 def _bce_logits(x: Any, t: Any) -> Any:
     s = np.float64(0)
     for i in range(x.size):
         z = x[i]
-        s += (ONE - t[i]) * z + max(-z, ZERO) + np.log1p(exp32(-abs(z)))
+        s += (ONE - t[i]) * z + max(-z, ZERO) + log32(ONE + exp32(-abs(z)))
     return np.float32(s)
 
 
@@ -70,6 +92,25 @@ def mse_backward(ctx: Any, dy: Any) -> Any:
     return dx if ctx.needs(0) else None, -dx if ctx.needs(1) else None
 
 
+def bce_forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
+    if not _fits(x, t, reduction):
+        return NotImplemented
+    total, bad = _bce(x.ravel(), t.ravel())
+    if bad:
+        return NotImplemented  # the textbook explains it
+    ctx.reduction, ctx.saved = reduction, (x, t)
+    return np.float32(_reduced(total, x.size, reduction))
+
+
+def bce_backward(ctx: Any, dy: Any) -> Any:
+    if ctx.needs(1):
+        return NotImplemented
+    x, t = ctx.saved
+    dx = np.empty(x.shape, np.float32)
+    _bce_backward(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 1.0), dx.ravel())
+    return dx, None
+
+
 def bce_with_logits_forward(ctx: Any, x: Any, t: Any, w: Any, reduction: str) -> Any:
     if w is not None or not _fits(x, t, reduction):
         return NotImplemented
@@ -88,5 +129,6 @@ def bce_with_logits_backward(ctx: Any, dy: Any) -> Any:
 
 KERNELS = {
     "mse": Kernel(mse_forward, mse_backward),
+    "bce": Kernel(bce_forward, bce_backward),
     "bce_with_logits": Kernel(bce_with_logits_forward, bce_with_logits_backward),
 }
