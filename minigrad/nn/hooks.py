@@ -1,11 +1,11 @@
-"""Hooks: functions of the user's that a Module calls around its forward pass and around its part of the
-backward pass.
+"""Hooks: functions of the user's that a Module calls around its forward pass and its part of the backward.
 
 A module without hooks never comes here. One with hooks runs :func:`call_with_hooks`, which does, in this
-order,
+order:
 
-1. forward pre-hooks (they may change the inputs), 2. ``forward``, 3. forward hooks (they may change the
-output),
+1. forward pre-hooks (they may change the inputs),
+2. ``forward``,
+3. forward hooks (they may change the output);
 
 and, if there are backward hooks, puts a *gate* on either side of the module: an identity op whose backward is
 the moment at which the gradient passes.
@@ -37,9 +37,7 @@ _ids = itertools.count()
 
 
 class RemovableHandle:
-    """What registering a hook returns. ``remove()`` takes the hook away; ``with handle:`` does so at the "
-    "end.
-    """
+    """What registering a hook returns: ``remove()`` takes it away, ``with handle:`` does so at the end."""
 
     def __init__(self, hooks: OrderedDict[int, Any], after_removal: Callable[[], None] | None = None) -> None:
         self.id = next(_ids)
@@ -68,9 +66,7 @@ class Hook(NamedTuple):
 
 
 class Hooks:
-    """The hooks of one module, or of all modules, by the moment at which they run; each table keeps its
-    order.
-    """
+    """The hooks of one module, or of all, by the moment at which they run; each table keeps its order."""
 
     KINDS = ("forward_pre", "forward", "backward_pre", "backward")
 
@@ -136,8 +132,7 @@ class Hookable:
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> RemovableHandle:
-        """Run ``hook(module, args, output)`` after ``forward``. What it returns, unless None, is the new
-        output.
+        """Run ``hook(module, args, output)`` after ``forward``. What it returns, unless None, is the output.
 
         With ``with_kwargs``: ``hook(module, args, kwargs, output)``. With ``always_call`` the hook also runs,
         with an output of None, when ``forward`` or another hook raises.
@@ -182,9 +177,7 @@ def _register_global(kind: str, hook: Hook) -> RemovableHandle:
 
 
 def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Run ``hook(module, args)`` before the ``forward`` of every module there is. For debugging and
-    profiling.
-    """
+    """Run ``hook(module, args)`` before the ``forward`` of every module there is."""
     return _register_global("forward_pre", Hook(hook))
 
 
@@ -216,7 +209,8 @@ def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: d
     try:
         for hook in both("forward_pre"):
             args, kwargs = _run_forward_pre(module, hook, args, kwargs)
-        gates = _Gates.around(module, both("backward_pre"), both("backward"))
+        before, after = both("backward_pre"), both("backward")
+        gates = _Gates(module, before, after) if before or after else None
         if gates:
             args = gates.open(args)
         output = module.forward(*args, **kwargs)
@@ -226,8 +220,7 @@ def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: d
             output = _run_forward(module, hook, args, kwargs, output)
         return gates.close(output) if gates else output
     except Exception:
-        # forward or an earlier hook failed: hooks registered with always_call still get their turn, with no
-        # output.
+        # forward or an earlier hook failed: hooks with always_call still get their turn, without an output.
         for hook in pending:
             _run_forward(module, hook, args, kwargs, None)
         raise
@@ -247,8 +240,7 @@ def _run_forward_pre(
     if not (isinstance(result, tuple) and len(result) == 2):
         raise RuntimeError(
             f"{type(module).__name__}: a forward pre-hook registered with_kwargs must return None or (args, "
-            "kwargs), "
-            f"got {type(result).__name__}"
+            f"kwargs), got {type(result).__name__}"
         )
     return result
 
@@ -293,19 +285,13 @@ class _Gates:
         self.inputs = 0  # how many positional arguments the module got
         self.first_layer = False  # none of them carries a gradient
 
-    @staticmethod
-    def around(module: Module, before: list[Hook], after: list[Hook]) -> _Gates | None:
-        return _Gates(module, before, after) if before or after else None
-
     def open(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         self.inputs = len(args)
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
         self.first_layer = not places
-        return (
-            _through(args, places, functools.partial(self.at_input, places))
-            if places and self.after
-            else args
-        )
+        if self.first_layer or not self.after:
+            return args
+        return _through(args, places, functools.partial(self.at_input, places))
 
     def close(self, output: Any) -> Any:
         outputs = output if isinstance(output, tuple) else (output,)
@@ -322,9 +308,7 @@ class _Gates:
         for hook in self.before:
             passed = self._replaced("full backward pre-hook", passed, hook.function(self.module, passed))
         self.grad_output = passed
-        if (
-            self.first_layer
-        ):  # no gradient will reach the input gate: this is the last moment for the other hooks
+        if self.first_layer:  # no gradient will reach the input gate: the other hooks have to run now
             nothing = (None,) * self.inputs
             for hook in self.after:
                 answer = self._replaced(
@@ -333,8 +317,7 @@ class _Gates:
                 if any(grad is not None for grad in answer):
                     raise RuntimeError(
                         f"{type(self.module).__name__}: a full backward hook returned a gradient for an "
-                        "input, but no "
-                        "input of the module requires one; return None"
+                        "input, but no input of the module requires one; return None"
                     )
         return tuple(passed[i] for i in places)
 

@@ -40,13 +40,14 @@ _LINEAR = {"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_tra
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor on the weights' standard deviation that makes up for what an activation does to the signal.
 
-    ====================  ===================  ==========================================================
-    linear, conv          1                    nothing to make up for sigmoid               1
-    PyTorch's convention tanh                  5/3                  measured: it undoes the squashing on
-    average relu                  √2                   half of the mean square is lost leaky_relu (slope a)
-    √(2 / (1 + a²))      the negative half keeps a² of its mean square: (1 + a²)/2 is left selu
-    3/4                  PyTorch's convention ====================  ===================
-    ==========================================================
+    ====================  ===============  ==============================================================
+    linear, conv          1                nothing to make up for
+    sigmoid               1                PyTorch's convention
+    tanh                  5/3              measured: it undoes the squashing on average
+    relu                  √2               half of the mean square is lost
+    leaky_relu (slope a)  √(2 / (1 + a²))  (1 + a²) / 2 is left: the negative half keeps a² of its own
+    selu                  3/4              PyTorch's convention
+    ====================  ===============  ==============================================================
 
     Args:
         nonlinearity: one of the names above, as in ``minigrad.nn.functional``.
@@ -104,8 +105,7 @@ def trunc_normal_(
     if not (a < b and std > 0):
         raise ValueError(f"trunc_normal_: expected a < b and std > 0, got a={a}, b={b}, std={std}")
     low, high = (a - mean) / std, (b - mean) / std
-    # Φ is exact where it is near 0, not where it is near 1: the right tail is drawn as the left one,
-    # mirrored.
+    # Φ is exact near 0 and rounded near 1: the right tail is drawn as the left one, mirrored.
     mirrored = low > 0
     if mirrored:
         low, high = -high, -low
@@ -137,11 +137,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity: a linear layer that starts by passing its input on."""
     if tensor._array.ndim != 2:
         raise ValueError(f"eye_: expected a matrix (2 axes), got shape {tensor._array.shape}")
-    tensor._array[...] = 0
-    diagonal = np.arange(min(tensor._array.shape))
-    tensor._array[diagonal, diagonal] = 1
-    tensor._bump()
-    return tensor
+    return _write(tensor, np.eye(*tensor._array.shape, dtype=tensor._array.dtype))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -167,17 +163,18 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Uniform on ±√3 · gain / √fan, so that Var(w) = gain² / fan: the signal keeps its size through the
-    layers.
+    """Uniform on ±√3 · gain / √fan, so that Var(w) = gain² / fan: the signal keeps its size.
 
     With ReLU, gain = √2 and the bound is √(6 / fan). The layers of PyTorch and minigrad start with a = √5,
     where gain = √(2/6) and the bound is 1/√fan_in: a historical default, smaller than the derivation above
     asks for. Source: He et al. 2015.
 
-    Args: tensor: a weight of shape (out, in, …). a: negative slope of the leaky ReLU that follows; used with
-        ``nonlinearity="leaky_relu"`` alone. mode: ``"fan_in"`` keeps the size of the signal on the way
-        forward, ``"fan_out"`` that of the gradient. nonlinearity: see :func:`calculate_gain`. generator:
-        where to draw from.
+    Args:
+        tensor: a weight of shape (out, in, …).
+        a: negative slope of the leaky ReLU that follows; used with ``nonlinearity="leaky_relu"`` alone.
+        mode: ``"fan_in"`` keeps the size of the signal going forward, ``"fan_out"`` that of the gradient.
+        nonlinearity: see :func:`calculate_gain`.
+        generator: where to draw from.
     """
     bound = math.sqrt(3.0) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -215,9 +212,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
-    """``(fan_in, fan_out)`` of a weight (out, in, …): how many inputs one output sums over, and how many
-    outputs one input goes to. The axes after the first two are a convolution's kernel, whose places all
-    count.
+    """``(fan_in, fan_out)`` of a weight (out, in, …).
+
+    That is, how many inputs one output sums over, and how many outputs one input goes to. The axes after the
+    first two are a convolution's kernel, whose places all count.
     """
     shape = tensor._array.shape
     if len(shape) < 2:

@@ -26,8 +26,7 @@ M = TypeVar("M", bound="Module")
 
 
 class Module(Hookable):
-    """A part of a network: it holds parameters, buffers and other modules, and computes something in
-    ``forward``.
+    """A part of a network: it holds parameters, buffers and other modules, and has a ``forward``.
 
     A network is a subclass with two methods::
 
@@ -81,8 +80,7 @@ class Module(Hookable):
         if "_persistent" not in vars(self):
             raise AttributeError(
                 f"{type(self).__name__}: cannot {what} before Module.__init__ has run; make "
-                "`super().__init__()` "
-                f"the first line of {type(self).__name__}.__init__"
+                f"`super().__init__()` the first line of {type(self).__name__}.__init__"
             )
 
     def _check_replacement(self, name: str, value: Any) -> None:
@@ -93,8 +91,8 @@ class Module(Hookable):
         if isinstance(old, Parameter):
             raise TypeError(
                 f"{type(self).__name__}: cannot assign {given} as parameter {name!r} (Parameter or None "
-                "expected); "
-                f"wrap it, `nn.Parameter(value)`, or write into it under no_grad, `{name}.copy_(value)`"
+                "expected); wrap it, `nn.Parameter(value)`, or write into it under no_grad, "
+                f"`{name}.copy_(value)`"
             )
         if isinstance(old, Module):
             raise TypeError(
@@ -120,9 +118,7 @@ class Module(Hookable):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter under ``name``. None means "there could be one here": it is neither listed nor
-        saved.
-        """
+        """Add a parameter under ``name``. None marks a place that stays empty: not listed, not saved."""
         self._check_new_name("parameter", name)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
@@ -161,9 +157,7 @@ class Module(Hookable):
 
     @property
     def _parameters(self) -> Mapping[str, Parameter]:
-        """The module's own parameters by name, without those of sub-modules. Read-only: assign attributes
-        instead.
-        """
+        """The module's own parameters by name, without those of sub-modules. Read-only: assign attributes."""
         return MappingProxyType({name: v for name, v in vars(self).items() if isinstance(v, Parameter)})
 
     @property
@@ -178,9 +172,7 @@ class Module(Hookable):
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """``(dotted name, module)`` for this module (name ``""``) and all below it, depth first, each module
-        once.
-        """
+        """``(dotted name, module)`` for this module (named ``""``) and all below, depth first, each once."""
         memo = set() if memo is None else memo
         if self in memo:
             return
@@ -332,9 +324,10 @@ class Module(Hookable):
         return self
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
-        """Move to a device and/or a floating dtype: ``to("cuda")``, ``to(minigrad.float64)``, ``to(device,
-        dtype)``, ``to(other_tensor)``. Integer buffers change device only. Changes the module itself and
-        returns it.
+        """Move to a device, a floating dtype, or both, and return the module itself.
+
+        ``to("cuda")``, ``to(minigrad.float64)``, ``to(device, dtype)`` or ``to(other_tensor)``. Integer
+        buffers change their device only.
         """
         device, dtype = _parse_to(type(self).__name__, args, kwargs)
 
@@ -378,11 +371,11 @@ class Module(Hookable):
         prefix: str = "",
         keep_vars: bool = False,
     ) -> OrderedDict[str, Tensor]:
-        """Dotted name → tensor for every parameter and persistent buffer; a module's own come before its
-        children's.
+        """Dotted name → tensor for every parameter and persistent buffer.
 
-        The tensors share memory with the module's and carry no gradient; ``keep_vars=True`` gives the
-        parameters themselves. A parameter under two names stands under both.
+        A module's own come before its children's. The tensors share memory with the module's and carry no
+        gradient; ``keep_vars=True`` gives the parameters themselves. A parameter under two names stands under
+        both.
         """
         found: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
         for place, module in self.named_modules(prefix=prefix.removesuffix("."), remove_duplicate=False):
@@ -399,17 +392,18 @@ class Module(Hookable):
     ) -> IncompatibleKeys:
         """Copy the values of ``state_dict`` into the parameters and buffers of the same names.
 
-        Args: state_dict: dotted name → tensor or array. strict: whether names missing from ``state_dict`` or
-            unknown to the module are an error. assign: put the given tensors in the place of the module's
-            (their dtype and device with them) instead of
-                copying values into those.
+        Args:
+            state_dict: dotted name → tensor or array.
+            strict: whether names missing from ``state_dict``, or unknown to the module, are an error.
+            assign: put the given tensors in the place of the module's (their dtype and device with them)
+                instead of copying values into those.
 
         Returns:
             ``(missing_keys, unexpected_keys)``, two lists.
 
-        Raises: RuntimeError: names that do not match (if ``strict``) and shapes that do not, all listed at
-            once; nothing
-                has been loaded then.
+        Raises:
+            RuntimeError: names that do not match (if ``strict``) and shapes that do not, all listed at once;
+                nothing has been loaded then.
         """
         return load(self, state_dict, strict, assign)
 

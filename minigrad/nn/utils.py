@@ -51,7 +51,8 @@ def clip_grad_norm_(
     factor = max_norm / (total + 1e-6)
     if not bool(factor >= 1):  # NaN counts as too large
         for g in gradients:
-            g._array *= factor.astype(g._array.dtype)
+            with np.errstate(invalid="ignore"):  # ∞ · 0, if the norm is infinite
+                g._array *= factor.astype(g._array.dtype)
             g._bump()
     return wrap(total)
 
@@ -72,7 +73,8 @@ def _norm(array: Any, p: float) -> Any:
         return array.sum()
     if p == 2:
         flat = array.ravel()
-        squares = flat @ flat
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = flat @ flat
         if bool(squares < np.inf) and bool(squares > 1e-30):
             return np.sqrt(squares)
     # The squares overflowed or vanished, or p is another: scaling by the largest element keeps powers near 1.
@@ -85,9 +87,7 @@ def _norm(array: Any, p: float) -> Any:
 def clip_grad_value_(
     parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
 ) -> None:
-    """Bring each element of each gradient into [−clip_value, clip_value]. This changes the direction of the
-    step.
-    """
+    """Bring each element of each gradient into [−clip_value, clip_value]. The step's direction changes."""
     limit = float(clip_value)
     for g in _gradients("clip_grad_value_", parameters):
         np.clip(g._array, -limit, limit, out=g._array)

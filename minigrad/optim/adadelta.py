@@ -56,6 +56,10 @@ class Adadelta(Optimizer):
         maximize: go uphill.
         foreach: PyTorch's choice between implementations, accepted and without meaning here.
         capturable, differentiable: not in minigrad.
+
+    Raises:
+        ValueError: a setting out of its range.
+        NotImplementedError: ``capturable`` or ``differentiable``.
     """
 
     def __init__(

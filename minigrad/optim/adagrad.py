@@ -42,13 +42,21 @@ class Adagrad(Optimizer):
     s only grows, so steps only shrink; rarely used parameters (words in a vocabulary) keep long steps.
     Source: Duchi et al. 2011; PyTorch's ``torch.optim.Adagrad``.
 
-    Args: params: parameters, or groups of them (see :class:`Optimizer`). lr: the learning rate. lr_decay:
-        makes it fall with the step count as well. weight_decay: pulls the parameters towards zero.
-        initial_accumulator_value: where s starts. eps: keeps the quotient finite. maximize: go uphill.
+    Args:
+        params: parameters, or groups of them (see :class:`Optimizer`).
+        lr: the learning rate.
+        lr_decay: makes it fall with the step count as well.
+        weight_decay: pulls the parameters towards zero.
+        initial_accumulator_value: where s starts.
+        eps: keeps the quotient finite.
+        maximize: go uphill.
         foreach, fused: PyTorch's choices between implementations, accepted and without meaning here: a step
-        is always
-            one fused pass over each parameter.
+            is always one fused pass over each parameter.
         differentiable: not in minigrad.
+
+    Raises:
+        ValueError: a setting out of its range.
+        NotImplementedError: ``differentiable``.
     """
 
     def __init__(

@@ -58,16 +58,23 @@ class Adam(Optimizer):
     where it jumps about zero, the step is small. Source: Kingma and Ba 2015; amsgrad: Reddi et al. 2018;
     PyTorch's ``torch.optim.Adam``.
 
-    Args: params: parameters, or groups of them (see :class:`Optimizer`). lr: the learning rate. betas: (β₁,
-        β₂), each in [0, 1). eps: keeps the quotient finite. weight_decay: adds weight_decay · p to the
-        gradient. It passes through the division by √v̂ like the rest of
-            it, so parameters with large gradients decay less; AdamW decays all alike.
+    Args:
+        params: parameters, or groups of them (see :class:`Optimizer`).
+        lr: the learning rate.
+        betas: (β₁, β₂), each in [0, 1).
+        eps: keeps the quotient finite.
+        weight_decay: adds weight_decay · p to the gradient. It passes through the division by √v̂ like the
+            rest of it, so parameters with large gradients decay less; AdamW decays all alike.
         amsgrad: divide by the largest v so far, so that a rare large gradient is not forgotten.
         maximize: go uphill.
         decoupled_weight_decay: decay as AdamW does.
         foreach, fused: PyTorch's choices between implementations, accepted and without meaning here: a step
             is always one fused pass over each parameter.
         capturable, differentiable: not in minigrad.
+
+    Raises:
+        ValueError: a setting out of its range.
+        NotImplementedError: ``capturable`` or ``differentiable``.
     """
 
     def __init__(

@@ -44,9 +44,9 @@ class Optimizer:
                         if p.grad is not None:
                             p -= group["lr"] * p.grad
 
-    Args: params: an iterable of parameters, of ``(name, parameter)`` pairs, or of dicts ``{"params": …, "lr":
-        …}``,
-            one per group.
+    Args:
+        params: an iterable of parameters, of ``(name, parameter)`` pairs, or of dicts
+            ``{"params": …, "lr": …}``, one per group.
         defaults: settings for groups that do not give their own.
 
     Attributes:
@@ -75,8 +75,8 @@ class Optimizer:
         if not given:
             raise ValueError(
                 f"{name}: got no parameters. A generator such as model.parameters() can be used only once: "
-                "call it "
-                "again for each optimizer. Does the model keep its layers in a plain list? Use nn.ModuleList"
+                "call it again for each optimizer. Does the model keep its layers in a plain list? Use "
+                "nn.ModuleList"
             )
         groups = given if isinstance(given[0], Mapping) else [{"params": given}]
         for group in groups:
@@ -121,8 +121,7 @@ class Optimizer:
             if not p.is_leaf:
                 raise ValueError(
                     f"{name}: can't optimize a non-leaf tensor; parameter {i} (shape {tuple(p.shape)}) was "
-                    "computed "
-                    "from others. Optimize those, or make it a leaf: p.detach().requires_grad_()"
+                    "computed from others. Optimize those, or make it a leaf: p.detach().requires_grad_()"
                 )
             if id(p) in held:
                 raise ValueError(
@@ -173,8 +172,7 @@ class Optimizer:
         return _fused
 
     def state_dict(self) -> dict[str, Any]:
-        """``{"state": {number: what is remembered}, "param_groups": [settings, with numbers for
-        parameters]}``.
+        """``{"state": {number: what is remembered}, "param_groups": [{"params": numbers, settings}]}``.
 
         The numbers count the parameters through all groups, in order. Nothing is copied.
         """
@@ -191,12 +189,11 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over settings and memory from a :meth:`state_dict`, copied to each parameter's device and
-        dtype.
+        """Take over a :meth:`state_dict`, copied to each parameter's device and dtype.
 
-        Raises: ValueError: the groups differ in number or size, or a remembered tensor does not have its
-            parameter's
-                shape. Nothing has changed then.
+        Raises:
+            ValueError: the groups differ in number or size, or a remembered tensor does not have its
+                parameter's shape. Nothing has changed then.
         """
         name = type(self).__name__
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
@@ -269,17 +266,12 @@ def _is_named(entry: Any) -> bool:
 
 
 def _fitted(rule: str, key: str, value: Any, number: int, p: Tensor) -> Any:
-    """A remembered value for parameter ``p``: a tensor or array copied to its dtype and device, a number as
-    it is.
-    """
-    array = (
-        value._array
-        if isinstance(value, Tensor)
-        else np.asarray(value)
-        if hasattr(value, "__array__")
-        else None
-    )
-    if array is None:
+    """A remembered value for parameter ``p``: tensors and arrays are copied to its dtype and device."""
+    if isinstance(value, Tensor):
+        array = value._array
+    elif hasattr(value, "__array__"):
+        array = np.asarray(value)
+    else:
         return copy.deepcopy(value)
     if key == "step":
         return int(array)  # PyTorch keeps the step count as a tensor, minigrad as a number

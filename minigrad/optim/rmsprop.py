@@ -68,6 +68,10 @@ class RMSprop(Optimizer):
         maximize: go uphill.
         foreach: PyTorch's choice between implementations, accepted and without meaning here.
         capturable, differentiable: not in minigrad.
+
+    Raises:
+        ValueError: a setting out of its range.
+        NotImplementedError: ``capturable`` or ``differentiable``.
     """
 
     def __init__(

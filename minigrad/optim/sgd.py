@@ -19,9 +19,7 @@ def sgd(
     nesterov: bool,
     maximize: bool,
 ) -> None:
-    """The update of :class:`SGD` on arrays. It changes ``p``, and ``buffer`` b unless that is None (no
-    momentum).
-    """
+    """The update of :class:`SGD` on arrays. It changes ``p`` and ``buffer`` b (None without momentum)."""
     if maximize:
         g = -g
     if weight_decay:
@@ -45,13 +43,21 @@ class SGD(Optimizer):
     slope where the ball will be. Source: Sutskever et al. 2013; PyTorch's ``torch.optim.SGD``, which leaves
     lr out of b.
 
-    Args: params: parameters, or groups of them (see :class:`Optimizer`). lr: the learning rate. momentum: how
-        much of the last step is kept. dampening: how much of the gradient is left out of b. weight_decay:
-        pulls the parameters towards zero, the gradient of ½ weight_decay ‖p‖². nesterov: use Nesterov's form;
-        needs a momentum and no dampening. maximize: go uphill. foreach, fused: PyTorch's choices between
-        implementations, accepted and without meaning here: a step is always
-            one fused pass over each parameter.
+    Args:
+        params: parameters, or groups of them (see :class:`Optimizer`).
+        lr: the learning rate.
+        momentum: how much of the last step is kept.
+        dampening: how much of the gradient is left out of b.
+        weight_decay: pulls the parameters towards zero, the gradient of ½ weight_decay ‖p‖².
+        nesterov: use Nesterov's form; needs a momentum and no dampening.
+        maximize: go uphill.
+        foreach, fused: PyTorch's choices between implementations, accepted and without meaning here: a step
+            is always one fused pass over each parameter.
         differentiable: not in minigrad.
+
+    Raises:
+        ValueError: a setting out of its range.
+        NotImplementedError: ``differentiable``.
     """
 
     def __init__(

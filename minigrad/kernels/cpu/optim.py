@@ -24,9 +24,7 @@ _PARALLEL = 1 << 16
 
 @jit
 def _part(size: int, part: int, parts: int) -> tuple[int, int]:
-    """The bounds of one of ``parts`` nearly equal slices, at multiples of 16 elements (a cache line of
-    float32).
-    """
+    """The bounds of one of ``parts`` nearly equal slices, at multiples of a cache line (16 float32)."""
     length = (size + parts - 1) // parts
     length = (length + 15) // 16 * 16
     return min(size, part * length), min(size, (part + 1) * length)

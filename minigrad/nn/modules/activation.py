@@ -147,8 +147,7 @@ class Swish(Module):
 
 
 class GELU(Module):
-    """y = x Φ(x), Φ the normal distribution function; ``approximate="tanh"`` uses the paper's formula with
-    tanh.
+    """y = x Φ(x), Φ the normal distribution function; ``approximate="tanh"`` is the paper's approximation.
 
     Source: Hendrycks and Gimpel 2016.
     """
@@ -214,9 +213,7 @@ class Hardsigmoid(_Activation):
 
 
 class Hardswish(_Activation):
-    """y = x · min(max(x + 3, 0), 6) / 6: a swish of straight lines and a parabola. Source: Howard et al.
-    2019.
-    """
+    """y = x · min(max(x + 3, 0), 6) / 6: a swish of lines and a parabola. Source: Howard et al. 2019."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()

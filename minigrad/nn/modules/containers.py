@@ -26,12 +26,9 @@ S = TypeVar("S", bound="_NumberedItems[Any]")
 
 
 class _NumberedItems(Module, Generic[T]):
-    """What Sequential, ModuleList and ParameterList share: items numbered from "0", used like a Python "
-    "list.
-    """
+    """What Sequential, ModuleList and ParameterList share: items numbered from "0", used like a list."""
 
-    # A tuple of the items in order, rebuilt by _items() after a change: iterating is done on every forward
-    # pass.
+    # A tuple of the items in order, rebuilt by _items() after a change: every forward pass iterates over it.
     _cached_items: tuple[T, ...] | None
 
     def __init__(self) -> None:
@@ -194,9 +191,7 @@ class Sequential(_NumberedModules):
 
 
 class ModuleList(_NumberedModules):
-    """A list of modules; it has no ``forward``. In a plain list, modules would not be found by
-    ``parameters()``.
-    """
+    """A list of modules, without a ``forward``. In a plain list, ``parameters()`` would not find them."""
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -229,9 +224,7 @@ class ModuleList(_NumberedModules):
 
 
 class _NamedItems(Module, Generic[T]):
-    """What ModuleDict and ParameterDict share: items by name, used like a Python dict, in order of "
-    "insertion.
-    """
+    """What ModuleDict and ParameterDict share: items by name, in order of insertion, used like a dict."""
 
     def _accept(self, name: str, item: Any) -> T:
         raise NotImplementedError
@@ -294,9 +287,7 @@ class _NamedItems(Module, Generic[T]):
 
 
 class ModuleDict(_NamedItems[Module]):
-    """A dict of modules by name; it has no ``forward``. Names that Module itself uses (``"type"``) are
-    refused.
-    """
+    """A dict of modules, without a ``forward``. Names that Module itself uses (``"type"``) are refused."""
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()

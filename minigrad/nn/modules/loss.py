@@ -1,7 +1,8 @@
 """Losses: how far a prediction is from its target, as one number.
 
 Each computes a loss per element (or per sample) and reduces it: ``reduction="mean"`` (default), ``"sum"``, or
-``"none"``, which leaves the single losses.
+``"none"``, which leaves the single losses. Prediction and target have the same shape, whatever it is, where
+nothing else is said.
 """
 
 from __future__ import annotations
@@ -105,10 +106,9 @@ class BCELoss(_WeightedLoss):
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
-    """−w [q y log σ(x) + (1 − y) log(1 − σ(x))] for each logit x: sigmoid and BCELoss in one, without
-    overflow.
+    """−w [q y log σ(x) + (1 − y) log(1 − σ(x))] for each logit x: sigmoid and BCELoss in one.
 
-    ``weight`` w and ``pos_weight`` q (the weight of positive targets, one per class) are buffers.
+    It overflows nowhere. ``weight`` w and ``pos_weight`` q (of positive targets, one per class) are buffers.
     """
 
     pos_weight: Tensor | None

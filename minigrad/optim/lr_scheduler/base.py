@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 from ..optimizer import Optimizer
@@ -36,8 +37,8 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"{type(self).__name__}: last_epoch={last_epoch} goes on with a schedule, but "
-                    f"param_groups[{i}] has no "
-                    "'initial_lr'; load the optimizer's state_dict first, or begin with last_epoch=-1"
+                    f"param_groups[{i}] has no 'initial_lr'; load the optimizer's state_dict first, or begin "
+                    "with last_epoch=-1"
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
@@ -62,8 +63,7 @@ class LRScheduler:
         if self._step_count == 1 and counts_steps and optimizer._step_count == 0:
             warnings.warn(
                 "lr_scheduler.step() was called before optimizer.step(): the first learning rate of the "
-                "schedule is "
-                "skipped. Call optimizer.step() first, then lr_scheduler.step().",
+                "schedule is skipped. Call optimizer.step() first, then lr_scheduler.step().",
                 stacklevel=2,
             )
         if epoch is not None:
@@ -86,9 +86,7 @@ class LRScheduler:
         self._last_lr = rates
 
     def get_lr(self) -> list[float]:
-        """The rates for ``self.last_epoch``, given the current ones. To read rates, use "
-        ":meth:`get_last_lr`.
-        """
+        """The rates for ``self.last_epoch``, given the current ones. For reading, use :meth:`get_last_lr`."""
         raise NotImplementedError(
             f"{type(self).__name__}: get_lr is missing; return one learning rate per group"
         )
@@ -109,9 +107,7 @@ class LRScheduler:
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a :meth:`state_dict`. The optimizer's rates are not touched: they are in its own "
-        "state.
-        """
+        """Take over a :meth:`state_dict`. The rates themselves come with the optimizer's own state."""
         vars(self).update(state_dict)
 
 
@@ -140,10 +136,6 @@ def per_group(scheduler: Any, name: str, value: Any, optimizer: Optimizer) -> li
 def callable_states(functions: list[Any]) -> list[dict[str, Any] | None]:
     """What a state dict keeps of user functions: the attributes of callable objects; nothing of functions."""
     return [
-        None if f is None or not hasattr(f, "__dict__") or _is_function(f) else dict(vars(f))
+        dict(vars(f)) if hasattr(f, "__dict__") and not isinstance(f, FunctionType) else None
         for f in functions
     ]
-
-
-def _is_function(f: Any) -> bool:
-    return isinstance(f, type(lambda: 0))

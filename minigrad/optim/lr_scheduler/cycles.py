@@ -11,8 +11,7 @@ from .base import LRScheduler, callable_states, check_optimizer, per_group
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """lr = eta_min + (lr₀ − eta_min) · (1 + cos(π T_cur / T_i)) / 2, beginning anew whenever T_cur reaches
-    T_i.
+    """lr = eta_min + (lr₀ − eta_min) · (1 + cos(π T_cur / T_i)) / 2, anew whenever T_cur reaches T_i.
 
     The first cosine takes ``T_0`` epochs, each further one ``T_mult`` times as many as the one before.
     ``step(epoch)`` with a fraction, ``epoch + batch / batches``, sets the rate within an epoch.
@@ -60,9 +59,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._last_lr = rates
 
     def _jump(self, epoch: float) -> None:
-        """T_cur and T_i at an epoch. With m = T_mult > 1, n cosines take T_0 (mⁿ − 1) / (m − 1) epochs
-        together.
-        """
+        """T_cur and T_i at an epoch. With m = T_mult > 1, n cosines take T_0 (mⁿ − 1) / (m − 1) epochs."""
         if epoch < self.T_0:
             self.T_i, self.T_cur = self.T_0, epoch
         elif self.T_mult == 1:
@@ -285,8 +282,7 @@ class OneCycleLR(_MomentumCycle):
         if step > self.total_steps:
             raise ValueError(
                 f"OneCycleLR: step {step} of a cycle of {self.total_steps}; make it longer with total_steps, "
-                "or stop "
-                "calling step()"
+                "or stop calling step()"
             )
         before = 0.0
         for phase in self._phases:

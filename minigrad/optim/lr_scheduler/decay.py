@@ -107,11 +107,10 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """lrₜ = lr₀ · f(t), f going in a straight line from ``start_factor`` at t = 0 to ``end_factor`` at
-    t = ``total_iters``, and staying there: a warm-up.
+    """lrₜ = lr₀ · f(t), f a straight line from ``start_factor`` to ``end_factor``: a warm-up.
 
-    As a factor on the current rate, f(t) / f(t − 1) = 1 + (end − start) / (total · start + (t − 1)(end −
-    start)).
+    It takes ``total_iters`` epochs; then f stays at ``end_factor``. As a factor on the current rate,
+    f(t) / f(t − 1) = 1 + (end − start) / (total · start + (t − 1) (end − start)).
     """
 
     def __init__(
@@ -163,12 +162,11 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """lrₜ = eta_min + (lr₀ − eta_min) · (1 + cos(π t / T_max)) / 2: half a cosine wave down in ``T_max``
-    epochs.
+    """lrₜ = eta_min + (lr₀ − eta_min) · (1 + cos(π t / T_max)) / 2: half a cosine wave down.
 
-    It starts and ends flat. After T_max the rate rises again. Computed from the current rate as (lrₜ −
-    eta_min) = (lrₜ₋₁ − eta_min) · (1 + cos(π t / T_max)) / (1 + cos(π (t − 1) / T_max)); where the divisor
-    vanishes, at the bottom of the wave, from lr₀. Source: Loshchilov and Hutter 2017, without restarts.
+    It starts and ends flat; after ``T_max`` epochs the rate rises again. Computed from the current rate as
+    lrₜ − eta_min = (lrₜ₋₁ − eta_min) · (1 + cos(π t / T_max)) / (1 + cos(π (t − 1) / T_max)), or, where the
+    divisor vanishes at the bottom of the wave, from lr₀. Source: Loshchilov and Hutter 2017.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:

@@ -112,8 +112,8 @@ class ReduceLROnPlateau(LRScheduler):
         if len(groups) != len(self.min_lrs):
             raise RuntimeError(
                 f"ReduceLROnPlateau: the optimizer has {len(groups)} parameter groups now and had "
-                f"{len(self.min_lrs)} "
-                "when the scheduler was made; set scheduler.min_lrs to a list of that length"
+                f"{len(self.min_lrs)} when the scheduler was made; set scheduler.min_lrs to a list of that "
+                "length"
             )
         for group, lowest in zip(groups, self.min_lrs, strict=True):
             old = float(group["lr"])
