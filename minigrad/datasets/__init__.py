@@ -1,0 +1,12 @@
+"""Data sets: the face of torchvision.datasets, and the place where data is looked for."""
+
+from .cifar import CIFAR10, CIFAR100
+from .mnist import MNIST, FashionMNIST
+from .root import data_root
+from .vision import VisionDataset
+
+__all__ = ["CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "VisionDataset", "data_root"]
+
+
+def __getattr__(name: str) -> object:
+    raise AttributeError(f"minigrad.datasets has no {name!r}; it offers {', '.join(__all__)}")
