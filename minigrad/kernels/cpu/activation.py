@@ -29,6 +29,7 @@ LN2_HIGH = F(0.693359375)  # few enough bits that n · LN2_HIGH is exact
 LN2_LOW = F(-2.12194440e-4)
 MAX_X = F(88.72283)  # ln of the largest float32
 MIN_X = F(-87.33654)  # ln of the smallest normal float32
+LIMIT = F(87)
 ONE, HALF, ZERO, TWO = F(1), F(0.5), F(0), F(2)
 C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
 C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
@@ -45,17 +46,34 @@ def float_of_bits(typing_context: Any, bits: Any) -> Any:
 
 
 @jit
+def _split_exp(x: Any) -> Any:
+    """(eʳ, n) with e^x = 2ⁿ eʳ, for x from MIN_X to MAX_X."""
+    n = np.floor(x * LOG2E + HALF)
+    r = x - n * LN2_HIGH - n * LN2_LOW
+    p = (((((C0 * r + C1) * r + C2) * r + C3) * r + C4) * r + C5) * r * r + r + ONE
+    return p, np.int32(n)
+
+
+@jit
+def _power_of_two(n: Any) -> Any:
+    """2ⁿ for −126 ≤ n ≤ 127: n written into the exponent bits."""
+    return float_of_bits((n + np.int32(127)) << np.int32(23))
+
+
+@jit
+def exp_inside(x: Any) -> Any:
+    """e^x for MIN_X ≤ x ≤ LIMIT, where 2ⁿ is a normal float32."""
+    p, n = _split_exp(x)
+    return p * _power_of_two(n)
+
+
+@jit
 def exp32(x: Any) -> Any:
     """e^x for float32: +∞ above ln(max), 0 below ln(min normal), NaN for NaN."""
-    clipped = min(max(x, MIN_X), MAX_X)
-    n = np.floor(clipped * LOG2E + HALF)
-    r = clipped - n * LN2_HIGH - n * LN2_LOW
-    p = (((((C0 * r + C1) * r + C2) * r + C3) * r + C4) * r + C5) * r * r + r + ONE
-    # 2ⁿ as 2^⌊n/2⌋ · 2^(n − ⌊n/2⌋): n = 128 has no exponent field of its own
-    half = np.int32(n) >> np.int32(1)
-    rest = np.int32(n) - half
-    y = p * float_of_bits((half + np.int32(127)) << np.int32(23)) * float_of_bits((rest + np.int32(127)) << np.int32(23))
-    y = np.float32(np.inf) if x > MAX_X else y
+    p, n = _split_exp(min(max(x, MIN_X), MAX_X))
+    half = n >> np.int32(1)  # 2ⁿ in two factors: n = 128 has no exponent field of its own
+    y = p * _power_of_two(half) * _power_of_two(n - half)
+    y = F(np.inf) if x > MAX_X else y
     y = ZERO if x < MIN_X else y
     return y if x == x else x
 
@@ -101,22 +119,23 @@ def log32(x: Any) -> Any:
 
 @jit
 def sigmoid32(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ): e⁻ˣ = ∞ gives 0, as it should."""
-    return ONE / (ONE + exp32(-x))
+    """1 / (1 + e⁻ˣ). Beyond ±87 it is 0 or 1 to float32's precision."""
+    y = ONE / (ONE + exp_inside(min(max(-x, -LIMIT), LIMIT)))
+    return y if x == x else x
 
 
 @jit
 def tanh32(x: Any) -> Any:
     """(1 − e^−2|x|)/(1 + e^−2|x|) with x's sign; near 0, where that cancels, x + x³ · polynomial (Cephes)."""
     a = abs(x)
-    e = exp32(-TWO * a)
+    e = exp_inside(max(-TWO * a, -LIMIT))
     far = (ONE - e) / (ONE + e)
     far = -far if x < ZERO else far
     s = x * x
     p = (((F(-5.70498872745e-3) * s + F(2.06390887954e-2)) * s + F(-5.37397155531e-2)) * s + F(1.33314422036e-1)) * s
     near = x + x * s * (p + F(-3.33332819422e-1))
-    return near if a < F(0.625) else far
-
+    y = near if a < F(0.625) else far
+    return y if x == x else x
 
 
 @jit(parallel=True)

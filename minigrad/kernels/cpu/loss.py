@@ -35,12 +35,12 @@ EPS = np.float32(1e-12)
 
 @jit
 def _bce(x: Any, t: Any) -> Any:
-    """The summed loss; NaN with a flag where an x is no probability."""
+    """The summed loss, and whether an x or a t is no probability."""
     s = np.float64(0)
     bad = False
     for i in range(x.size):
         p = x[i]
-        bad |= p < ZERO or p > ONE
+        bad |= not (p >= ZERO and p <= ONE and t[i] >= ZERO and t[i] <= ONE)  # true for a NaN as well
         s -= t[i] * max(log32(p), LOWEST) + (ONE - t[i]) * max(log32(ONE - p), LOWEST)
     return np.float32(s), bad
 

@@ -1,14 +1,11 @@
-"""Products with a thin side on the CPU.
+"""Linear layers, with or without an activation, on the CPU.
 
-A layer with one input or one output is a matrix product in name only: (256, 1) · (1, 64) is an outer product, and a
-BLAS call spends its time packing operands for a reuse that never comes. For layers with at most ``THIN`` inputs or
-outputs these loops read every operand once, keep the long axis innermost (contiguous, hence SIMD), and the backward
-pass forms dx, dW and db in one go over the rows. All other shapes go to BLAS through NumPy.
+Most go to BLAS through NumPy, with one pass of ours for bias and activation on the way out, and one for dz and db on
+the way back. A layer with one input or one output is a matrix product in name only: (256, 1) · (1, 64) is an outer
+product, and a BLAS call spends its time packing operands for a reuse that never comes. For layers with at most ``THIN``
+inputs or outputs, loops of ours read every operand once and keep the long axis innermost (contiguous, hence SIMD).
 
-One thread: the arrays are small, and the sums over rows then have one order.
-
-A layer and its activation in one (``ops/fused.py``) take any shape: thin ones as above, others with BLAS for the
-products and one pass for bias and activation, or for dz and db.
+One thread outside BLAS: the arrays are small, and the sums over rows then have one order.
 """
 
 from __future__ import annotations
@@ -23,57 +20,73 @@ from .activation import ONE, ZERO, sigmoid32, tanh32
 from .layout import FLOAT32
 
 THIN = 4
-LARGEST = 1 << 20  # multiply-adds: above, two BLAS threads win
+LARGEST = 1 << 20  # multiply-adds: above, BLAS and its threads win
 
 
 @jit
 def _few_inputs(x: Any, w: Any, b: Any, y: Any) -> None:
     """y (N, out) = x (N, in) · w (out, in)ᵀ + b (out), with a small ``in``."""
-    n, inputs = x.shape
     wt = w.T.copy()  # (in, out): the long axis last
-    outputs = wt.shape[1]
-    for i in range(n):
-        for o in range(outputs):
-            y[i, o] = b[o] + x[i, 0] * wt[0, o]
-        for k in range(1, inputs):
-            for o in range(outputs):
-                y[i, o] += x[i, k] * wt[k, o]
+    first, inputs = wt[0], x.shape[1]
+    second = wt[1] if inputs > 1 else first
+    for i in range(x.shape[0]):
+        row, x0 = y[i], x[i, 0]
+        x1 = x[i, 1] if inputs > 1 else ZERO
+        for o in range(row.size):
+            row[o] = b[o] + x0 * first[o] + x1 * second[o]
+        for k in range(2, inputs):
+            for o in range(row.size):
+                row[o] += x[i, k] * wt[k, o]
 
 
 @jit
 def _few_inputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> None:
-    """dx = dy · w, dw (out, in) = dyᵀ · x, db = Σ dy; dx may be empty (not wanted)."""
+    """dx = dy · w, dw (out, in) = dyᵀ · x, db = Σ dy; dx may be empty (not wanted).
+
+    Four rows at a time, so that each running sum is read and written once for four products.
+    """
     n, outputs = dy.shape
     inputs = x.shape[1]
-    wt = w.T.copy()
     dwt = np.zeros((inputs, outputs), np.float32)
-    db[:] = np.float32(0)
-    for i in range(n):
+    db[:] = ZERO
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        r0, r1, r2, r3 = dy[i], dy[i + 1], dy[i + 2], dy[i + 3]
+        for o in range(outputs):
+            db[o] += (r0[o] + r1[o]) + (r2[o] + r3[o])
+        for k in range(inputs):
+            x0, x1, x2, x3 = x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
+            row = dwt[k]
+            for o in range(outputs):
+                row[o] += (x0 * r0[o] + x1 * r1[o]) + (x2 * r2[o] + x3 * r3[o])
+    for i in range(whole, n):
         for o in range(outputs):
             db[o] += dy[i, o]
         for k in range(inputs):
-            xik = x[i, k]
             for o in range(outputs):
-                dwt[k, o] += xik * dy[i, o]
-            if dx.size:
-                s = np.float32(0)
-                for o in range(outputs):
-                    s += dy[i, o] * wt[k, o]
-                dx[i, k] = s
+                dwt[k, o] += x[i, k] * dy[i, o]
     for o in range(outputs):
         for k in range(inputs):
             dw[o, k] = dwt[k, o]
+    if dx.size:
+        wt = w.T.copy()
+        for i in range(n):
+            for k in range(inputs):
+                s = ZERO
+                for o in range(outputs):
+                    s += dy[i, o] * wt[k, o]
+                dx[i, k] = s
 
 
 @jit
 def _few_outputs(x: Any, w: Any, b: Any, y: Any) -> None:
     """y (N, out) = x (N, in) · w (out, in)ᵀ + b, with a small ``out``."""
-    n, inputs = x.shape
-    for i in range(n):
+    for i in range(x.shape[0]):
+        row = x[i]
         for o in range(w.shape[0]):
-            s = np.float32(0)
-            for k in range(inputs):
-                s += x[i, k] * w[o, k]
+            s = ZERO
+            for k in range(row.size):
+                s += row[k] * w[o, k]
             y[i, o] = s + b[o]
 
 
@@ -82,21 +95,29 @@ def _few_outputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) ->
     """dx = dy · w, dw (out, in) = dyᵀ · x, db = Σ dy; dx may be empty (not wanted)."""
     n, outputs = dy.shape
     inputs = x.shape[1]
-    dw[:] = np.float32(0)
-    db[:] = np.float32(0)
-    for i in range(n):
-        for o in range(outputs):
-            d = dy[i, o]
-            db[o] += d
+    dw[:] = ZERO
+    db[:] = ZERO
+    whole = n - n % 4
+    for o in range(outputs):
+        row = dw[o]
+        for i in range(0, whole, 4):
+            d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
+            db[o] += (d0 + d1) + (d2 + d3)
+            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
             for k in range(inputs):
-                dw[o, k] += d * x[i, k]
-            if dx.size:
-                if o == 0:
-                    for k in range(inputs):
-                        dx[i, k] = d * w[o, k]
-                else:
-                    for k in range(inputs):
-                        dx[i, k] += d * w[o, k]
+                row[k] += (d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])
+        for i in range(whole, n):
+            db[o] += dy[i, o]
+            for k in range(inputs):
+                row[k] += dy[i, o] * x[i, k]
+    if dx.size:
+        for i in range(n):
+            out = dx[i]
+            for k in range(inputs):
+                out[k] = dy[i, 0] * w[0, k]
+            for o in range(1, outputs):
+                for k in range(inputs):
+                    out[k] += dy[i, o] * w[o, k]
 
 
 _NO_BIAS: dict[int, Any] = {}
@@ -115,107 +136,88 @@ def _thin(rows: int, inputs: int, outputs: int) -> bool:
     return (inputs <= THIN or outputs <= THIN) and 0 < rows * inputs * outputs <= LARGEST and outputs > 0
 
 
-def linear_forward(ctx: Any, x: Any, w: Any, b: Any) -> Any:
-    if x.__class__ is not np.ndarray or x.dtype is not FLOAT32 or w.dtype is not FLOAT32 or x.ndim != 2 or w.ndim != 2:
-        return NotImplemented
-    outputs, inputs = w.shape
-    rows, columns = x.shape
-    if columns != inputs or not _thin(rows, inputs, outputs):
-        return NotImplemented
-    if b is None:
-        b = _no_bias(outputs)
-    elif b.dtype is not FLOAT32 or b.shape != (outputs,):
-        return NotImplemented
-    y = np.empty((rows, outputs), FLOAT32)
-    (_few_inputs if inputs <= THIN else _few_outputs)(x, w, b, y)
-    wants_x, wants_w, _ = ctx.edges
-    ctx.shape = x.shape
-    ctx.saved = (x if wants_w is not None else None, w if wants_x is not None else None)
-    # The pass over the rows gives all three gradients, so it needs both operands whichever are wanted.
-    ctx.scratch = (x, w)
-    return y
-
-
-def linear_backward(ctx: Any, dy: Any) -> Any:
-    if dy.dtype is not FLOAT32:
-        return NotImplemented
-    x, w = ctx.scratch
-    outputs, inputs = w.shape
-    dx = np.empty(x.shape, FLOAT32) if ctx.edges[0] is not None else _NOTHING
-    dw, db = np.empty((outputs, inputs), FLOAT32), np.empty(outputs, FLOAT32)
-    (_few_inputs_backward if inputs <= THIN else _few_outputs_backward)(dy, x, w, dx, dw, db)
-    return dx if ctx.edges[0] is not None else None, dw, db
-
-
-# --- a layer with its activation ---------------------------------------------------------------------------------------
-
-_RELU, _SIGMOID, _TANH = 0, 1, 2
+_NONE, _RELU, _SIGMOID, _TANH = -1, 0, 1, 2
 _CODES = {"relu": _RELU, "sigmoid": _SIGMOID, "tanh": _TANH}
 
 
 @jit
-def _activate(y: Any, b: Any, f: int) -> None:
-    """y ← f(y + b), row by row."""
-    n, outputs = y.shape
+def _activate(y: Any, f: int) -> None:
+    """y ← f(y), flat."""
     if f == _RELU:
-        for i in range(n):
-            for o in range(outputs):
-                z = y[i, o] + b[o]
-                y[i, o] = z if z > ZERO or z != z else ZERO
+        for i in range(y.size):
+            y[i] = y[i] if y[i] > ZERO or y[i] != y[i] else ZERO
     elif f == _SIGMOID:
-        for i in range(n):
-            for o in range(outputs):
-                y[i, o] = sigmoid32(y[i, o] + b[o])
-    else:
-        for i in range(n):
-            for o in range(outputs):
-                y[i, o] = tanh32(y[i, o] + b[o])
+        for i in range(y.size):
+            y[i] = sigmoid32(y[i])
+    elif f == _TANH:
+        for i in range(y.size):
+            y[i] = tanh32(y[i])
 
 
 @jit
-def _slopes(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
-    """dz = dy · f′, f′ read off y, and db = Σ dz over rows."""
-    n, outputs = y.shape
+def _slopes(dy: Any, y: Any, f: int, dz: Any) -> None:
+    """dz = dy · f′, f′ read off y, flat."""
+    if f == _RELU:
+        for i in range(y.size):
+            dz[i] = dy[i] if y[i] > ZERO else ZERO
+    elif f == _SIGMOID:
+        for i in range(y.size):
+            dz[i] = dy[i] * y[i] * (ONE - y[i])
+    else:
+        for i in range(y.size):
+            dz[i] = dy[i] * (ONE - y[i] * y[i])
+
+
+@jit
+def _bias_activate(y: Any, b: Any, f: int) -> None:
+    """y ← f(y + b), row by row, each row while it is in the cache."""
+    for i in range(y.shape[0]):
+        row = y[i]
+        for o in range(row.size):
+            row[o] += b[o]
+        _activate(row, f)
+
+
+@jit
+def _slopes_and_bias(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
+    """dz = dy · f′ (or dy itself, if that is dz) and db = Σ dz over rows."""
+    if f != _NONE:
+        _slopes(dy.ravel(), y.ravel(), f, dz.ravel())
     db[:] = ZERO
-    for i in range(n):
-        if f == _RELU:
-            for o in range(outputs):
-                d = dy[i, o] if y[i, o] > ZERO else ZERO
-                dz[i, o] = d
-                db[o] += d
-        elif f == _SIGMOID:
-            for o in range(outputs):
-                d = dy[i, o] * y[i, o] * (ONE - y[i, o])
-                dz[i, o] = d
-                db[o] += d
-        else:
-            for o in range(outputs):
-                d = dy[i, o] * (ONE - y[i, o] * y[i, o])
-                dz[i, o] = d
-                db[o] += d
+    n, outputs = dz.shape
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        r0, r1, r2, r3 = dz[i], dz[i + 1], dz[i + 2], dz[i + 3]
+        for o in range(outputs):
+            db[o] += (r0[o] + r1[o]) + (r2[o] + r3[o])
+    for i in range(whole, n):
+        for o in range(outputs):
+            db[o] += dz[i, o]
 
 
 @jit
 def _thin_layer(x: Any, w: Any, b: Any, y: Any, f: int) -> None:
-    nothing = np.zeros_like(b)
     if x.shape[1] <= THIN:
         _few_inputs(x, w, b, y)
     else:
         _few_outputs(x, w, b, y)
-    _activate(y, nothing, f)
+    _activate(y.ravel(), f)
 
 
 @jit
 def _thin_layer_backward(dy: Any, x: Any, w: Any, y: Any, f: int, dx: Any, dw: Any, db: Any) -> None:
-    dz = np.empty_like(y)
-    _slopes(dy, y, f, dz, db)
+    dz = dy
+    if f != _NONE:
+        dz = np.empty_like(y)
+        _slopes(dy.ravel(), y.ravel(), f, dz.ravel())
     if x.shape[1] <= THIN:
         _few_inputs_backward(dz, x, w, dx, dw, db)
     else:
         _few_outputs_backward(dz, x, w, dx, dw, db)
 
 
-def linear_activation_forward(ctx: Any, x: Any, w: Any, b: Any, name: str) -> Any:
+def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
+    """f(x Wᵀ + b), or NotImplemented. Leaves in ``ctx.scratch`` what :func:`_layer_backward` needs."""
     if x.__class__ is not np.ndarray or x.dtype is not FLOAT32 or w.dtype is not FLOAT32 or x.ndim != 2 or w.ndim != 2:
         return NotImplemented
     outputs, inputs = w.shape
@@ -226,38 +228,54 @@ def linear_activation_forward(ctx: Any, x: Any, w: Any, b: Any, name: str) -> An
         b = _no_bias(outputs)
     elif b.dtype is not FLOAT32 or b.shape != (outputs,):
         return NotImplemented
-    f = _CODES[name]
     thin = _thin(rows, inputs, outputs)
     if thin:
         y = np.empty((rows, outputs), FLOAT32)
         _thin_layer(x, w, b, y, f)
     else:
         y = x @ w.T
-        _activate(y, b, f)
-    wants_x, wants_w = ctx.edges[0], ctx.edges[1]
-    ctx.shape, ctx.activation = x.shape, name
-    ctx.saved = (x if wants_w is not None else None, w if wants_x is not None else None, y)
-    ctx.scratch = (x, w, f, thin)
+        _bias_activate(y, b, f)
+    ctx.shape = x.shape
+    # The pass over thin rows gives all three gradients, so it needs both operands whichever are wanted.
+    ctx.scratch = (x, w, y, f, thin)
     return y
 
 
-def linear_activation_backward(ctx: Any, dy: Any) -> Any:
-    if dy.dtype is not FLOAT32:
+def _layer_backward(ctx: Any, dy: Any) -> Any:
+    if dy.dtype is not FLOAT32 or not dy.flags.c_contiguous:
         return NotImplemented
-    y = ctx.saved[2]
-    x, w, f, thin = ctx.scratch
-    wants_x = ctx.edges[0] is not None
+    x, w, y, f, thin = ctx.scratch
+    wants_x, wants_w, wants_b = ctx.edges[:3]
     db = np.empty(w.shape[0], FLOAT32)
     if thin:
-        dx, dw = np.empty(x.shape, FLOAT32) if wants_x else _NOTHING, np.empty(w.shape, FLOAT32)
+        dx, dw = np.empty(x.shape, FLOAT32) if wants_x is not None else _NOTHING, np.empty(w.shape, FLOAT32)
         _thin_layer_backward(dy, x, w, y, f, dx, dw, db)
-        return dx if wants_x else None, dw, db
-    dz = np.empty(y.shape, FLOAT32)
-    _slopes(dy, y, f, dz, db)
-    return dz @ w if wants_x else None, dz.T @ x if ctx.edges[1] is not None else None, db
+        return dx, dw, db
+    dz = dy
+    if wants_b is not None or f != _NONE:
+        dz = dy if f == _NONE else np.empty(y.shape, FLOAT32)
+        _slopes_and_bias(dy, y, f, dz, db)
+    return dz @ w if wants_x is not None else None, dz.T @ x if wants_w is not None else None, db
+
+
+def linear_forward(ctx: Any, x: Any, w: Any, b: Any) -> Any:
+    y = _layer(ctx, x, w, b, _NONE)
+    if y is not NotImplemented:
+        wants_x, wants_w, _ = ctx.edges
+        ctx.saved = (x if wants_w is not None else None, w if wants_x is not None else None)
+    return y
+
+
+def linear_activation_forward(ctx: Any, x: Any, w: Any, b: Any, name: str) -> Any:
+    y = _layer(ctx, x, w, b, _CODES[name])
+    if y is not NotImplemented:
+        wants_x, wants_w = ctx.edges[:2]
+        ctx.activation = name
+        ctx.saved = (x if wants_w is not None else None, w if wants_x is not None else None, y)
+    return y
 
 
 KERNELS = {
-    "linear": Kernel(linear_forward, linear_backward),
-    "linear_activation": Kernel(linear_activation_forward, linear_activation_backward),
+    "linear": Kernel(linear_forward, _layer_backward),
+    "linear_activation": Kernel(linear_activation_forward, _layer_backward),
 }
