@@ -271,7 +271,9 @@ def randint_like(input: Any, low: int, high: int | None = None) -> Any:
 
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Any:
-    """The integers 0 to n − 1 in random order."""
+    """The integers 0 to n − 1 in random order. Raises ValueError for a negative n."""
+    if n < 0:
+        raise ValueError(f"randperm: n must not be negative, got {n}")
     where = _place(device)
     if where.type == "cpu":
         array = random.draws(generator).permutation(n)

@@ -26,7 +26,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Restart the stream at ``seed`` (any integer; negative ones wrap as in PyTorch)."""
-        self._seed = int(seed) % 2**64
+        self._seed = _integer(seed) % 2**64
         if self.device.type == "cpu":
             self._numpy: Any = np.random.Generator(np.random.PCG64(self._seed))
         else:
@@ -59,6 +59,13 @@ class Generator:
         return self
 
 
+def _integer(seed: Any) -> int:
+    try:
+        return int(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"manual_seed: seed must be an integer, got {seed!r}") from None
+
+
 _generators: dict[str, Generator] = {}
 _seed_for_all: int | None = None
 
@@ -76,7 +83,7 @@ def default_generator(device: Any = "cpu") -> Generator:
 def manual_seed(seed: int) -> Generator:
     """Seed the generators of all devices, and return the CPU's."""
     global _seed_for_all
-    _seed_for_all = int(seed)
+    _seed_for_all = _integer(seed)
     for generator in _generators.values():
         generator.manual_seed(seed)
     return default_generator()

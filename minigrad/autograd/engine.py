@@ -227,6 +227,11 @@ def _pairs(op: str, tensors: Any, gradients: Any) -> tuple[Sequence[Any], Sequen
     """As many tensors as gradients, each in a sequence."""
     if isinstance(tensors, Variable) and (gradients is None or isinstance(gradients, Variable)):
         return (tensors,), (gradients,)
+    if gradients is not None and not isinstance(gradients, (Variable, Sequence)):
+        raise TypeError(
+            f"{op}: the gradient is a {type(gradients).__name__}, expected a Tensor of the tensor's shape; make one "
+            "with minigrad.tensor(...)"
+        )
     outputs = [tensors] if isinstance(tensors, Variable) else list(tensors)
     if gradients is None:
         return outputs, [None] * len(outputs)

@@ -441,13 +441,28 @@ def freed_message(node: Node) -> str:
 
 
 def look_for_anomaly(ctx: Node, arrays: list[Any], out: Any) -> None:
-    """Raise if finite inputs gave a NaN or an infinity."""
+    """Raise if finite inputs gave a NaN or an infinity, or if a NaN that came in with the data is passed on.
+
+    An infinity among the inputs is no fault: masks put −∞ before a softmax.
+    """
+    name = type(ctx).__name__
     for y in out if isinstance(out, tuple) else (out,):
-        if _all_finite(y) or not all(_all_finite(a) for a in arrays):
+        if _all_finite(y):
             continue
-        raise AnomalyError(
-            f"{type(ctx).__name__}: forward made a {_kind_of(y)} out of finite numbers, called at {ctx.called_at}"
-        )
+        if all(_all_finite(a) for a in arrays):
+            raise AnomalyError(
+                f"{name}: forward made a {_kind_of(y)} out of finite numbers, called at {ctx.called_at}"
+            )
+        for i, a in enumerate(arrays):
+            if _kind_of(y) == "NaN" and not _all_finite(a) and _kind_of(a) == "NaN":
+                raise AnomalyError(
+                    f"{name}: argument {i} (shape {np.shape(a)}) holds a NaN already, at index {_first_nan(a)}: it came "
+                    f"in with the data, or from before anomaly detection began; called at {ctx.called_at}"
+                )
+
+
+def _first_nan(x: Any) -> tuple[int, ...]:
+    return tuple(int(i[0]) for i in np.isnan(x).nonzero()) if np.ndim(x) else ()
 
 
 def _all_finite(x: Any) -> bool:
@@ -465,18 +480,19 @@ def explain(cls: type[Op], arrays: list[Any], error: Exception) -> None:
     if isinstance(error, (ShapeError, DtypeError, DeviceError, GraphError)):
         return
     devices = {"cpu" if isinstance(a, np.ndarray) else "cuda" for a in arrays if hasattr(a, "dtype") and a.ndim >= 0}
+    op = next((a.__name__ for a in arrays if isinstance(a, np.ufunc)), cls.__name__)  # Compare by "greater"
     if len(devices) > 1:
         raise DeviceError(
-            f"{cls.__name__}: its tensors are on different devices ("
+            f"{op}: its tensors are on different devices ("
             + ", ".join("cpu" if isinstance(a, np.ndarray) else "cuda" for a in arrays if hasattr(a, "dtype"))
             + "); move them together with .to(device)"
         ) from None
     cls.check(*arrays)
     shapes = [a.shape for a in arrays if hasattr(a, "shape")]
     if isinstance(error, ValueError) and len(shapes) > 1:
-        raise ShapeError(broadcast_message(cls.__name__, shapes) or f"{cls.__name__}: {error} (shapes {shapes})") from None
+        raise ShapeError(broadcast_message(op, shapes) or f"{op}: {error} (shapes {shapes})") from None
     if isinstance(error, ValueError) and not isinstance(error, RuntimeError):
-        raise ShapeError(f"{cls.__name__}: {error} (shapes {shapes})") from None
+        raise ShapeError(f"{op}: {error} (shapes {shapes})") from None
 
 
 def broadcast_message(op: str, shapes: list[tuple[int, ...]]) -> str | None:

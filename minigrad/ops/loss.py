@@ -6,6 +6,7 @@ count. With L = Σ l / n the chain rule gives d(term) = dL / n for each, which :
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -98,19 +99,20 @@ class BCE(Op, kernel="loss.bce"):
 
     @staticmethod
     def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
-        if x.size and bool(((x < 0) | (x > 1)).any()):
-            BCE.check(x, t, reduction)
+        BCE.check(x, t, reduction)
         ctx.reduction, ctx.saved = reduction, (x, t)
         log_x, log_1x = BCE._logs(x)
         return reduce(-(t * log_x + (1.0 - t) * log_1x), reduction)
 
     @staticmethod
     def check(x: Any, t: Any, reduction: str) -> None:
-        if x.size and bool(((x < 0) | (x > 1)).any()):
-            raise ValueError(
-                "binary_cross_entropy: input must be probabilities between 0 and 1, got values from "
-                f"{float(x.min())} to {float(x.max())}; put a sigmoid before it or use binary_cross_entropy_with_logits"
-            )
+        hints = ("put a sigmoid before it or use binary_cross_entropy_with_logits", "classes are 0 and 1")
+        for what, a, hint in zip(("input", "target"), (x, t), hints, strict=True):
+            if not bool(((a >= 0) & (a <= 1)).all()):  # false for a NaN too
+                got = "NaN" if bool((a != a).any()) else f"values from {float(a.min())} to {float(a.max())}"
+                raise ValueError(
+                    f"binary_cross_entropy: {what} must be probabilities between 0 and 1, got {got}; {hint}"
+                )
 
     @staticmethod
     def _logs(x: Any) -> tuple[Any, Any]:
@@ -280,8 +282,20 @@ def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
         try:
             np.broadcast_shapes(x._array.shape, t._array.shape)
         except ValueError:
-            raise ShapeError(f"{name}: input has shape {x._array.shape}, target {t._array.shape}") from None
+            raise ShapeError(
+                f"{name}: input has shape {x._array.shape}, target {t._array.shape}; they must be equal"
+            ) from None
     return x, t
+
+
+def _warn_of_broadcasting(name: str, x: Any, t: Any) -> None:
+    """(N, 1) against (N) raises no error, yet holds each input against every target: say so, as PyTorch does."""
+    if x._array.shape != t._array.shape:
+        warnings.warn(
+            f"{name}: input has shape {x._array.shape}, target {t._array.shape}: they are broadcast, so an element is "
+            "held against several. If that is not meant, make the shapes equal with squeeze() or unsqueeze().",
+            stacklevel=3,
+        )
 
 
 def _weighted(op: Any, weight: Any, reduction: str) -> Any:
@@ -296,6 +310,7 @@ def mse_loss(
     """(x − t)², reduced. Shapes broadcast."""
     _reduction("mse_loss", reduction, size_average, reduce)
     x, t = _pair("mse_loss", input, target)
+    _warn_of_broadcasting("mse_loss", x, t)
     if weight is not None:
         return _weighted(lambda r: MSE.apply(x, t, r), weight, reduction)
     return MSE.apply(x, t, reduction)
@@ -307,6 +322,7 @@ def l1_loss(
     """|x − t|, reduced. Shapes broadcast."""
     _reduction("l1_loss", reduction, size_average, reduce)
     x, t = _pair("l1_loss", input, target)
+    _warn_of_broadcasting("l1_loss", x, t)
     if weight is not None:
         return _weighted(lambda r: L1.apply(x, t, r), weight, reduction)
     return L1.apply(x, t, reduction)
@@ -318,6 +334,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     x, t = _pair("huber_loss", input, target)
+    _warn_of_broadcasting("huber_loss", x, t)
     if weight is not None:
         return _weighted(lambda r: Huber.apply(x, t, float(delta), r), weight, reduction)
     return Huber.apply(x, t, float(delta), reduction)
