@@ -11,6 +11,7 @@ replaced", and every view of the base is found again from the new base.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ import numpy as np
 from . import dtypes, random
 from .autograd.function import Op, _next_order
 from .autograd.modes import modes
-from .autograd.variable import Variable, wrap
+from .autograd.variable import Variable, namespace, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError
 from .ops import elementwise, indexing
-from .ops.common import cast, meet
+from .ops.common import axis_of, cast, meet
 
 
 class ReplacePart(Op):
@@ -40,7 +41,7 @@ class ReplacePart(Op):
             rest_part = _show(rest, ctx.steps)
             rest_part.zero_()
             return rest, part
-        rest = dy.copy()
+        rest = namespace(dy).array(dy)
         _show(rest, ctx.steps)[...] = 0
         return rest, part
 
@@ -78,11 +79,13 @@ def adopt(x: Any, result: Any) -> None:
         node.steps = steps
         node.order = _next_order()
         base._node, base._requires_grad = node, True
-    for reference in base._views or ():
-        view = reference()
-        if view is not None:
-            again = _show(base, view._base[1])
-            view._node, view._requires_grad = again._node, again._requires_grad
+    # Finding a view again adds to this very list, so the live ones are taken out first.
+    views = [view for reference in base._views or () if (view := reference()) is not None]
+    base._views = None
+    for view in views:
+        again = _show(base, view._base[1])
+        view._node, view._requires_grad = again._node, again._requires_grad
+    base._views = [weakref.ref(view) for view in views]
 
 
 def replace(x: Any, result: Any, name: str) -> Any:
@@ -147,6 +150,10 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
 def write(x: Any, index: Any, value: Any) -> None:
     """x[index] = value."""
     _refuse_leaf(x, "setitem")
+    steps = indexing.integers_first(index)
+    if steps is not None:
+        write(indexing.GetItem.apply(x, steps[0]), steps[1], value)
+        return
     if not isinstance(value, Variable):
         if isinstance(value, (list, tuple)):
             value = np.asarray(value)
@@ -264,7 +271,8 @@ class InPlace:
 
     def index_fill_(self, dim: int, index: Any, value: Any) -> Any:
         """The slices along ``dim`` that ``index`` names ← value."""
-        write(self, (slice(None),) * dim + (indexing.as_index(index, ()),), value)
+        axis = axis_of(dim, self._array.ndim, "index_fill_")  # type: ignore[attr-defined]
+        write(self, (slice(None),) * axis + (indexing.as_index(index, ()),), value)
         return self
 
     def zero_(self) -> Any:

@@ -646,7 +646,8 @@ class Tensor(Variable, InPlace):
     movedim = shapes.movedim
     expand = shapes.expand
     broadcast_to = shapes.broadcast_to
-    repeat = tile = shapes.repeat
+    repeat = shapes.repeat
+    tile = shapes.tile
     repeat_interleave = shapes.repeat_interleave
     split = shapes.split
     chunk = shapes.chunk
@@ -655,7 +656,8 @@ class Tensor(Variable, InPlace):
     roll = shapes.roll
     tril = shapes.tril
     triu = shapes.triu
-    diagonal = diag = shapes.diagonal
+    diagonal = shapes.diagonal
+    diag = shapes.diag
     gather = indexing.gather
     scatter = indexing.scatter
     scatter_add = indexing.scatter_add
@@ -713,7 +715,7 @@ def _data(*args: Any) -> Any:
 
 
 def _rebuild(kind: Any, array: Any, requires_grad: Any) -> Any:
-    t = wrap(array)
+    t = wrap(array.view(array.dtype.type))  # NumPy's own dtype object, which pickling makes a copy of
     t.__class__ = kind
     t._requires_grad = requires_grad
     return t

@@ -221,8 +221,10 @@ class Op(Node):
         if out.__class__ is not np.ndarray:
             if out.__class__ is tuple:
                 return ctx._many(args, out, tracked)
-            if isinstance(out, np.generic):
-                out = np.asarray(out)
+            if isinstance(out, np.generic):  # NumPy makes scalars of 0-d arrays
+                scalar, out = out, np.asarray(out)
+                if tracked:  # what was saved must be the very array that the tensor holds (see saved_as_tensors)
+                    ctx.saved = tuple([out if s is scalar else s for s in ctx.saved])
         t = _new(Variable.face)  # Variable._wrap, written out: this runs once per op
         t._array = out
         t._grad = t._base = t._views = t._hooks = None

@@ -130,17 +130,14 @@ def axis_of(dim: Any, ndim: int, name: str) -> int:
 
 
 def axes_of(dim: Any, ndim: int, name: str) -> tuple[int, ...] | None:
-    """Axis numbers counted from the front; None for all of them."""
+    """Axis numbers counted from the front; None for all of them (a tensor without axes has only "all": dim 0 or -1)."""
     if dim is None:
         return None
-    if isinstance(dim, (tuple, list)):
-        if not dim:
-            return None
-        axes = tuple(axis_of(d, ndim, name) for d in dim)
-        if len(set(axes)) != len(axes):
-            raise ShapeError(f"{name}: dim {tuple(dim)} names an axis twice")
-        return axes
-    return (axis_of(dim, ndim, name),)
+    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+    axes = tuple(axis_of(d, ndim, name) for d in dims)
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{name}: dim {dims} names an axis twice")
+    return axes if axes and ndim else None
 
 
 def kept(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -90,6 +90,33 @@ class Div(Op):
         return da, db
 
 
+class RoundedDiv(Op):
+    """y = a / b rounded down ("floor") or towards 0 ("trunc").   Constant between its jumps: da = db = 0."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any, mode: str) -> Any:
+        ctx.shapes = _shape(a), _shape(b)
+        _refuse_whole_zeros("div", a, b)
+        with np.errstate(**_quiet):
+            if mode == "floor":
+                return np.floor_divide(a, b)  # not ⌊a / b⌋: 1 / 0.1 is a hair below 10, but rounds to 10
+            if (a if hasattr(a, "dtype") else b).dtype.kind == "f":
+                return np.trunc(a / b)
+            down = np.floor_divide(a, b)
+            return down + ((down < 0) & (down * b != a))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return tuple(sum_to(dy * 0.0, s) if ctx.needs(i) else None for i, s in enumerate(ctx.shapes))
+
+
+def _refuse_whole_zeros(name: str, a: Any, b: Any) -> None:
+    """Integers have no infinity: refuse to divide them by 0."""
+    kind = (a if hasattr(a, "dtype") else b).dtype.kind
+    if kind != "f" and not (b.all() if hasattr(b, "dtype") else b):
+        raise ZeroDivisionError(f"{name}: integers cannot be divided by 0; use .float() to get an infinity")
+
+
 class Neg(Op):
     """y = −x.   dx = −dy."""
 
@@ -350,6 +377,7 @@ class Remainder(Op):
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.shapes = _shape(a), _shape(b)
         ctx.saved = a, b
+        _refuse_whole_zeros("remainder", a, b)
         with np.errstate(**_quiet):
             return a % b
 
@@ -367,23 +395,32 @@ class Remainder(Op):
 
 
 class Clamp(Op):
-    """y = min(max(x, low), high).   dx = dy where low ≤ x ≤ high, else 0."""
+    """y = min(max(x, low), high), the bounds numbers or tensors.
+
+    dx = dy where low ≤ x ≤ high, else 0. Where a bound holds, y is that bound: dlow = dy where x < low < high, and
+    dhigh = dy where x > high or low > high (``high`` has the last word).
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, low: float | None, high: float | None) -> Any:
-        inside = True
+    def forward(ctx: Any, x: Any, low: Any, high: Any) -> Any:
+        ctx.shapes = _shape(x), _shape(low), _shape(high)
+        inside, below, above = True, False, False
         y = x
         if low is not None:
-            y, inside = np.maximum(y, low), x >= low
+            y, inside, below = np.maximum(y, low), x >= low, x < low
         if high is not None:
-            y, inside = np.minimum(y, high), inside & (x <= high)
-        ctx.saved = (inside,)
+            y, inside, above = np.minimum(y, high), inside & (x <= high), x > high
+            if low is not None and (ctx.needs(1) or ctx.needs(2)):
+                below, above = below & (low < high), above | (low > high)
+        ctx.saved = (inside, below if ctx.needs(1) else None, above if ctx.needs(2) else None)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (inside,) = ctx.saved
-        return dy * inside
+        return tuple(
+            sum_to(dy * part, shape) if ctx.needs(i) else None
+            for i, (part, shape) in enumerate(zip(ctx.saved, ctx.shapes, strict=True))
+        )
 
 
 class Extremum(Op):
@@ -487,15 +524,9 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode not in ("floor", "trunc"):
         raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
     a, b = meet(input, other)
-    exact = (floor if rounding_mode == "floor" else trunc)(div(a, b))
-    kind = next(x for x in (a, b) if isinstance(x, Variable))._array.dtype
-    if kind.kind == "f":
-        return exact
-    whole_a, whole_b = (x._array if isinstance(x, Variable) else x for x in (a, b))
-    quotient = whole_a // whole_b
-    if rounding_mode == "trunc":
-        quotient = quotient + ((quotient < 0) & (quotient * whole_b != whole_a))
-    return wrap(quotient)
+    if a is NotImplemented:
+        raise TypeError(f"div: expected tensors or numbers, got {type(input).__name__} and {type(other).__name__}")
+    return RoundedDiv.apply(a, b, rounding_mode)
 
 
 def floor_divide(input: Any, other: Any) -> Any:
@@ -651,17 +682,10 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     tensor_of(input, "clamp")
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
-    if isinstance(min, Variable) or isinstance(max, Variable):
-        y = input if min is None else maximum(input, min if isinstance(min, Variable) else _like(input, min))
-        return y if max is None else minimum(y, max if isinstance(max, Variable) else _like(input, max))
-    common = dtypes.result_type(input._array, *[b for b in (min, max) if b is not None])
-    return Clamp.apply(cast(input, common), min, max)
-
-
-def _like(x: Any, value: Any) -> Any:
-    """A 0-dimensional tensor beside ``x``."""
-    dtype = dtypes.result_type(x._array, value)
-    return wrap(namespace(x._array).asarray(value, dtype=dtype))
+    bounds = [b._array if isinstance(b, Variable) else b for b in (min, max) if b is not None]
+    common = dtypes.result_type(input._array, *bounds)
+    low, high = (cast(b, common) if isinstance(b, Variable) else b for b in (min, max))
+    return Clamp.apply(cast(input, common), low, high)
 
 
 def _extremum(name: str, a: Any, b: Any, pick: Any) -> Any:
@@ -683,7 +707,7 @@ def minimum(input: Any, other: Any) -> Any:
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """``input`` where the bool tensor ``condition`` holds, else ``other``; with the condition alone, its indices."""
-    if not isinstance(condition, Variable) and isinstance(condition, np.ndarray):
+    if isinstance(condition, (np.ndarray, np.generic)):
         condition = wrap(condition)
     tensor_of(condition, "where", "condition")
     if input is None and other is None:

@@ -43,7 +43,10 @@ class GetItem(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, index: Any) -> Any:
         ctx.index, ctx.shape = index, x.shape
-        return x[index]
+        y = x[index]
+        if isinstance(y, np.generic):  # one element: NumPy copies it out, but a view of no axes is wanted
+            y = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -86,7 +89,7 @@ class SetItem(Op):
             if isinstance(dy, Variable):
                 dx = SetItem.apply(dy, 0.0, ctx.index)
             else:
-                dx = dy.copy()
+                dx = namespace(dy).array(dy)
                 dx[ctx.index] = 0.0
         if ctx.needs(1):
             taken = dy[ctx.index]
@@ -149,14 +152,37 @@ def _one(index: Any, shape: tuple[int, ...], name: str) -> Any:
     return int(array) if array.ndim == 0 and array.dtype.kind != "b" and isinstance(array, np.ndarray) else array
 
 
+def integers_first(index: Any) -> tuple[Any, Any] | None:
+    """For an index that mixes integers with arrays: (the integers alone, the rest), to be applied one after the other.
+
+    PyTorch does it in these two steps. NumPy takes the integers for arrays too, and where a slice stands between them
+    and the others the axes of the result come in another order. None for all other indices.
+    """
+    if not isinstance(index, tuple):
+        return None
+    whole = [isinstance(p, (int, np.integer)) and not isinstance(p, bool) for p in index]
+    if not any(whole) or not any(hasattr(p, "dtype") and not w for p, w in zip(index, whole, strict=True)):
+        return None
+    first: list[Any] = []
+    for p, is_whole in zip(index, whole, strict=True):
+        if is_whole or p is Ellipsis:
+            first.append(p)
+        elif p is not None:
+            first += [slice(None)] * (p.ndim if hasattr(p, "dtype") and p.dtype.kind == "b" else 1)
+    return tuple(first), tuple(p for p, is_whole in zip(index, whole, strict=True) if not is_whole)
+
+
 def getitem(input: Any, index: Any) -> Any:
-    """input[index]: slices, integers, None, Ellipsis, bool masks, integer arrays and tensors, as in NumPy.
+    """input[index]: slices, integers, None, Ellipsis, bool masks, integer arrays and tensors, as in PyTorch.
 
     Raises:
         IndexError: out of range, or an index that does not fit the shape.
     """
     if type(index) is not int and type(index) is not slice:
         index = as_index(index, input._array.shape)
+        steps = integers_first(index)
+        if steps is not None:
+            return GetItem.apply(GetItem.apply(input, steps[0]), steps[1])
     return GetItem.apply(input, index)
 
 

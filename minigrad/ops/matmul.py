@@ -98,7 +98,8 @@ class Einsum(Op):
         *xs, inputs, output = args
         ctx.inputs, ctx.output, ctx.shapes = inputs, output, [x.shape for x in xs]
         ctx.saved = tuple(xs)
-        return namespace(xs[0]).einsum(",".join(inputs) + "->" + output, *xs, **({"optimize": True} if len(xs) > 1 else {}))
+        y = namespace(xs[0]).einsum(",".join(inputs) + "->" + output, *xs, **({"optimize": True} if len(xs) > 1 else {}))
+        return y if y.base is None else y.copy()  # NumPy gives a view where axes only change places
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:

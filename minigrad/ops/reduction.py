@@ -92,14 +92,18 @@ class Var(Op):
         ctx.saved = (x,)
         n = _count(x.shape, axes)
         ctx.scale = 1.0 / (n - correction) if n > correction else float("nan")
-        centred = x - x.sum(axis=axes, keepdims=True) * x.dtype.type(1.0 / max(n, 1))
+        centred = _centred(x, axes)
         return (centred * centred).sum(axis=axes, keepdims=keepdims) * x.dtype.type(ctx.scale)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        centred = x - x.mean(axis=ctx.axes, keepdims=True)
-        return dy.reshape(ctx.kept) * centred * (2.0 * ctx.scale)
+        return dy.reshape(ctx.kept) * _centred(x, ctx.axes) * (2.0 * ctx.scale)
+
+
+def _centred(x: Any, axes: Any) -> Any:
+    """x − x̄."""
+    return x - x.sum(axis=axes, keepdims=True) * (1.0 / max(_count(x.shape, axes), 1))
 
 
 class Std(Op):
@@ -115,9 +119,8 @@ class Std(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         x, y = ctx.saved
         xp = namespace(dy)
-        centred = x - x.mean(axis=ctx.axes, keepdims=True)
         slope = xp.where(y == 0, 0.0, dy / xp.where(y == 0, 1.0, y))
-        return slope.reshape(ctx.kept) * centred * ctx.scale
+        return slope.reshape(ctx.kept) * _centred(x, ctx.axes) * ctx.scale
 
 
 class Extreme(Op):
@@ -163,7 +166,8 @@ class Norm(Op):
         y, dy = y.reshape(ctx.kept), dy.reshape(ctx.kept)
         zero = y == 0
         y = xp.where(zero, 1.0, y)
-        slope = x / y if ctx.p == 2 else xp.sign(x) * (abs(x) / y) ** (ctx.p - 1)
+        # At x = 0 the sign makes the slope 0; the power there, infinite for p < 1, must not turn that into NaN.
+        slope = x / y if ctx.p == 2 else xp.sign(x) * xp.where(x == 0, 1.0, abs(x) / y) ** (ctx.p - 1)
         return xp.where(zero, 0.0, dy) * slope
 
 
@@ -175,7 +179,7 @@ class LogSumExp(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
-        m = x.max(axis=axes, keepdims=True)
+        m = x.max(axis=axes, keepdims=True) if _count(x.shape, axes) else x.sum(axis=axes, keepdims=True)
         m = np.where(np.isfinite(m), m, x.dtype.type(0))
         with np.errstate(all="ignore"):
             y = np.log(np.exp(x - m).sum(axis=axes, keepdims=True)) + m
@@ -436,6 +440,9 @@ def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         _not_empty(flat, None, "median")
         return median(flat, 0).values
     d = axis_of(dim, tensor_of(input, "median")._array.ndim, "median")
+    _not_empty(input, (d,) if input._array.ndim else None, "median")
+    if input._array.ndim == 0:
+        return values_indices(input.clone(), wrap(np.zeros((), np.int64)))
     order = input._array.argsort(axis=d, kind="stable")
     middle = [slice(None)] * order.ndim
     middle[d] = slice((order.shape[d] - 1) // 2, (order.shape[d] - 1) // 2 + 1)

@@ -239,7 +239,7 @@ def squeeze(input: Any, dim: Any = None, *, axis: Any = None) -> Any:
     """Without axes of size 1: all of them, or those named by ``dim`` that have size 1."""
     dim = dim if axis is None else axis
     shape = tensor_of(input, "squeeze")._array.shape
-    axes = axes_of(dim, len(shape), "squeeze")
+    axes = () if dim in ((), []) else axes_of(dim, len(shape), "squeeze")
     return Reshape.apply(input, tuple(n for i, n in enumerate(shape) if n != 1 or (axes is not None and i not in axes)))
 
 
@@ -315,6 +315,12 @@ def repeat(input: Any, *sizes: Any) -> Any:
     return Repeat.apply(input, times)
 
 
+def tile(input: Any, *dims: Any) -> Any:
+    """:func:`repeat`, where axes that ``dims`` leaves out in front are not repeated."""
+    times = sizes_of(dims, "tile")
+    return repeat(input, (1,) * (tensor_of(input, "tile")._array.ndim - len(times)) + times)
+
+
 def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Any:
     """Each element repeated ``repeats`` times in a row along ``dim`` (or of the flattened tensor)."""
     x = tensor_of(input, "repeat_interleave").reshape(-1) if dim is None else input
@@ -386,7 +392,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     if not isinstance(chunks, int) or chunks < 1:
         raise ValueError(f"chunk: chunks must be a positive integer, got {chunks!r}")
     n = tensor_of(input, "chunk")._array.shape[axis_of(dim, input._array.ndim, "chunk")]
-    return split(input, max(1, -(-n // chunks)), dim)
+    return split(input, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -407,7 +413,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         raise ShapeError(f"pad: expected 2 widths for each of up to {len(shape)} axes, got {widths}")
     pairs = [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)][::-1]
     full = [(0, 0)] * (len(shape) - len(pairs)) + pairs
-    if any(n + a + b < 0 for n, (a, b) in zip(shape, full, strict=True)):
+    if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(shape, full, strict=True)):
         raise ShapeError(f"pad: widths {widths} crop more than shape {shape} has")
     if mode == "constant":
         return PadConstant.apply(input, tuple(full), 0.0 if value is None else value)
@@ -463,8 +469,18 @@ def _triangle(input: Any, name: str, diagonal: int) -> Any:
     return wrap(mask)
 
 
+def diag(input: Any, diagonal: int = 0) -> Any:
+    """A matrix with the vector ``input`` on its diagonal and zeros elsewhere, or the diagonal of a matrix."""
+    x = tensor_of(input, "diag")._array
+    if x.ndim != 1:
+        return _diagonal(input, diagonal)
+    below, right = max(-diagonal, 0), max(diagonal, 0)
+    square = input.reshape(-1, 1) * wrap(namespace(x).eye(x.shape[0], dtype=x.dtype))  # xᵢ [i = j]
+    return PadConstant.apply(square, ((below, right), (right, below)), 0.0)
+
+
 def diagonal(input: Any, offset: int = 0) -> Any:
-    """The diagonal of a matrix."""
+    """The diagonal of a matrix, or the one ``offset`` places above it."""
     x = tensor_of(input, "diagonal")._array
     if x.ndim != 2:
         raise ShapeError(f"diagonal: expected 2 axes, got shape {x.shape}")
@@ -472,3 +488,6 @@ def diagonal(input: Any, offset: int = 0) -> Any:
     rows, columns = rows + max(-offset, 0), rows + max(offset, 0)
     xp = namespace(x)
     return input[wrap(xp.asarray(rows)), wrap(xp.asarray(columns))]
+
+
+_diagonal = diagonal  # `diag` has an argument of that name
