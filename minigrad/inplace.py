@@ -132,6 +132,8 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
         b = other._array
         if b.dtype is not a.dtype and not dtypes.can_cast(dtypes.result_type(a, b), a.dtype):
             raise DtypeError(f"{name}: a result of {dtypes.of_array(b)} cannot be written into {dtypes.of_array(a)}")
+    elif other.__class__ is float and a.dtype.kind == "f":
+        b = other
     else:
         _, b = meet(x, other)
         if b is NotImplemented:

@@ -17,7 +17,7 @@ import numpy as np
 from .. import kernels
 from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
 from .modes import modes, no_grad, watch
-from .variable import Variable, user_line, wrap
+from .variable import Variable, line_text, user_line, wrap
 
 _switch = kernels.switch
 _new = object.__new__
@@ -103,7 +103,7 @@ class Node:
         for key, box, seen, _ in self.guard:
             if box[0] != seen and key in needed:
                 where = f", called at {self.called_at}" if self.called_at else ""
-                change = f" by {box[1]}" if len(box) > 1 else ""
+                change = f" by {box[1]} ({line_text(*box[2:])})" if len(box) > 1 else ""
                 raise GraphError(
                     f"{type(self).__name__}{where}: an array that its backward rule needs was changed in place{change} "
                     f"after the op saved it (version {box[0]}, expected {seen}). Use the out-of-place form, or change a "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from types import CodeType, FrameType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,10 +50,12 @@ class Variable:
         return t
 
     def _bump(self, by: str = "") -> None:
-        """Note that the memory was changed in place, and by what."""
-        self._version[0] += 1
+        """Note that the memory was changed in place, by what and where."""
+        version = self._version
+        version[0] += 1
         if by:
-            self._version[1:] = [f"{by} ({user_line()})"]
+            frame = _user_frame()
+            version[1:] = (by, frame.f_code, frame.f_lineno)
 
 
 def wrap(array: Any) -> Any:
@@ -69,11 +72,21 @@ def namespace(x: Any) -> Any:
     return cuda.require()
 
 
-def user_line() -> str:
-    """``file.py:12, in train: loss.backward()``: the innermost line on the stack that is not minigrad's own."""
-    frame = sys._getframe(1)
+def _user_frame() -> FrameType:
+    """The innermost frame on the stack that is not minigrad's own."""
+    frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
-    name = frame.f_code.co_filename
-    source = linecache.getline(name, frame.f_lineno).strip()
-    return f"{name}:{frame.f_lineno}, in {frame.f_code.co_name}" + (f": {source}" if source else "")
+    return frame
+
+
+def user_line() -> str:
+    """``file.py:12, in train: loss.backward()``: the user's line that is being run."""
+    frame = _user_frame()
+    return line_text(frame.f_code, frame.f_lineno)
+
+
+def line_text(code: CodeType, number: int) -> str:
+    """A line of code as a reader finds it."""
+    source = linecache.getline(code.co_filename, number).strip()
+    return f"{code.co_filename}:{number}, in {code.co_name}" + (f": {source}" if source else "")

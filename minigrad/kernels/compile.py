@@ -6,6 +6,7 @@ Numba's cache lies beside the source by default, which fails where the package i
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -15,7 +16,18 @@ from typing import Any
 
 
 def cache_folder() -> Path:
-    """The first of the folders above in which a file can be written."""
+    """A folder for this version of the kernels in the first of the places above that can be written to.
+
+    Numba looks whether a kernel's own file has changed, but not at the files of the functions that the kernel calls. So
+    the folder's name holds a digest of them all.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return _writable_place() / digest.hexdigest()[:16]
+
+
+def _writable_place() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     candidates = [os.environ.get("MINIGRAD_CACHE"), Path(home) / "minigrad" / "kernels"]
     for candidate in candidates:

@@ -26,7 +26,7 @@ def _shape(x: Any) -> tuple[int, ...]:
 # --- arithmetic ------------------------------------------------------------------------------------------------------
 
 
-class Add(Op):
+class Add(Op, kernel="elementwise.add"):
     """y = a + b.   ∂y/∂a = ∂y/∂b = 1, so da = dy and db = dy."""
 
     @staticmethod
@@ -479,9 +479,14 @@ class Clone(Op):
 
 def binary(op: type[Op], a: Any, b: Any) -> Any:
     """Apply an op of two operands, tensors or numbers, in the dtype in which they meet."""
-    if isinstance(a, Variable) and (
-        (isinstance(b, Variable) and a._array.dtype is b._array.dtype) or (type(b) is float and a._array.dtype.kind == "f")
-    ):
+    # The usual pairs first: meet() would return them as they are.
+    if isinstance(a, Variable):
+        if isinstance(b, Variable):
+            if a._array.dtype is b._array.dtype:
+                return op.apply(a, b)
+        elif (b.__class__ is float or b.__class__ is int) and a._array.dtype.kind == "f":
+            return op.apply(a, b)
+    elif (a.__class__ is float or a.__class__ is int) and b._array.dtype.kind == "f":
         return op.apply(a, b)
     a, b = meet(a, b)
     return NotImplemented if a is NotImplemented else op.apply(a, b)

@@ -15,7 +15,7 @@ from ..errors import ShapeError
 from .common import meet, sum_to, tensor_of
 
 
-class MatMul(Op):
+class MatMul(Op, kernel="matmul.matmul"):
     """Y = A B over the last two axes, broadcast over those before.   dA = dY Bᵀ, dB = Aᵀ dY."""
 
     @staticmethod

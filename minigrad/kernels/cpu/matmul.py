@@ -275,7 +275,34 @@ def linear_activation_forward(ctx: Any, x: Any, w: Any, b: Any, name: str) -> An
     return y
 
 
+def matmul_forward(ctx: Any, a: Any, b: Any) -> Any:
+    """A B for a B with few rows or columns: the layer above with W = Bᵀ and no bias."""
+    if a.__class__ is not np.ndarray or a.dtype is not FLOAT32 or b.dtype is not FLOAT32 or a.ndim != 2 or b.ndim != 2:
+        return NotImplemented
+    rows, inputs = a.shape
+    if b.shape[0] != inputs or not _thin(rows, inputs, b.shape[1]):
+        return NotImplemented
+    y = np.empty((rows, b.shape[1]), FLOAT32)
+    (_few_inputs if inputs <= THIN else _few_outputs)(a, b.T, _no_bias(b.shape[1]), y)
+    wants_a, wants_b = ctx.edges
+    ctx.shapes = a.shape, b.shape
+    ctx.saved = (a if wants_b is not None else None, b if wants_a is not None else None)
+    ctx.scratch = (a, b)
+    return y
+
+
+def matmul_backward(ctx: Any, dy: Any) -> Any:
+    if dy.dtype is not FLOAT32:
+        return NotImplemented
+    a, b = ctx.scratch
+    da = np.empty(a.shape, FLOAT32) if ctx.edges[0] is not None else _NOTHING
+    db, unused = np.empty(b.shape, FLOAT32), np.empty(b.shape[1], FLOAT32)
+    (_few_inputs_backward if a.shape[1] <= THIN else _few_outputs_backward)(dy, a, b.T, da, db.T, unused)
+    return da, db
+
+
 KERNELS = {
+    "matmul": Kernel(matmul_forward, matmul_backward),
     "linear": Kernel(linear_forward, _layer_backward),
     "linear_activation": Kernel(linear_activation_forward, _layer_backward),
 }
