@@ -78,6 +78,12 @@ def test_changes_are_seen_by_the_next_call():
     assert (net[:1] + net[-1:])(0) == 54
     del net[1:]
     assert net(0) == 5
+    emptied = nn.Sequential(Add(1), Add(2))
+    assert emptied(7) == 712
+    delattr(emptied, "1")
+    assert emptied(7) == 71
+    del emptied[0]
+    assert emptied(7) == 7
     twin = copy.deepcopy(net)
     twin.append(Add(6))
     assert (net(0), twin(0)) == (5, 56)

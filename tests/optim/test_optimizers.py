@@ -87,8 +87,8 @@ def test_fused_rule_agrees_with_the_textbook(name, settings, dtype):
     """Also where the work is split over threads, and at sizes that no vector register divides."""
     results = []
     for fused in (True, False):
-        params = parameters(minigrad, values(0, dtype, [(1,), (37,), (257, 300)]))
-        assert params[-1].numel() > rules._PARALLEL
+        params = parameters(minigrad, values(0, dtype, [(1,), (37,), (257, 300), (2**16 + 33,)]))
+        assert min(p.numel() for p in params[2:]) > rules._PARALLEL
         optimizer = getattr(minigrad.optim, name)(params, **settings)
         with contextlib.nullcontext() if fused else minigrad.kernels.disabled():
             for step in range(5):
@@ -147,11 +147,25 @@ def test_parameters_that_are_not_contiguous_or_not_float32(name):
     assert (half < 0).all()
 
 
-def test_a_step_between_forward_and_backward_is_noticed():
+def test_memory_of_a_strided_parameter_serves_it_when_it_becomes_contiguous():
+    (start,), (first, second) = values(0, "float32", [(4, 3)]), values(1, "float32", [(3, 4), (3, 4)])
+    ours = minigrad.nn.Parameter(minigrad.tensor(start).t())
+    theirs = torch.nn.Parameter(torch.tensor(start).t())
+    a, b = minigrad.optim.SGD([ours], lr=0.1, momentum=0.9), torch.optim.SGD([theirs], lr=0.1, momentum=0.9)
+    for noise in (first, second, first):
+        ours.grad, theirs.grad = minigrad.tensor(noise), torch.tensor(noise)
+        a.step()
+        b.step()
+        ours.data, theirs.data = ours.data.contiguous(), theirs.data.contiguous()
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta"])
+def test_a_step_between_forward_and_backward_is_noticed(name):
     w = minigrad.nn.Parameter(minigrad.randn(3, 3))
     y = (minigrad.randn(2, 3) @ w).exp() @ w
     w.grad = minigrad.ones(3, 3)
-    minigrad.optim.SGD([w], lr=0.1).step()
+    getattr(minigrad.optim, name)([w], lr=0.1).step()
     with pytest.raises(RuntimeError, match="changed in place"):
         y.backward(minigrad.randn(2, 3))
 
