@@ -162,9 +162,8 @@ def _plain_name(key: Any) -> bool:
 
 def _array(value: Any) -> np.ndarray:
     array = value.detach().to("cpu")._array if isinstance(value, Tensor) else value
-    return np.ascontiguousarray(array).reshape(
-        array.shape
-    )  # the library writes memory as it lies, strides ignored
+    # The library writes memory as it lies, strides ignored. (ascontiguousarray gives a scalar an axis.)
+    return np.ascontiguousarray(array).reshape(array.shape)
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray], path: tuple[Any, ...], above: list[int]) -> Any:

@@ -75,9 +75,8 @@ class CIFAR10(VisionDataset):
         parts = [self._read(path) for path in files]
         pixels = np.concatenate([pixels for pixels, _ in parts])
         self.targets = np.concatenate([labels for _, labels in parts]).tolist()
-        self.data = pixels.reshape(-1, 3, 32, 32).transpose(
-            0, 2, 3, 1
-        )  # (N, C, H, W) → (N, H, W, C), as torchvision
+        # (N, C, H, W) → (N, H, W, C), as torchvision has it
+        self.data = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
     @property
     def class_to_idx(self) -> dict[str, int]:

@@ -189,6 +189,7 @@ def test_convert_from_bytes_to_floats_and_back():
     y = transforms.ConvertImageDtype(minigrad.float32)(x)
     np.testing.assert_array_equal(y.numpy(), np.arange(256, dtype=np.float32) / np.float32(255))
     assert F.convert_image_dtype(y, minigrad.uint8).tolist() == list(range(256))
+    assert F.convert_image_dtype(minigrad.tensor([0.5, 0.9999]), minigrad.uint8).tolist() == [127, 255]
     assert F.convert_image_dtype(y, minigrad.float64).dtype == minigrad.float64
     assert F.convert_image_dtype(x, minigrad.uint8).tolist() == list(range(256))
     assert F.convert_image_dtype(x).dtype == minigrad.float32

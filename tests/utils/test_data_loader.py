@@ -242,6 +242,27 @@ def test_streams_are_pytorchs(size, drop):
         len(ours)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_stream_that_would_begin_again_is_not_asked_to(workers):
+    class Again:
+        left = 3
+
+        def __next__(self):
+            self.left -= 1
+            if self.left % 4 == 3:
+                raise StopIteration
+            return self.left
+
+        def __iter__(self):
+            return self
+
+    class Odd(IterableDataset):
+        def __iter__(self):
+            return Again()
+
+    assert [b.tolist() for b in DataLoader(Odd(), batch_size=2, num_workers=workers)] == [[2, 1], [0]]
+
+
 def test_stop_iteration_inside_a_dataset_does_not_end_the_epoch():
     class Bad(Numbers):
         def __getitem__(self, i):

@@ -212,7 +212,7 @@ def test_an_error_in_the_loop_ends_the_workers():
 SCRIPT = """
     import sys, time, os
     import minigrad
-    from minigrad.utils.data import DataLoader, Dataset
+    from minigrad.utils.data import DataLoader, Dataset, worker
 
     class Data(Dataset):
         def __len__(self):
@@ -220,6 +220,13 @@ SCRIPT = """
         def __getitem__(self, i):
             return os.getpid()
 
+    def bystander():
+        # Another child, which holds the loader's ends of the lines for longer than the loader lives.
+        os.closerange(0, 3)
+        time.sleep(8)
+        os._exit(0)
+
+    worker._HEARTBEAT = 0.1
     seen = set()
     for step, batch in enumerate(DataLoader(Data(), batch_size=4, num_workers=2)):
         seen.update(batch.tolist())
@@ -230,7 +237,7 @@ SCRIPT = """
 
 
 def gone(pids):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         alive = []
         for pid in pids:
@@ -255,6 +262,11 @@ def gone(pids):
         ("time.sleep(0.01)", signal.SIGKILL, -signal.SIGKILL),
         ("if step == 10: sys.exit(3)", None, 3),
         ("if step == 10: os._exit(4)", None, 4),
+        (
+            "if step == 5 and os.fork() == 0: bystander()\n    time.sleep(0.01)",
+            signal.SIGKILL,
+            -signal.SIGKILL,
+        ),
     ],
 )
 def test_however_the_program_ends_its_workers_end_too(body, number, code):
@@ -274,10 +286,10 @@ def test_however_the_program_ends_its_workers_end_too(body, number, code):
         os.killpg(program.pid, number)  # as a terminal's Ctrl-C: to all processes of the group
     elif number is not None:
         os.kill(program.pid, number)
+    assert gone([program.pid, *pids])
     _, errors = program.communicate(timeout=30)
     assert program.returncode in (code, -signal.SIGINT if number == signal.SIGINT else code)
     assert errors.count("Traceback") == (1 if number == signal.SIGINT else 0)  # the program's own only
-    assert gone(pids)
 
 
 def test_a_forked_copy_of_a_pool_ends_nobody():

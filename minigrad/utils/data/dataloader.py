@@ -212,9 +212,8 @@ class DataLoader(Generic[T_co]):
             fetcher = self._fetcher() if self.num_workers == 0 else None
             tasks = self._tasks(fetcher, progress.yielded)
         finally:
-            if (
-                resumed
-            ):  # the order was drawn again only to find the place; the generators go on from where they are
+            # The order was drawn again only to find the place; the generators go on from where they were.
+            if resumed:
                 for generator, state in zip(generators, now, strict=True):
                     generator.set_state(state)
         self._progress = progress

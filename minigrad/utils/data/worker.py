@@ -123,9 +123,8 @@ def worker_main(channel: Channel, others: list[Channel], worker: int, base_seed:
     for other in others:
         other.connection.close()
     gc.freeze()  # a collection must not touch, and so copy, the pages shared with the loader
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the loader's answer to it ends us
+    # Ctrl-C reaches all processes; it is the loader's answer to it that ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Some thread may have held the lock of NumPy's global generator when we were forked; here it would never
     # be freed.
