@@ -58,7 +58,7 @@ from .creation import (
 )
 from .devices import device
 from .dtypes import (
-    bool_ as bool,  # noqa: A004
+    bool_ as bool,
 )
 from .dtypes import (
     double,
@@ -78,17 +78,17 @@ from .dtypes import (
     uint8,
 )
 from .dtypes import (
-    float32 as float,  # noqa: A004
+    float32 as float,
 )
 from .dtypes import (
-    int32 as int,  # noqa: A004
+    int32 as int,
 )
 from .errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
 from .kernels import get_num_threads, set_num_threads
 from .ops.activation import log_softmax, relu, sigmoid, softmax
 from .ops.dropout import dropout
 from .ops.elementwise import (
-    abs_ as abs,  # noqa: A004
+    abs_ as abs,
 )
 from .ops.elementwise import (
     add,
@@ -145,7 +145,7 @@ from .ops.elementwise import (
     where,
 )
 from .ops.elementwise import (
-    round_ as round,  # noqa: A004
+    round_ as round,
 )
 from .ops.indexing import (
     argsort,
@@ -161,7 +161,7 @@ from .ops.indexing import (
 )
 from .ops.matmul import addmm, bmm, cosine_similarity, dot, einsum, matmul, mm, mv, outer
 from .ops.reduction import (
-    all_ as all,  # noqa: A004
+    all_ as all,
 )
 from .ops.reduction import (
     amax,
@@ -180,16 +180,16 @@ from .ops.reduction import (
     var_mean,
 )
 from .ops.reduction import (
-    any_ as any,  # noqa: A004
+    any_ as any,
 )
 from .ops.reduction import (
-    max_ as max,  # noqa: A004
+    max_ as max,
 )
 from .ops.reduction import (
-    min_ as min,  # noqa: A004
+    min_ as min,
 )
 from .ops.reduction import (
-    sum_ as sum,  # noqa: A004
+    sum_ as sum,
 )
 from .ops.shape import (
     broadcast_to,

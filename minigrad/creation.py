@@ -35,7 +35,9 @@ def _kind(dtype: Any, default: Any = None) -> np.dtype[Any]:
     return (dtypes.get_default_dtype() if default is None else default).numpy  # type: ignore[no-any-return]
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Any:
     """A tensor with a copy of ``data``: numbers, nested lists, arrays, tensors.
 
     Python floats become the default dtype (float32), integers int64, bools bool; arrays keep their own dtype.
@@ -172,7 +174,9 @@ def empty_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gr
     return _like(empty, input, dtype, device, requires_grad)
 
 
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def full_like(
+    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """``fill_value`` with the shape, dtype and device of ``input``."""
     return _like(full, input, dtype, device, requires_grad, fill_value)
 
@@ -198,7 +202,9 @@ def arange(
         return _finish((xp.arange(count) * step + start).astype(kind), requires_grad, "arange")
 
 
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
     where = _place(device)
     with active(where):
@@ -213,7 +219,9 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
         return _finish(array_module(where).eye(n, m, dtype=_kind(dtype)), requires_grad, "eye")
 
 
-def _random_float(name: str, sizes: tuple[Any, ...], generator: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
+def _random_float(
+    name: str, sizes: tuple[Any, ...], generator: Any, dtype: Any, device: Any, requires_grad: bool
+) -> Any:
     where = _place(device)
     kind = _kind(dtype)
     if kind.kind != "f":
@@ -282,7 +290,9 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     return wrap(array.astype(_kind(dtype, dtypes.int64)))
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Any:
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None
+) -> Any:
     """Draws from N(mean, std²); the shape is ``size`` or that of the tensors given."""
     if size is None:
         parts = [x._array.shape for x in (mean, std) if isinstance(x, Tensor)]

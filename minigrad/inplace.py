@@ -92,7 +92,9 @@ def replace(x: Any, result: Any, name: str) -> Any:
     """Write ``result`` into ``x``'s memory and let ``x`` stand for it."""
     _refuse_leaf(x, name)
     if result._array.shape != x._array.shape:
-        raise ShapeError(f"{name}: the result has shape {result._array.shape}, which does not fit in place of {x._array.shape}")
+        raise ShapeError(
+            f"{name}: the result has shape {result._array.shape}, which does not fit in place of {x._array.shape}"
+        )
     if not dtypes.can_cast(result._array.dtype, x._array.dtype):
         raise DtypeError(
             f"{name}: a result of {dtypes.of_array(result._array)} cannot be written into a tensor of "
@@ -112,7 +114,9 @@ def _keep_old_value(node: Any, array: Any) -> None:
         return
     old = array.copy()
     node.saved = tuple(old if s is array else s for s in node.saved)
-    node.guard = [(id(old), [0], 0, place) if key == id(array) else (key, v, n, place) for key, v, n, place in node.guard]
+    node.guard = [
+        (id(old), [0], 0, place) if key == id(array) else (key, v, n, place) for key, v, n, place in node.guard
+    ]
 
 
 def _recorded(x: Any, other: Any = None) -> bool:
@@ -171,7 +175,9 @@ def write(x: Any, index: Any, value: Any) -> None:
         x._array[index] = raw
     except ValueError:
         shape = getattr(raw, "shape", ())
-        raise ShapeError(f"setitem: a value of shape {shape} cannot be written where the index gives {x._array[index].shape}") from None
+        raise ShapeError(
+            f"setitem: a value of shape {shape} cannot be written where the index gives {x._array[index].shape}"
+        ) from None
     x._bump("setitem")
 
 
@@ -339,5 +345,3 @@ def _float_kind(x: Any) -> Any:
     if x._array.dtype.kind != "f":
         raise DtypeError(f"random fill: expected a floating tensor, got {dtypes.of_array(x._array)}")
     return x._array.dtype if x._array.dtype in (np.float32, np.float64) else np.float32
-
-

@@ -78,9 +78,7 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
             f"save: the folder {str(target.parent)!r} does not exist; make it first (os.makedirs)"
         ) from None
     except OSError as error:
-        raise type(error)(
-            error.errno, f"save: cannot write into {str(target.parent)!r}: {error.strerror}"
-        ) from None
+        raise type(error)(error.errno, f"save: cannot write into {str(target.parent)!r}: {error.strerror}") from None
     try:
         with out:
             out.write(_encode_file(obj))
@@ -121,9 +119,7 @@ def load(
             "load: weights_only=False would unpickle the file, which can run any code; minigrad never does"
         )
     if map_location is not None and not isinstance(map_location, (str, Device)):
-        raise TypeError(
-            f"load: map_location is a {type(map_location).__name__}; expected a device, its name, or None"
-        )
+        raise TypeError(f"load: map_location is a {type(map_location).__name__}; expected a device, its name, or None")
     where = None if map_location is None else Device(map_location)
     if hasattr(f, "read"):
         name, data = getattr(f, "name", "the open file"), f.read()
@@ -212,9 +208,7 @@ def _encode_key(key: Any, where: str) -> Any:
         return key
     if isinstance(key, tuple):
         return {"tuple": [_encode_key(k, where) for k in key]}
-    raise TypeError(
-        f"save: obj{where} has the key {key!r}; keys can be strings, numbers, None, or tuples of those"
-    )
+    raise TypeError(f"save: obj{where} has the key {key!r}; keys can be strings, numbers, None, or tuples of those")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -274,14 +268,10 @@ def _arrange(tensors: OrderedDict[str, Tensor], metadata: dict[str, str], name: 
         if _STRUCTURE in metadata:
             structure = json.loads(metadata[_STRUCTURE])
             if structure["version"] > _VERSION:
-                raise SerializationError(
-                    f"load: {name!r} was written by a newer minigrad; update minigrad to read it"
-                )
+                raise SerializationError(f"load: {name!r} was written by a newer minigrad; update minigrad to read it")
             return _decode(structure["root"], tensors)
         order = json.loads(metadata.get(_ORDER, "[]"))
-        known = [
-            key for key in order if key in tensors
-        ]  # another tool may have added or taken away tensors since
+        known = [key for key in order if key in tensors]  # another tool may have added or taken away tensors since
     except SerializationError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -6,14 +6,16 @@ of arithmetic. This file adds what is the tensor's own: attributes, conversion, 
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import weakref
+from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 
-from . import devices
-from . import dtypes
+from . import devices, dtypes
 from .autograd import engine
 from .autograd.function import Op
+from .autograd.handles import RemovableHandle
 from .autograd.variable import Variable, wrap
 from .errors import DtypeError, GraphError, ShapeError
 from .inplace import InPlace, write
@@ -127,7 +129,9 @@ class Tensor(Variable, InPlace):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Switch recording for this leaf. Only floating tensors can carry a gradient."""
         if requires_grad and self._array.dtype.kind != "f":
-            raise DtypeError(f"requires_grad: only floating tensors carry gradients, this one is {self.dtype}; use .float()")
+            raise DtypeError(
+                f"requires_grad: only floating tensors carry gradients, this one is {self.dtype}; use .float()"
+            )
         if not requires_grad and self._node is not None:
             raise GraphError("requires_grad: only leaves can be switched off; use .detach() for a tensor made by an op")
         self._requires_grad = bool(requires_grad)
@@ -204,8 +208,6 @@ class Tensor(Variable, InPlace):
             raise GraphError("retain_grad: this tensor does not require a gradient")
         if self._node is None:
             return
-        import weakref
-
         me = weakref.ref(self)
 
         def keep(g: Any) -> None:
@@ -225,14 +227,16 @@ class Tensor(Variable, InPlace):
             raise GraphError("register_hook: this tensor does not require a gradient, so none will ever arrive")
         if self._node is None:
             if self._hooks is None:
-                self._hooks = {}
+                self._hooks = OrderedDict()
             hooks = self._hooks
         else:
             node, index = getattr(self._node, "node", self._node), getattr(self._node, "index", 0)
             if node.hooks is None:
                 node.hooks = {}
-            hooks = node.hooks.setdefault(index, {})
-        return RemovableHandle(hooks, hook)
+            hooks = node.hooks.setdefault(index, OrderedDict())
+        handle = RemovableHandle(hooks)
+        hooks[handle.id] = hook
+        return handle
 
     # --- conversion --------------------------------------------------------------------------------------------------
 
@@ -311,7 +315,9 @@ class Tensor(Variable, InPlace):
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self._array.size != 1:
-            raise ShapeError(f"item: only a tensor with one element has an item, this one has shape {self._array.shape}")
+            raise ShapeError(
+                f"item: only a tensor with one element has an item, this one has shape {self._array.shape}"
+            )
         return self._array.item()
 
     def tolist(self) -> Any:
@@ -469,9 +475,6 @@ class Tensor(Variable, InPlace):
 
     def __dlpack_device__(self) -> Any:
         return self._array.__dlpack_device__()
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"minigrad.Tensor has no {name!r}")
 
     # --- operators ---------------------------------------------------------------------------------------------------
 
@@ -670,24 +673,6 @@ class Tensor(Variable, InPlace):
     topk = indexing.topk
 
 
-class RemovableHandle:
-    """Takes a hook away again: ``handle.remove()``, or leaving a ``with`` block."""
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self.hooks = hooks
-        self.id = id(self)
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
-
 _DTYPE_NAMES = {d.name for d in dtypes._BY_NUMPY.values()}
 _UFUNCS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "power": "pow", "negative": "neg",
@@ -722,4 +707,3 @@ def _rebuild(kind: Any, array: Any, requires_grad: Any) -> Any:
 
 
 Variable.face = Tensor
-

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import devices
-from .. import kernels
+from .. import devices, kernels
 from ..errors import AnomalyError, DtypeError, GraphError, ShapeError
 from .function import Node, Output, _all_finite, _kind_of, freed_message
 from .modes import set_grad_enabled, watch
 from .variable import Variable, wrap
+
 
 class _Walk:
     """One walk from some outputs back to the leaves (or to chosen tensors)."""
@@ -354,7 +354,11 @@ def grad(
                 raise GraphError(
                     f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it"
                 )
-            g = wrap(devices.array_module(devices.of_array(t._array)).zeros_like(t._array)) if materialize_grads else None
+            g = (
+                wrap(devices.array_module(devices.of_array(t._array)).zeros_like(t._array))
+                if materialize_grads
+                else None
+            )
         elif not isinstance(g, Variable):
             if g.base is not None or id(g) in borrowed:
                 g = g.copy()

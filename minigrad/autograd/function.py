@@ -452,9 +452,7 @@ def look_for_anomaly(ctx: Node, arrays: list[Any], out: Any) -> None:
         if _all_finite(y):
             continue
         if all(_all_finite(a) for a in arrays):
-            raise AnomalyError(
-                f"{name}: forward made a {_kind_of(y)} out of finite numbers, called at {ctx.called_at}"
-            )
+            raise AnomalyError(f"{name}: forward made a {_kind_of(y)} out of finite numbers, called at {ctx.called_at}")
         for i, a in enumerate(arrays):
             if _kind_of(y) == "NaN" and not _all_finite(a) and _kind_of(a) == "NaN":
                 raise AnomalyError(

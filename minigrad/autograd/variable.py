@@ -60,7 +60,9 @@ class Variable:
 
 def wrap(array: Any) -> Any:
     """:meth:`Variable._wrap`, and NumPy's scalars made arrays again (``np.add`` of 0-d arrays returns a scalar)."""
-    return Variable._wrap(array if array.__class__ is np.ndarray or not isinstance(array, np.generic) else np.asarray(array))
+    return Variable._wrap(
+        array if array.__class__ is np.ndarray or not isinstance(array, np.generic) else np.asarray(array)
+    )
 
 
 def namespace(x: Any) -> Any:

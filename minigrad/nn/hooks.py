@@ -21,40 +21,16 @@ Global hooks (``register_module_forward_hook`` and so on) run before a module's 
 from __future__ import annotations
 
 import functools
-import itertools
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..autograd import Function
+from ..autograd.handles import RemovableHandle
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
     from .module import Module
-
-_ids = itertools.count()
-
-
-class RemovableHandle:
-    """What registering a hook returns: ``remove()`` takes it away, ``with handle:`` does so at the end."""
-
-    def __init__(self, hooks: OrderedDict[int, Any], after_removal: Callable[[], None] | None = None) -> None:
-        self.id = next(_ids)
-        self._hooks = weakref.ref(hooks)
-        self._after_removal = after_removal
-
-    def remove(self) -> None:
-        """Take the hook away. Doing it twice is harmless."""
-        hooks = self._hooks()
-        if hooks is not None and hooks.pop(self.id, None) is not None and self._after_removal is not None:
-            self._after_removal()
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 class Hook(NamedTuple):
@@ -83,9 +59,7 @@ class Hooks:
         self, kind: str, hook: Hook, *, prepend: bool = False, after_removal: Callable[[], None] | None = None
     ) -> RemovableHandle:
         if not callable(hook.function):
-            raise TypeError(
-                f"register_{kind}_hook: the hook must be callable, got {type(hook.function).__name__}"
-            )
+            raise TypeError(f"register_{kind}_hook: the hook must be callable, got {type(hook.function).__name__}")
         table: OrderedDict[int, Hook] = getattr(self, kind)
         handle = RemovableHandle(table, after_removal)
         table[handle.id] = hook
@@ -139,9 +113,7 @@ class Hookable:
         """
         return self._register_hook("forward", Hook(hook, with_kwargs, always_call), prepend)
 
-    def register_full_backward_pre_hook(
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> RemovableHandle:
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Run ``hook(module, grad_output)`` before the gradient enters the module from above.
 
         ``grad_output`` is a tuple, one gradient per output. What the hook returns, unless None, takes its
@@ -245,9 +217,7 @@ def _run_forward_pre(
     return result
 
 
-def _run_forward(
-    module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
-) -> Any:
+def _run_forward(module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
     if hook.with_kwargs:
         result = hook.function(module, args, kwargs, output)
     else:
@@ -301,9 +271,7 @@ class _Gates:
         outputs = _through(outputs, places, functools.partial(self.at_output, places, len(outputs)))
         return outputs if isinstance(output, tuple) else outputs[0]
 
-    def at_output(
-        self, places: list[int], count: int, grads: tuple[Tensor | None, ...]
-    ) -> tuple[Tensor | None, ...]:
+    def at_output(self, places: list[int], count: int, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         passed = _spread(grads, places, count)
         for hook in self.before:
             passed = self._replaced("full backward pre-hook", passed, hook.function(self.module, passed))
@@ -311,9 +279,7 @@ class _Gates:
         if self.first_layer:  # no gradient will reach the input gate: the other hooks have to run now
             nothing = (None,) * self.inputs
             for hook in self.after:
-                answer = self._replaced(
-                    "full backward hook", nothing, hook.function(self.module, nothing, passed)
-                )
+                answer = self._replaced("full backward hook", nothing, hook.function(self.module, nothing, passed))
                 if any(grad is not None for grad in answer):
                     raise RuntimeError(
                         f"{type(self.module).__name__}: a full backward hook returned a gradient for an "
@@ -324,14 +290,10 @@ class _Gates:
     def at_input(self, places: list[int], grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         passed = _spread(grads, places, self.inputs)
         for hook in self.after:
-            passed = self._replaced(
-                "full backward hook", passed, hook.function(self.module, passed, self.grad_output)
-            )
+            passed = self._replaced("full backward hook", passed, hook.function(self.module, passed, self.grad_output))
         return tuple(passed[i] for i in places)
 
-    def _replaced(
-        self, what: str, before: tuple[Tensor | None, ...], answer: Any
-    ) -> tuple[Tensor | None, ...]:
+    def _replaced(self, what: str, before: tuple[Tensor | None, ...], answer: Any) -> tuple[Tensor | None, ...]:
         if answer is None:
             return before
         answer = answer if isinstance(answer, tuple) else (answer,)

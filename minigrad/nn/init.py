@@ -78,9 +78,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 
 @no_grad()
-def normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
-) -> Tensor:
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Draw from the normal distribution N(mean, std²)."""
     _floating("normal_", tensor)
     return tensor.normal_(mean, std, generator=generator)
@@ -219,9 +217,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """
     shape = tensor._array.shape
     if len(shape) < 2:
-        raise ValueError(
-            f"init: fan_in and fan_out need a weight of at least 2 axes (out, in, …), got shape {shape}"
-        )
+        raise ValueError(f"init: fan_in and fan_out need a weight of at least 2 axes (out, in, …), got shape {shape}")
     places = math.prod(shape[2:])
     return shape[1] * places, shape[0] * places
 

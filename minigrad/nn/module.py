@@ -58,9 +58,7 @@ class Module(Hookable):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; every subclass writes its own."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: forward is missing; write `def forward(self, x): ...`"
-        )
+        raise NotImplementedError(f"{type(self).__name__}: forward is missing; write `def forward(self, x): ...`")
 
     # ------------------------------------------------------------------ assigning attributes
 
@@ -96,8 +94,7 @@ class Module(Hookable):
             )
         if isinstance(old, Module):
             raise TypeError(
-                f"{type(self).__name__}: cannot assign {given} as child module {name!r} (Module or None "
-                "expected)"
+                f"{type(self).__name__}: cannot assign {given} as child module {name!r} (Module or None expected)"
             )
         if name in attributes.get("_persistent", ()) and not isinstance(value, Tensor):
             raise TypeError(
@@ -107,13 +104,9 @@ class Module(Hookable):
     def _check_new_name(self, kind: str, name: str) -> None:
         self._check_initialised(f"register {kind} {name!r}")
         if not isinstance(name, str):
-            raise TypeError(
-                f"{type(self).__name__}: a {kind} name must be a string, got {type(name).__name__}"
-            )
+            raise TypeError(f"{type(self).__name__}: a {kind} name must be a string, got {type(name).__name__}")
         if not name or "." in name:
-            raise KeyError(
-                f"{type(self).__name__}: a {kind} name must be non-empty and without '.', got {name!r}"
-            )
+            raise KeyError(f"{type(self).__name__}: a {kind} name must be non-empty and without '.', got {name!r}")
         if hasattr(self, name):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
 
@@ -204,11 +197,7 @@ class Module(Hookable):
         self, table: str, prefix: str, recurse: bool, remove_duplicate: bool
     ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        modules = (
-            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
-            if recurse
-            else [(prefix, self)]
-        )
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
         for place, module in modules:
             for name, tensor in getattr(module, table).items():
                 if remove_duplicate:
@@ -439,9 +428,7 @@ def _parse_to(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
     if unknown:
         raise TypeError(f"{name}.to: unknown argument {', '.join(sorted(unknown))}")
     if kwargs.get("memory_format") is not None:
-        raise NotImplementedError(
-            f"{name}.to: memory_format is not in minigrad, whose images are always NCHW"
-        )
+        raise NotImplementedError(f"{name}.to: memory_format is not in minigrad, whose images are always NCHW")
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     for argument in (*args, kwargs.get("tensor")):
         if isinstance(argument, Tensor):

@@ -28,8 +28,7 @@ class Parameter(Tensor):
             data = Tensor._wrap(np.empty(0, np.float32))
         if not isinstance(data, Tensor):
             raise TypeError(
-                f"Parameter: data must be a Tensor, got {type(data).__name__}; make one first: "
-                "minigrad.tensor(data)"
+                f"Parameter: data must be a Tensor, got {type(data).__name__}; make one first: minigrad.tensor(data)"
             )
         parameter: Any = data.detach()
         parameter.__class__ = cls

@@ -32,9 +32,7 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     """See :meth:`Module.load_state_dict`."""
     name = type(module).__name__
     if not isinstance(state, Mapping):
-        raise TypeError(
-            f"{name}.load_state_dict: expected a mapping of names to tensors, got {type(state).__name__}"
-        )
+        raise TypeError(f"{name}.load_state_dict: expected a mapping of names to tensors, got {type(state).__name__}")
     own = module.state_dict(keep_vars=True)
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
@@ -47,8 +45,7 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
                 wrong.append(f"{key} is a {type(state[key]).__name__}; expected a tensor or an array")
             elif array.shape != own[key]._array.shape:
                 wrong.append(
-                    f"size mismatch for {key}: {array.shape} in the state, {own[key]._array.shape} in the "
-                    "module"
+                    f"size mismatch for {key}: {array.shape} in the state, {own[key]._array.shape} in the module"
                 )
             arrays[key] = array
     if strict:
@@ -57,9 +54,7 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
         if unexpected:
             wrong.append(f"Unexpected key(s) in state_dict: {_listing(unexpected, missing, state)}")
     if wrong:
-        raise RuntimeError(
-            f"Error(s) in loading state_dict for {name} (nothing was loaded):\n\t" + "\n\t".join(wrong)
-        )
+        raise RuntimeError(f"Error(s) in loading state_dict for {name} (nothing was loaded):\n\t" + "\n\t".join(wrong))
     for key, array in arrays.items():
         if assign:
             _assign(module, key, state[key], array)

@@ -84,9 +84,7 @@ def _norm(array: Any, p: float) -> Any:
     return largest * ((abs(array) / largest) ** p).sum() ** (1 / p)
 
 
-def clip_grad_value_(
-    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
-) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Bring each element of each gradient into [−clip_value, clip_value]. The step's direction changes."""
     limit = float(clip_value)
     for g in _gradients("clip_grad_value_", parameters):
@@ -112,8 +110,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     total = sum(p.numel() for p in targets)
     if vec._array.shape != (total,):
         raise ValueError(
-            f"vector_to_parameters: the vector has shape {vec._array.shape}, the parameters hold {total} "
-            "numbers"
+            f"vector_to_parameters: the vector has shape {vec._array.shape}, the parameters hold {total} numbers"
         )
     start = 0
     for p in targets:

@@ -5,4 +5,15 @@ from . import activation, dropout, elementwise, fused, indexing, loss, matmul, n
 
 Variable.namespace = namespace
 
-__all__ = ["activation", "dropout", "elementwise", "fused", "indexing", "loss", "matmul", "namespace", "reduction", "shape"]
+__all__ = [
+    "activation",
+    "dropout",
+    "elementwise",
+    "fused",
+    "indexing",
+    "loss",
+    "matmul",
+    "namespace",
+    "reduction",
+    "shape",
+]

@@ -251,7 +251,9 @@ def relu(input: Any, inplace: bool = False) -> Any:
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where x > 0, else negative_slope · x."""
-    return _in_place("leaky_relu_", input, LeakyReLU.apply(floating(input, "leaky_relu"), float(negative_slope)), inplace)
+    return _in_place(
+        "leaky_relu_", input, LeakyReLU.apply(floating(input, "leaky_relu"), float(negative_slope)), inplace
+    )
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -321,7 +323,9 @@ def logsigmoid(input: Any) -> Any:
 
 def _softmax_axis(input: Any, dim: Any, name: str) -> int:
     if dim is None:
-        raise TypeError(f"{name}: dim is missing; say along which axis the outputs sum to 1 (classes are usually dim=1)")
+        raise TypeError(
+            f"{name}: dim is missing; say along which axis the outputs sum to 1 (classes are usually dim=1)"
+        )
     shape = tensor_of(input, name)._array.shape
     axis = axis_of(dim, len(shape), name)
     if shape and shape[axis] == 0:
@@ -351,14 +355,14 @@ def glu(input: Any, dim: int = -1) -> Any:
     return a * sigmoid(b)
 
 
-
-
 def prelu(input: Any, weight: Any) -> Any:
     """x where x > 0, else w x with a trainable w: one number, or one per channel (axis 1). He et al. 2015."""
     x, w = tensor_of(input, "prelu"), tensor_of(weight, "prelu", "weight")
     if w._array.size != 1:
         channels = x._array.shape[1] if x._array.ndim > 1 else 1
         if w._array.shape != (channels,):
-            raise ShapeError(f"prelu: weight has shape {w._array.shape}, expected (1,) or one per channel, ({channels},)")
+            raise ShapeError(
+                f"prelu: weight has shape {w._array.shape}, expected (1,) or one per channel, ({channels},)"
+            )
         w = w.reshape(*[channels if i == 1 else 1 for i in range(x._array.ndim)])
     return x.clamp(min=0.0) + w * x.clamp(max=0.0)

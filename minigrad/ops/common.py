@@ -40,8 +40,10 @@ def fill(value: Any, shape: tuple[int, ...]) -> Any:
     """``value`` broadcast to ``shape``, in memory of its own for arrays (what comes next wants it contiguous)."""
     if isinstance(value, Variable):
         return Variable.namespace.broadcast_to(value, shape)
-    out = array_module(of_array(value)).empty(shape, value.dtype) if not isinstance(value, np.generic) else np.empty(
-        shape, value.dtype
+    out = (
+        array_module(of_array(value)).empty(shape, value.dtype)
+        if not isinstance(value, np.generic)
+        else np.empty(shape, value.dtype)
     )
     out[...] = value
     return out

@@ -569,9 +569,13 @@ def pow(input: Any, exponent: Any) -> Any:
     if isinstance(input, Variable) or isinstance(exponent, Variable):
         a, b = meet(input, exponent)
         if a is not NotImplemented:
-            a, b = (wrap(np.asarray(x, y._array.dtype)) if not isinstance(x, Variable) else x for x, y in ((a, b), (b, a)))
+            a, b = (
+                wrap(np.asarray(x, y._array.dtype)) if not isinstance(x, Variable) else x for x, y in ((a, b), (b, a))
+            )
             return Pow.apply(a, b)
-    raise TypeError(f"pow: expected a tensor and a tensor or number, got {type(input).__name__}, {type(exponent).__name__}")
+    raise TypeError(
+        f"pow: expected a tensor and a tensor or number, got {type(input).__name__}, {type(exponent).__name__}"
+    )
 
 
 def exp(input: Any) -> Any:

@@ -61,7 +61,11 @@ class PutAt(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
         ctx.index = index
-        y = array_module(of_array(x)).zeros(shape, x.dtype) if not isinstance(x, np.generic) else np.zeros(shape, x.dtype)
+        y = (
+            array_module(of_array(x)).zeros(shape, x.dtype)
+            if not isinstance(x, np.generic)
+            else np.zeros(shape, x.dtype)
+        )
         add_at(y, index, x)
         return y
 
@@ -249,7 +253,9 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     d = axis_of(dim, tensor_of(input, "index_select")._array.ndim, "index_select")
     i = tensor_of(index, "index_select", "index")._array
     if i.ndim > 1 or i.dtype.kind not in "iu":
-        raise ShapeError(f"index_select: index must be 1-D and hold integers, got shape {i.shape}, {dtypes.of_array(i)}")
+        raise ShapeError(
+            f"index_select: index must be 1-D and hold integers, got shape {i.shape}, {dtypes.of_array(i)}"
+        )
     return getitem(input, (slice(None),) * d + (wrap(i.reshape(-1)),))
 
 
@@ -289,7 +295,9 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements of ``input`` where ``mask`` (broadcast against it) holds, as a 1-D tensor."""
-    shape = np.broadcast_shapes(tensor_of(input, "masked_select")._array.shape, tensor_of(mask, "masked_select")._array.shape)
+    shape = np.broadcast_shapes(
+        tensor_of(input, "masked_select")._array.shape, tensor_of(mask, "masked_select")._array.shape
+    )
     return input.expand(shape)[mask.expand(shape)]
 
 

@@ -268,7 +268,9 @@ def _reduction(name: str, reduction: str, size_average: Any, reduce: Any, allowe
     if reduction in _REDUCTIONS and size_average is None and reduce is None:
         return
     if size_average is not None or reduce is not None:
-        raise TypeError(f"{name}: size_average and reduce are PyTorch's old spelling; use reduction='mean', 'sum' or 'none'")
+        raise TypeError(
+            f"{name}: size_average and reduce are PyTorch's old spelling; use reduction='mean', 'sum' or 'none'"
+        )
     if reduction not in allowed:
         raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 

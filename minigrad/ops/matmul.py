@@ -98,7 +98,9 @@ class Einsum(Op):
         *xs, inputs, output = args
         ctx.inputs, ctx.output, ctx.shapes = inputs, output, [x.shape for x in xs]
         ctx.saved = tuple(xs)
-        y = namespace(xs[0]).einsum(",".join(inputs) + "->" + output, *xs, **({"optimize": True} if len(xs) > 1 else {}))
+        y = namespace(xs[0]).einsum(
+            ",".join(inputs) + "->" + output, *xs, **({"optimize": True} if len(xs) > 1 else {})
+        )
         return y if y.base is None else y.copy()  # NumPy gives a view where axes only change places
 
     @staticmethod
@@ -160,7 +162,9 @@ def matmul(input: Any, other: Any) -> Any:
 def _product(name: str, a: Any, b: Any, axes: int) -> Any:
     a, b = tensor_of(a, name), tensor_of(b, name, "other")
     if a._array.ndim != axes or b._array.ndim != axes:
-        raise ShapeError(f"{name}: expected two tensors of {axes} axes, got shapes {a._array.shape} and {b._array.shape}")
+        raise ShapeError(
+            f"{name}: expected two tensors of {axes} axes, got shapes {a._array.shape} and {b._array.shape}"
+        )
     return matmul(a, b)
 
 
@@ -256,7 +260,9 @@ def _labels(equation: str, xs: list[Any]) -> tuple[list[str], str, list[Any]]:
     for term, x in zip(terms, xs, strict=True):
         named = len(term.replace("...", ""))
         if x._array.ndim < named or (x._array.ndim > named and "..." not in term):
-            raise ShapeError(f"einsum: {term!r} of {equation!r} labels {named} axes, the operand has shape {x._array.shape}")
+            raise ShapeError(
+                f"einsum: {term!r} of {equation!r} labels {named} axes, the operand has shape {x._array.shape}"
+            )
         widths.append(x._array.ndim - named)
     dots = [free.pop(0) for _ in range(max((w for w, t in zip(widths, terms, strict=True) if "..." in t), default=0))]
     inputs: list[str] = []

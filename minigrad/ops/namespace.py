@@ -12,7 +12,9 @@ from ..autograd.variable import Variable
 from . import elementwise
 from .common import axes_of
 from .elementwise import (
-    abs_ as abs,  # noqa: A004, F401
+    abs_ as abs,  # noqa: F401
+)
+from .elementwise import (
     cos,  # noqa: F401
     exp,  # noqa: F401
     floor,  # noqa: F401

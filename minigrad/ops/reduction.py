@@ -14,7 +14,18 @@ from .. import dtypes
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
-from .common import axes_of, axis_of, cast, fill, floating, kept, pick, require_floating, tensor_of, values_indices
+from .common import (
+    axes_of,
+    axis_of,
+    cast,
+    fill,
+    floating,
+    kept,
+    pick,
+    require_floating,
+    tensor_of,
+    values_indices,
+)
 from .indexing import gather
 
 
@@ -222,7 +233,9 @@ def _count(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> int:
 # --- the functions users call ----------------------------------------------------------------------------------------
 
 
-def sum_(input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None) -> Any:
+def sum_(
+    input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None
+) -> Any:
     """Σ input over ``dim`` (one axis, several, or all). Integers and bools give int64."""
     tensor_of(input, "sum")
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
@@ -233,14 +246,18 @@ def sum_(input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None
     return Sum.apply(input, axes_of(dim, input._array.ndim, "sum"), bool(keepdim))
 
 
-def mean(input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None) -> Any:
+def mean(
+    input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None
+) -> Any:
     """The mean of input over ``dim``. Floating tensors only."""
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
     input = require_floating(input, "mean") if dtype is None else cast(input, dtypes.as_dtype(dtype).numpy)
     return Mean.apply(input, axes_of(dim, input._array.ndim, "mean"), bool(keepdim))
 
 
-def prod(input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None) -> Any:
+def prod(
+    input: Any, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None
+) -> Any:
     """Π input over ``dim``."""
     tensor_of(input, "prod")
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
@@ -379,7 +396,14 @@ def min_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None,
 
 
 def norm(
-    input: Any, p: Any = 2, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None
+    input: Any,
+    p: Any = 2,
+    dim: Any = None,
+    keepdim: Any = False,
+    *,
+    dtype: Any = None,
+    axis: Any = None,
+    keepdims: Any = None,
 ) -> Any:
     """(Σ |x|ᵖ)^(1/p) over ``dim``; p may be ``inf`` or ``-inf`` (largest or smallest |x|), 0 (how many are not 0),
     or "fro" (p = 2)."""

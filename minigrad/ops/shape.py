@@ -146,10 +146,17 @@ class PadConstant(Op):
         ctx.widths = widths
         shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
         y = namespace(x).full(shape, value, dtype=x.dtype)
-        target, source = zip(*[
-            (slice(max(a, 0), m - max(b, 0)), slice(max(-a, 0), n - max(-b, 0)))
-            for n, m, (a, b) in zip(x.shape, shape, widths, strict=True)
-        ], strict=True) if x.ndim else ((), ())
+        target, source = (
+            zip(
+                *[
+                    (slice(max(a, 0), m - max(b, 0)), slice(max(-a, 0), n - max(-b, 0)))
+                    for n, m, (a, b) in zip(x.shape, shape, widths, strict=True)
+                ],
+                strict=True,
+            )
+            if x.ndim
+            else ((), ())
+        )
         y[target] = x[source]
         return y
 
@@ -379,7 +386,9 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
     else:
         sizes = list(split_size_or_sections)
         if sum(sizes) != shape[d]:
-            raise ShapeError(f"split: sizes {sizes} add up to {sum(sizes)}, but axis {d} of shape {shape} has {shape[d]}")
+            raise ShapeError(
+                f"split: sizes {sizes} add up to {sum(sizes)}, but axis {d} of shape {shape} has {shape[d]}"
+            )
     pieces, start = [], 0
     for n in sizes:
         pieces.append(tensor[(slice(None),) * d + (slice(start, start + n),)])
@@ -424,9 +433,11 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
     for d, (n, (a, b)) in enumerate(zip(shape, full, strict=True)):
         if a == b == 0:
             continue
-        limit = {"reflect": n - 1, "circular": n}.get(mode, None)
+        limit = {"reflect": n - 1, "circular": n}.get(mode)
         if a < 0 or b < 0 or n == 0 or (limit is not None and max(a, b) > limit):
-            raise ShapeError(f"pad: mode {mode!r} takes widths from 0 to {limit} on axis {d} of shape {shape}, got {(a, b)}")
+            raise ShapeError(
+                f"pad: mode {mode!r} takes widths from 0 to {limit} on axis {d} of shape {shape}, got {(a, b)}"
+            )
         # Padding is reading again from places inside: the index is padded, and indexing has its rule already.
         index = np.pad(np.arange(n), (a, b), mode=numpy_mode)  # type: ignore[call-overload]
         y = y[(slice(None),) * d + (wrap(namespace(y._array).asarray(index)),)]

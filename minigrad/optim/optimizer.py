@@ -91,9 +91,7 @@ class Optimizer:
         """
         name = type(self).__name__
         if not isinstance(param_group, Mapping) or "params" not in param_group:
-            raise TypeError(
-                f"{name}: a parameter group must be a dict with 'params', got {param_group!r:.100}"
-            )
+            raise TypeError(f"{name}: a parameter group must be a dict with 'params', got {param_group!r:.100}")
         group = dict(param_group)
         given = group["params"]
         if isinstance(given, (set, frozenset)):
@@ -124,9 +122,7 @@ class Optimizer:
                     "computed from others. Optimize those, or make it a leaf: p.detach().requires_grad_()"
                 )
             if id(p) in held:
-                raise ValueError(
-                    f"{name}: parameter {i} (shape {tuple(p.shape)}) appears twice or is in another group"
-                )
+                raise ValueError(f"{name}: parameter {i} (shape {tuple(p.shape)}) appears twice or is in another group")
             held.add(id(p))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -159,9 +155,7 @@ class Optimizer:
 
     def _update(self, group: dict[str, Any], fused: Any) -> None:
         """Apply the rule to one group. ``fused`` is the module of compiled rules, or None."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`"
-        )
+        raise NotImplementedError(f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`")
 
     def _fused_rules(self) -> ModuleType | None:
         global _fused
@@ -202,8 +196,7 @@ class Optimizer:
         sizes, own_sizes = ([len(g["params"]) for g in groups] for groups in (saved, self.param_groups))
         if sizes != own_sizes:
             raise ValueError(
-                f"{name}.load_state_dict: the state has groups of {sizes} parameters, this optimizer of "
-                f"{own_sizes}"
+                f"{name}.load_state_dict: the state has groups of {sizes} parameters, this optimizer of {own_sizes}"
             )
         numbers = [number for group in saved for number in group["params"]]
         parameters = [p for group in self.param_groups for p in group["params"]]
@@ -220,9 +213,7 @@ class Optimizer:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
             lines.append(f"Parameter Group {i}")
-            lines += [
-                f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")
-            ]
+            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
 
 

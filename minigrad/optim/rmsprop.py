@@ -89,9 +89,7 @@ class RMSprop(Optimizer):
         differentiable: bool = False,
     ) -> None:
         refuse("RMSprop", capturable=capturable, differentiable=differentiable)
-        check_not_negative(
-            "RMSprop", lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum
-        )
+        check_not_negative("RMSprop", lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
         defaults = {
             "lr": lr,
             "momentum": momentum,

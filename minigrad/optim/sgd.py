@@ -78,8 +78,7 @@ class SGD(Optimizer):
         check_not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError(
-                f"SGD: nesterov needs momentum > 0 and dampening = 0, got momentum={momentum}, "
-                f"dampening={dampening}"
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, got momentum={momentum}, dampening={dampening}"
             )
         defaults = {
             "lr": lr,

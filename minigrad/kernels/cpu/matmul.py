@@ -18,6 +18,7 @@ from .. import Kernel
 from ..compile import jit
 from .activation import ONE, ZERO, sigmoid32, tanh32
 from .layout import FLOAT32
+from .narrow import is_narrow, narrow_forward, narrow_weight_gradient
 
 THIN = 4
 LARGEST = 1 << 20  # multiply-adds: above, BLAS and its threads win
@@ -232,6 +233,10 @@ def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
     if thin:
         y = np.empty((rows, outputs), FLOAT32)
         _thin_layer(x, w, b, y, f)
+    elif is_narrow(inputs, outputs) and x.flags.c_contiguous:
+        y = np.empty((rows, outputs), FLOAT32)
+        narrow_forward(x, w, b, y)
+        _activate(y.ravel(), f)
     else:
         y = x @ w.T
         _bias_activate(y, b, f)
@@ -255,7 +260,10 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     if wants_b is not None or f != _NONE:
         dz = dy if f == _NONE else np.empty(y.shape, FLOAT32)
         _slopes_and_bias(dy, y, f, dz, db)
-    return dz @ w if wants_x is not None else None, dz.T @ x if wants_w is not None else None, db
+    dw = None
+    if wants_w is not None:
+        dw = narrow_weight_gradient(dz, x) if is_narrow(w.shape[1], w.shape[0]) and x.flags.c_contiguous else dz.T @ x
+    return dz @ w if wants_x is not None else None, dw, db
 
 
 def linear_forward(ctx: Any, x: Any, w: Any, b: Any) -> Any:

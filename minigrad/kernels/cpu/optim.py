@@ -211,9 +211,7 @@ def _rmsprop_parallel(  # type: ignore[no-untyped-def]
         a, b = _part(p.size, part, parts)
         mean = None if grad_avg is None else grad_avg[a:b]
         heavy = None if buffer is None else buffer[a:b]
-        _rmsprop(
-            p[a:b], g[a:b], square_avg[a:b], mean, heavy, lr, alpha, eps, weight_decay, momentum, maximize
-        )
+        _rmsprop(p[a:b], g[a:b], square_avg[a:b], mean, heavy, lr, alpha, eps, weight_decay, momentum, maximize)
 
 
 def adagrad(

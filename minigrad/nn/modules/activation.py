@@ -64,9 +64,7 @@ class PReLU(Module):
     ``weight`` (num_parameters,) starts at ``init``. Source: He et al. 2015.
     """
 
-    def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         naturals("PReLU", num_parameters=num_parameters)
         self.num_parameters = num_parameters
@@ -132,9 +130,7 @@ class Swish(Module):
 
     beta: Any  # a float, or with trainable=True a Parameter
 
-    def __init__(
-        self, beta: float = 1.0, trainable: bool = False, device: Any = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, beta: float = 1.0, trainable: bool = False, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         self.trainable = trainable
         self.beta = Parameter(full((), float(beta), device=device, dtype=dtype)) if trainable else float(beta)

@@ -60,9 +60,7 @@ class _NumberedItems(Module, Generic[T]):
     def _position(self, index: int) -> int:
         size = len(self)
         if isinstance(index, bool) or not hasattr(index, "__index__"):
-            raise TypeError(
-                f"{type(self).__name__}: indices are integers or slices, got {type(index).__name__}"
-            )
+            raise TypeError(f"{type(self).__name__}: indices are integers or slices, got {type(index).__name__}")
         index = index.__index__()
         if not -size <= index < size:
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {size} items")
@@ -183,7 +181,7 @@ class Sequential(_NumberedModules):
                     continue
                 input = waiting.forward(input)
                 waiting = None
-            if type(module) is Linear and module._hooks is None and isinstance(input, Tensor):
+            if type(module) is Linear and module._hooks is None and "forward" not in vars(module):
                 waiting = module
             else:
                 input = module(input)
@@ -205,9 +203,7 @@ class ModuleList(_NumberedModules):
         return ModuleList([*self, *other])
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(
-            "ModuleList: it only holds modules; call them one by one, or use Sequential"
-        )
+        raise NotImplementedError("ModuleList: it only holds modules; call them one by one, or use Sequential")
 
     def __repr__(self) -> str:
         """Neighbours that print alike share a line: ``(0-11): 12 x Block(…)``."""

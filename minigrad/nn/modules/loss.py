@@ -27,9 +27,7 @@ class _Loss(Module):
                     "use reduction='mean', 'sum' or 'none'"
                 )
         if reduction not in self.reductions:
-            raise ValueError(
-                f"{name}: reduction must be one of {', '.join(self.reductions)}; got {reduction!r}"
-            )
+            raise ValueError(f"{name}: reduction must be one of {', '.join(self.reductions)}; got {reduction!r}")
         self.reduction = reduction
 
 
@@ -148,9 +146,7 @@ class NLLLoss(_WeightedLoss):
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(
-            input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+        return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_WeightedLoss):
@@ -171,9 +167,7 @@ class CrossEntropyLoss(_WeightedLoss):
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(
-                f"CrossEntropyLoss: label_smoothing must lie between 0 and 1, got {label_smoothing!r}"
-            )
+            raise ValueError(f"CrossEntropyLoss: label_smoothing must lie between 0 and 1, got {label_smoothing!r}")
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 

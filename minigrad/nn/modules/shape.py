@@ -33,9 +33,7 @@ class Unflatten(Module):
             raise TypeError(f"Unflatten: dim must be an integer (minigrad has no named axes), got {dim!r}")
         sizes = tuple(unflattened_size) if isinstance(unflattened_size, (tuple, list)) else None
         if sizes is None or not all(isinstance(size, int) for size in sizes):
-            raise TypeError(
-                f"Unflatten: unflattened_size must be a tuple of integers, got {unflattened_size!r}"
-            )
+            raise TypeError(f"Unflatten: unflattened_size must be a tuple of integers, got {unflattened_size!r}")
         self.dim = dim
         self.unflattened_size = sizes
 

@@ -87,9 +87,7 @@ class LRScheduler:
 
     def get_lr(self) -> list[float]:
         """The rates for ``self.last_epoch``, given the current ones. For reading, use :meth:`get_last_lr`."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: get_lr is missing; return one learning rate per group"
-        )
+        raise NotImplementedError(f"{type(self).__name__}: get_lr is missing; return one learning rate per group")
 
     def _get_closed_form_lr(self) -> list[float]:
         """The rates for ``self.last_epoch`` by themselves, for a jump to it."""
@@ -114,9 +112,7 @@ class LRScheduler:
 def check_optimizer(scheduler: Any, optimizer: Any) -> Optimizer:
     """The optimizer, or an error if it is none."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"{type(scheduler).__name__}: optimizer must be an Optimizer, got {type(optimizer).__name__}"
-        )
+        raise TypeError(f"{type(scheduler).__name__}: optimizer must be an Optimizer, got {type(optimizer).__name__}")
     return optimizer
 
 
@@ -127,15 +123,11 @@ def per_group(scheduler: Any, name: str, value: Any, optimizer: Optimizer) -> li
         return [value] * groups
     if len(value) != groups:
         raise ValueError(
-            f"{type(scheduler).__name__}: {name} has {len(value)} values, the optimizer has {groups} "
-            "parameter groups"
+            f"{type(scheduler).__name__}: {name} has {len(value)} values, the optimizer has {groups} parameter groups"
         )
     return list(value)
 
 
 def callable_states(functions: list[Any]) -> list[dict[str, Any] | None]:
     """What a state dict keeps of user functions: the attributes of callable objects; nothing of functions."""
-    return [
-        dict(vars(f)) if hasattr(f, "__dict__") and not isinstance(f, FunctionType) else None
-        for f in functions
-    ]
+    return [dict(vars(f)) if hasattr(f, "__dict__") and not isinstance(f, FunctionType) else None for f in functions]

@@ -24,9 +24,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if not isinstance(T_0, int) or T_0 <= 0:
             raise ValueError(f"CosineAnnealingWarmRestarts: T_0 must be a positive integer, got {T_0!r}")
         if not isinstance(T_mult, int) or T_mult < 1:
-            raise ValueError(
-                f"CosineAnnealingWarmRestarts: T_mult must be an integer of at least 1, got {T_mult!r}"
-            )
+            raise ValueError(f"CosineAnnealingWarmRestarts: T_mult must be an integer of at least 1, got {T_mult!r}")
         self.T_0 = T_0
         self.T_i = T_0
         self.T_mult = T_mult
@@ -87,9 +85,7 @@ class _MomentumCycle(LRScheduler):
         self.base_momentums = per_group(self, "base_momentum", base, optimizer)
         self.max_momentums = per_group(self, "max_momentum", highest, optimizer)
         if last_epoch == -1:
-            for high, low, group in zip(
-                self.max_momentums, self.base_momentums, optimizer.param_groups, strict=True
-            ):
+            for high, low, group in zip(self.max_momentums, self.base_momentums, optimizer.param_groups, strict=True):
                 self._set_momentum(group, high)
                 group["max_momentum"] = high
                 group["base_momentum"] = low
@@ -145,9 +141,7 @@ class CyclicLR(_MomentumCycle):
     ) -> None:
         check_optimizer(self, optimizer)
         if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
-            raise ValueError(
-                f"CyclicLR: mode must be 'triangular', 'triangular2' or 'exp_range', got {mode!r}"
-            )
+            raise ValueError(f"CyclicLR: mode must be 'triangular', 'triangular2' or 'exp_range', got {mode!r}")
         if scale_mode not in ("cycle", "iterations"):
             raise ValueError(f"CyclicLR: scale_mode must be 'cycle' or 'iterations', got {scale_mode!r}")
         down = step_size_up if step_size_down is None else step_size_down
@@ -161,9 +155,7 @@ class CyclicLR(_MomentumCycle):
         self.step_ratio = float(step_size_up) / self.total_size
         self.mode = mode
         self.gamma = gamma
-        self.scale_mode = (
-            scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
-        )
+        self.scale_mode = scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
         self._scale_fn_custom = scale_fn
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
@@ -248,9 +240,7 @@ class OneCycleLR(_MomentumCycle):
         if not 0 <= pct_start <= 1:
             raise ValueError(f"OneCycleLR: pct_start must lie between 0 and 1, got {pct_start!r}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
-            )
+            raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
         self._anneal_func_type = anneal_strategy
         rise = pct_start * self.total_steps
         # Each phase: its last step, the names of the rates it goes between, and of the momenta.

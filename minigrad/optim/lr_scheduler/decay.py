@@ -43,9 +43,7 @@ class LambdaLR(LRScheduler):
 class StepLR(LRScheduler):
     """lrₜ = lr₀ · gamma^⌊t / step_size⌋: multiply by gamma every ``step_size`` epochs."""
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         if not step_size > 0:
             raise ValueError(f"StepLR: step_size must be positive, got {step_size!r}")
         self.step_size = step_size

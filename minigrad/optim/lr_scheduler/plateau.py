@@ -48,9 +48,7 @@ class ReduceLROnPlateau(LRScheduler):
         if mode not in ("min", "max"):
             raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
-            raise ValueError(
-                f"ReduceLROnPlateau: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}"
-            )
+            raise ValueError(f"ReduceLROnPlateau: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}")
         self.mode = mode
         self.factor = factor
         self.patience = patience
@@ -94,15 +92,9 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _is_better(self, current: float) -> bool:
         if self.mode == "min":
-            bar = (
-                self.best * (1.0 - self.threshold)
-                if self.threshold_mode == "rel"
-                else self.best - self.threshold
-            )
+            bar = self.best * (1.0 - self.threshold) if self.threshold_mode == "rel" else self.best - self.threshold
             return current < bar
-        bar = (
-            self.best * (1.0 + self.threshold) if self.threshold_mode == "rel" else self.best + self.threshold
-        )
+        bar = self.best * (1.0 + self.threshold) if self.threshold_mode == "rel" else self.best + self.threshold
         return current > bar
 
     def _reduce_lr(self) -> None:

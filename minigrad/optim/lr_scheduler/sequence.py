@@ -30,13 +30,9 @@ class SequentialLR(LRScheduler):
             raise ValueError("SequentialLR: got no schedulers")
         for i, scheduler in enumerate(schedulers):
             if not isinstance(scheduler, LRScheduler):
-                raise TypeError(
-                    f"SequentialLR: schedulers[{i}] is a {type(scheduler).__name__}, not an LRScheduler"
-                )
+                raise TypeError(f"SequentialLR: schedulers[{i}] is a {type(scheduler).__name__}, not an LRScheduler")
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(
-                    f"SequentialLR: schedulers[{i}] is a ReduceLROnPlateau, whose step() needs a metric"
-                )
+                raise ValueError(f"SequentialLR: schedulers[{i}] is a ReduceLROnPlateau, whose step() needs a metric")
             if isinstance(scheduler, SequentialLR):
                 raise ValueError(
                     f"SequentialLR: schedulers[{i}] is a SequentialLR itself; list its schedulers and "
