@@ -191,13 +191,7 @@ def test_an_optimizer_resumes(tmp_path):
 # --- nested states
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**130), 2**130) | st.floats() | st.text(max_size=5)
-KEYS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.text(max_size=5)
-    | st.tuples(st.integers(), st.text(max_size=2))
-)
+KEYS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.tuples(st.integers(), st.text(max_size=2))
 ARRAYS = st.builds(
     lambda n, d, wrap: wrap(np.arange(n).astype(d)),
     st.integers(0, 4),
@@ -254,9 +248,7 @@ def test_single_values(tmp_path):
 
 
 def test_a_loaders_state_travels(tmp_path):
-    loader = minigrad.utils.data.DataLoader(
-        range(10), shuffle=True, generator=minigrad.Generator().manual_seed(1)
-    )
+    loader = minigrad.utils.data.DataLoader(range(10), shuffle=True, generator=minigrad.Generator().manual_seed(1))
     next(iter(loader))
     same(around(loader.state_dict(), tmp_path), loader.state_dict())
 

@@ -111,13 +111,16 @@ class CIFAR10(VisionDataset):
         )
 
     def download(self) -> None:
-        """Unless the files are there: get the binary archive, if that is not there, unpack and drop it."""
+        """Unless the files are there: get the binary archive, if it is not there either, and unpack it."""
         if self._find(self.train_files) is not None and self._find(self.test_files) is not None:
             return
-        archive = fetch([self.url], Path(self.root, self.url.rsplit("/", 1)[1]), md5=self.md5)
+        archive = Path(self.root, self.url.rsplit("/", 1)[1])
+        brought = archive.exists()
+        fetch([self.url], archive, md5=self.md5)
         names = [f"{self.binary_folder}/{name}.bin" for name in self.train_files + self.test_files]
         extract(archive, names, Path(self.root, self.binary_folder))
-        archive.unlink()
+        if not brought:  # what somebody put there stays
+            archive.unlink()
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (N, 3072) and labels (N,) of one file. The checks do not ask how many images there are."""
@@ -147,17 +150,14 @@ class CIFAR10(VisionDataset):
         pixels, labels = batch.get("data"), batch.get(self.label_key)
         if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
             raise ValueError(
-                f"{path} has no 'data' of shape (N, {_PIXELS}); it is damaged, or not of "
-                f"{type(self).__name__}"
+                f"{path} has no 'data' of shape (N, {_PIXELS}); it is damaged, or not of {type(self).__name__}"
             )
         if (
             not isinstance(labels, list)
             or len(labels) != len(pixels)
             or any(type(label) is not int for label in labels)
         ):
-            raise ValueError(
-                f"{path} has no {self.label_key!r} with one whole number for each of {len(pixels)} images"
-            )
+            raise ValueError(f"{path} has no {self.label_key!r} with one whole number for each of {len(pixels)} images")
         return pixels, np.array(labels, dtype=np.int64)
 
     def __len__(self) -> int:

@@ -109,20 +109,14 @@ def _one_try(url: str, part: Path) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
-        if (
-            error.code == 416 and have
-        ):  # nothing follows what we have: it is whole, or of another file; the checksum tells
-            return
+        if error.code == 416 and have:
+            return  # nothing follows what we have: it is whole, or of another file, and the checksum will tell
         raise
     with response:
-        resumed = response.status == 206 and str(response.headers.get("Content-Range", "")).startswith(
-            f"bytes {have}-"
-        )
+        resumed = response.status == 206 and str(response.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
         if response.status == 206 and not resumed:
             part.unlink(missing_ok=True)
-            raise ConnectionError(
-                f"the server answered with another range: {response.headers.get('Content-Range')}"
-            )
+            raise ConnectionError(f"the server answered with another range: {response.headers.get('Content-Range')}")
         start = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = start + int(length) if length is not None else None

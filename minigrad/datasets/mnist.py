@@ -106,13 +106,10 @@ class MNIST(VisionDataset):
         images, labels = read_idx(image_path, 3), read_idx(label_path, 1)
         if len(images) != len(labels):
             raise ValueError(
-                f"{image_path} has {len(images)} images, but {label_path} {len(labels)} labels; they are not "
-                "of one set"
+                f"{image_path} has {len(images)} images, but {label_path} {len(labels)} labels; they are not of one set"
             )
         if labels.size and labels.max() >= len(self.classes):
-            raise ValueError(
-                f"{label_path} has a label {labels.max()}; expected 0 to {len(self.classes) - 1}"
-            )
+            raise ValueError(f"{label_path} has a label {labels.max()}; expected 0 to {len(self.classes) - 1}")
         return images, labels
 
     def __len__(self) -> int:

@@ -19,13 +19,9 @@ def check_image(op: str, img: Any) -> None:
     if is_pil(img):
         return
     if not isinstance(img, Tensor):
-        raise TypeError(
-            f"{op}: the image is a {type(img).__name__}; expected a PIL image or a Tensor (…, H, W)"
-        )
+        raise TypeError(f"{op}: the image is a {type(img).__name__}; expected a PIL image or a Tensor (…, H, W)")
     if img.ndim < 2:
-        raise ValueError(
-            f"{op}: the image has shape {tuple(img.shape)}; expected at least the two axes (…, H, W)"
-        )
+        raise ValueError(f"{op}: the image has shape {tuple(img.shape)}; expected at least the two axes (…, H, W)")
 
 
 def height_width(img: Any) -> tuple[int, int]:
@@ -43,13 +39,9 @@ def pair(op: str, name: str, value: Any) -> tuple[int, int]:
         try:
             numbers = tuple(value)
         except TypeError:
-            raise TypeError(
-                f"{op}: {name} = {value!r}; expected a whole number or a pair (height, width)"
-            ) from None
+            raise TypeError(f"{op}: {name} = {value!r}; expected a whole number or a pair (height, width)") from None
         if len(numbers) == 1:
             numbers = numbers * 2
     if len(numbers) != 2 or any(not isinstance(n, int) or n < 1 for n in numbers):
-        raise ValueError(
-            f"{op}: {name} = {value!r}; expected a whole number above 0 or a pair (height, width) of them"
-        )
+        raise ValueError(f"{op}: {name} = {value!r}; expected a whole number above 0 or a pair (height, width) of them")
     return numbers

@@ -37,8 +37,7 @@ def resize_tensor(img: Tensor, size: tuple[int, int], mode: InterpolationMode, a
     if mode in (InterpolationMode.NEAREST, InterpolationMode.NEAREST_EXACT):
         shift = 0.5 if mode is InterpolationMode.NEAREST_EXACT else 0.0
         rows, columns = (
-            np.floor((np.arange(n) + shift) * (m / n)).astype(np.int64)
-            for n, m in zip(size, (h, w), strict=True)
+            np.floor((np.arange(n) + shift) * (m / n)).astype(np.int64) for n, m in zip(size, (h, w), strict=True)
         )
         return img[..., rows, :][..., columns]
     if mode is not InterpolationMode.BILINEAR:

@@ -26,13 +26,12 @@ def to_tensor(pic: Any) -> Tensor:
     Source: torchvision.transforms.functional.to_tensor.
     """
     if not is_pil(pic) and not isinstance(pic, np.ndarray):
-        raise TypeError(
-            f"to_tensor: pic is a {type(pic).__name__}; expected a PIL image or a NumPy array (H, W[, C])"
-        )
+        raise TypeError(f"to_tensor: pic is a {type(pic).__name__}; expected a PIL image or a NumPy array (H, W[, C])")
     array = _channels_first(_pil_array(pic) if is_pil(pic) else _three_axes(pic))
     if array.dtype == np.uint8:
         dtype = get_default_dtype().numpy
         return Tensor._wrap(np.divide(array, dtype.type(255), dtype=dtype))
+    as_dtype(array.dtype)  # refuses what no tensor can hold
     return Tensor._wrap(np.array(array, order="C"))
 
 
@@ -88,17 +87,14 @@ def to_pil_image(pic: Any, mode: str | None = None) -> Any:
     if channels not in _MODES:
         raise ValueError(f"to_pil_image: pic has {channels} channels; an image has 1 to 4")
     if channels == 1:
-        permitted: tuple[str, ...] = (
-            (_ONE_CHANNEL[array.dtype.name],) if array.dtype.name in _ONE_CHANNEL else ()
-        )
+        permitted: tuple[str, ...] = (_ONE_CHANNEL[array.dtype.name],) if array.dtype.name in _ONE_CHANNEL else ()
     else:
         permitted = _MODES[channels] if array.dtype == np.uint8 else ()
     if not permitted:
         raise TypeError(f"to_pil_image: PIL has no image of {channels} channels of dtype {array.dtype}")
     if mode is not None and mode not in permitted:
         raise ValueError(
-            f"to_pil_image: mode = {mode!r}; {channels} channels of dtype {array.dtype} are "
-            f"{' or '.join(permitted)}"
+            f"to_pil_image: mode = {mode!r}; {channels} channels of dtype {array.dtype} are {' or '.join(permitted)}"
         )
     height, width = array.shape[:2]
     return Image.frombytes(mode or permitted[0], (width, height), np.ascontiguousarray(array).tobytes())
@@ -112,13 +108,11 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(
-            f"normalize: the image is a {type(tensor).__name__}; expected a Tensor (ToTensor comes before "
-            "Normalize)"
+            f"normalize: the image is a {type(tensor).__name__}; expected a Tensor (ToTensor comes before Normalize)"
         )
     if not tensor.is_floating_point():
         raise TypeError(
-            f"normalize: the image has dtype {tensor.dtype}; expected a floating one (ToTensor or "
-            "ConvertImageDtype)"
+            f"normalize: the image has dtype {tensor.dtype}; expected a floating one (ToTensor or ConvertImageDtype)"
         )
     if tensor.ndim < 3:
         raise ValueError(f"normalize: the image has shape {tuple(tensor.shape)}; expected (…, C, H, W)")
@@ -127,9 +121,7 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
     for name, values in (("mean", mean), ("std", std)):
         numbers = np.asarray(values, dtype=tensor._array.dtype).reshape(-1)
         if len(numbers) not in (1, tensor.shape[-3]):
-            raise ValueError(
-                f"normalize: {name} has {len(numbers)} numbers, the image {tensor.shape[-3]} channels"
-            )
+            raise ValueError(f"normalize: {name} has {len(numbers)} numbers, the image {tensor.shape[-3]} channels")
         if name == "std" and not numbers.all():
             raise ValueError(
                 f"normalize: std = {list(values)} has a 0 in {tensor.dtype}, and the image is divided by it"

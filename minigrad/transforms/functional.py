@@ -161,25 +161,19 @@ def resize(
     return resize_tensor(img, target, interpolation, bool(antialias))
 
 
-def resized_size(
-    current: tuple[int, int], size: int | Sequence[int], max_size: int | None = None
-) -> tuple[int, int]:
+def resized_size(current: tuple[int, int], size: int | Sequence[int], max_size: int | None = None) -> tuple[int, int]:
     """The (height, width) that `resize` gives an image of `current` size."""
     height, width = pair("resize", "size", size)
     if not isinstance(size, int) and len(size) == 2:
         if max_size is not None:
-            raise ValueError(
-                f"resize: max_size = {max_size} goes with a single number for size, not with {size!r}"
-            )
+            raise ValueError(f"resize: max_size = {max_size} goes with a single number for size, not with {size!r}")
         return height, width
     short = height
     h, w = current
     long = int(short * max(h, w) / min(h, w))
     if max_size is not None:
         if max_size <= short:
-            raise ValueError(
-                f"resize: max_size = {max_size} must be larger than size = {size!r}, the shorter edge"
-            )
+            raise ValueError(f"resize: max_size = {max_size} must be larger than size = {size!r}, the shorter edge")
         if long > max_size:
             short, long = int(max_size * short / long), max_size
     return (short, long) if h <= w else (long, short)

@@ -113,9 +113,7 @@ class Pad:
     def __init__(self, padding: int | Sequence[int], fill: Any = 0, padding_mode: str = "constant") -> None:
         F.sides(padding)
         if padding_mode not in F.PADDING_MODES:
-            raise ValueError(
-                f"Pad: padding_mode = {padding_mode!r}; expected one of {', '.join(F.PADDING_MODES)}"
-            )
+            raise ValueError(f"Pad: padding_mode = {padding_mode!r}; expected one of {', '.join(F.PADDING_MODES)}")
         self.padding = padding
         self.fill = fill
         self.padding_mode = padding_mode

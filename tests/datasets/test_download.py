@@ -178,9 +178,8 @@ def test_offline_one_message_tells_what_to_do(server, tmp_path):
     with pytest.raises(DownloadError) as caught:
         fetch([server.url("file.bin")], tmp_path / "f", md5=MD5)
     assert "refused" in str(caught.value)
-    assert (
-        f"offline, get the file from one of the addresses on another one and put it at {tmp_path}/f"
-        in str(caught.value)
+    assert f"offline, get the file from one of the addresses on another one and put it at {tmp_path}/f" in str(
+        caught.value
     )
 
 
@@ -278,3 +277,4 @@ def test_cifar_downloads_and_unpacks(server, tmp_path, monkeypatch, cls, record)
     (offline / "cifar.tar.gz").write_bytes(raw)
     assert len(cls(offline, train=False, download=True)) == 2
     assert len(server.asked) == 1
+    nothing_else(offline, "cifar.tar.gz", cls.binary_folder)

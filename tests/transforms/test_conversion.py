@@ -13,9 +13,7 @@ def noise(*shape, dtype=np.uint8):
     return np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
 
 
-@pytest.mark.parametrize(
-    ("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4), ("LA", 2), ("CMYK", 4), ("HSV", 3)]
-)
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4), ("LA", 2), ("CMYK", 4), ("HSV", 3)])
 def test_images_become_floats_between_0_and_1(mode, channels):
     pixels = noise(5, 7, channels)
     img = Image.frombytes(mode, (7, 5), pixels.tobytes())
@@ -76,12 +74,16 @@ def test_a_tensor_owns_its_memory():
 
 @pytest.mark.parametrize("bad", ["text", 3, None, minigrad.zeros(1, 2, 2)])
 def test_other_things_are_refused(bad):
-    with pytest.raises(
-        TypeError, match=f"pic is a {type(bad).__name__}; expected a PIL image or a NumPy array"
-    ):
+    with pytest.raises(TypeError, match=f"pic is a {type(bad).__name__}; expected a PIL image or a NumPy array"):
         F.to_tensor(bad)
     with pytest.raises(TypeError, match="pil_to_tensor: pic is"):
         F.pil_to_tensor(bad)
+
+
+def test_dtypes_are_checked():
+    for dtype in ("uint16", "complex64", "U1"):
+        with pytest.raises(TypeError, match="no element type"):
+            F.to_tensor(np.zeros((2, 2), dtype=dtype))
 
 
 def test_shapes_are_checked():
@@ -152,9 +154,7 @@ def test_normalize_lets_gradients_through():
     x = minigrad.rand(3, 2, 2, requires_grad=True)
     g = minigrad.randn(3, 2, 2)
     F.normalize(x, [0.1, 0.2, 0.3], [0.5, 0.25, 2.0]).backward(g)
-    np.testing.assert_allclose(
-        x.grad.numpy(), g.numpy() / np.array([0.5, 0.25, 2.0])[:, None, None], rtol=1e-6
-    )
+    np.testing.assert_allclose(x.grad.numpy(), g.numpy() / np.array([0.5, 0.25, 2.0])[:, None, None], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -211,9 +211,7 @@ def test_convert_between_integers_keeps_the_scale(source, target):
         assert F.convert_image_dtype(y, getattr(minigrad, source)).tolist() == x.tolist()
 
 
-@pytest.mark.parametrize(
-    ("source", "target"), [("float32", "int32"), ("float32", "int64"), ("float64", "int64")]
-)
+@pytest.mark.parametrize(("source", "target"), [("float32", "int32"), ("float32", "int64"), ("float64", "int64")])
 def test_convert_refuses_what_would_lose_values(source, target):
     x = minigrad.zeros(2, dtype=getattr(minigrad, source))
     with pytest.raises(RuntimeError, match=f"minigrad.{source} cannot hold all values of minigrad.{target}"):

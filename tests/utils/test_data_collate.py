@@ -86,6 +86,8 @@ def test_gradients_go_through():
         ([None, None], TypeError, "sample is None"),
         ([(1, object()), (2, object())], TypeError, r"sample\[1\] is <object"),
         ([np.array(["a"])], TypeError, "dtype <U1"),
+        ([np.zeros(2, dtype=np.uint16)], TypeError, "dtype uint16, which no tensor has"),
+        ([np.zeros(2, dtype=complex)], TypeError, "dtype complex128"),
         ([], ValueError, "empty"),
     ],
 )

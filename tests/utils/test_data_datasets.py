@@ -109,9 +109,7 @@ def test_random_split_sizes_are_pytorchs(lengths):
 
 def test_random_split_repeats_with_its_generator():
     def cut(seed):
-        return [
-            p.indices for p in random_split(Squares(50), [20, 30], minigrad.Generator().manual_seed(seed))
-        ]
+        return [p.indices for p in random_split(Squares(50), [20, 30], minigrad.Generator().manual_seed(seed))]
 
     assert cut(1) == cut(1) != cut(2)
     minigrad.manual_seed(5)

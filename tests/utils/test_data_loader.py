@@ -67,9 +67,7 @@ def test_batches_and_length_are_pytorchs(n, size, drop):
 
 
 def test_shuffle_visits_all_in_another_order_each_epoch():
-    loader = DataLoader(
-        Numbers(40), batch_size=7, shuffle=True, generator=minigrad.Generator().manual_seed(1)
-    )
+    loader = DataLoader(Numbers(40), batch_size=7, shuffle=True, generator=minigrad.Generator().manual_seed(1))
     first, second = ([i for b in loader for i in b[0].tolist()] for _ in range(2))
     assert sorted(first) == sorted(second) == list(range(40))
     assert first != second
@@ -199,9 +197,7 @@ def test_without_batches():
         assert type(a) is type(b)
         assert a[0] == b[0]
         assert a[1].tolist() == b[1].tolist()
-    whole = DataLoader(
-        tensors(), batch_size=None, sampler=BatchSampler(SequentialSampler(range(10)), 4, False)
-    )
+    whole = DataLoader(tensors(), batch_size=None, sampler=BatchSampler(SequentialSampler(range(10)), 4, False))
     assert [b[1].tolist() for b in whole] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 

@@ -92,9 +92,7 @@ def test_weighted_follows_its_weights():
     assert counts[0] == 0
     assert abs(counts[1] - 1000) < 150
     assert len(s) == 4000
-    s = WeightedRandomSampler(
-        minigrad.tensor([1.0, 0.0, 2.0, 1.0]), 3, replacement=False, generator=seeded(0)
-    )
+    s = WeightedRandomSampler(minigrad.tensor([1.0, 0.0, 2.0, 1.0]), 3, replacement=False, generator=seeded(0))
     assert sorted(s) == [0, 2, 3]
 
 

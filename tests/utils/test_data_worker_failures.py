@@ -76,10 +76,7 @@ def test_errors_tell_worker_index_and_traceback(error, expected):
     with pytest.raises(expected) as caught:
         next(batches)
     message = str(caught.value)
-    assert (
-        f"{type(error).__name__} in DataLoader worker 0 (process {processes[0].pid}), at dataset index 5"
-        in message
-    )
+    assert f"{type(error).__name__} in DataLoader worker 0 (process {processes[0].pid}), at dataset index 5" in message
     assert "Traceback (most recent call last):\n" in message
     assert "in f\n" in message
     assert not any(p.is_alive() for p in processes)

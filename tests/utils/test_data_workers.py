@@ -215,9 +215,7 @@ def test_worker_info_and_init():
 
 def test_an_init_function_takes_the_seeding_over():
     def run():
-        loader = DataLoader(
-            Calls(lambda i: np.random.rand(), 6), num_workers=2, worker_init_fn=np.random.seed
-        )
+        loader = DataLoader(Calls(lambda i: np.random.rand(), 6), num_workers=2, worker_init_fn=np.random.seed)
         return [b.item() for b in loader]
 
     expected = [np.random.RandomState(worker).rand(3).tolist() for worker in (0, 1)]
@@ -228,9 +226,9 @@ def test_an_init_function_takes_the_seeding_over():
 
 
 def test_streams_are_shared_out():
-    assert firsts(
-        DataLoader(Stream(10), batch_size=None, num_workers=0, collate_fn=lambda i: np.array([i]))
-    ) == list(range(10))
+    assert firsts(DataLoader(Stream(10), batch_size=None, num_workers=0, collate_fn=lambda i: np.array([i]))) == list(
+        range(10)
+    )
     batches = [b.tolist() for b in DataLoader(Stream(10), batch_size=2, num_workers=2)]
     assert batches == [[0, 2], [1, 3], [4, 6], [5, 7], [8], [9]]
     uneven = [b.tolist() for b in DataLoader(Stream(5), batch_size=2, num_workers=3, drop_last=True)]
@@ -267,9 +265,7 @@ def test_plain_workers_end_with_the_epoch():
 
 def test_epochs_can_run_side_by_side():
     loader = DataLoader(Numbers(4), num_workers=2)
-    assert [(a[0].item(), b[0].item()) for a in loader for b in loader] == [
-        (a, b) for a in range(4) for b in range(4)
-    ]
+    assert [(a[0].item(), b[0].item()) for a in loader for b in loader] == [(a, b) for a in range(4) for b in range(4)]
 
 
 # --- beside threads

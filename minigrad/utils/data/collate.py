@@ -9,11 +9,19 @@ import numpy as np
 
 from ...autograd.modes import modes
 from ...devices import array_module, of_array
-from ...errors import ShapeError
+from ...dtypes import as_dtype
+from ...errors import DtypeError, ShapeError
 from ...ops.shape import stack
 from ...tensor import Tensor
 
-_NUMERIC = "biuf"  # NumPy's kinds of dtype that a tensor can hold
+
+def _fits(dtype: np.dtype[Any]) -> bool:
+    """Whether a tensor can have this dtype."""
+    try:
+        as_dtype(dtype)
+    except DtypeError:
+        return False
+    return True
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -38,13 +46,13 @@ def _collate(batch: Sequence[Any], path: str) -> Any:
     if isinstance(first, Tensor):
         return _stack_tensors(batch, path)
     if isinstance(first, np.ndarray):
-        if first.dtype.kind not in _NUMERIC:
+        if not _fits(first.dtype):
             raise TypeError(
-                f"default_collate: {path} is an array of dtype {first.dtype}; a tensor holds numbers only"
+                f"default_collate: {path} is an array of dtype {first.dtype}, which no tensor has; convert it"
             )
         _same_shape(batch, path)
         return Tensor._wrap(np.stack(batch))
-    if isinstance(first, np.generic) and first.dtype.kind in _NUMERIC and not isinstance(first, float):
+    if isinstance(first, np.generic) and _fits(first.dtype) and not isinstance(first, float):
         return Tensor._wrap(np.array(batch, dtype=first.dtype))
     if isinstance(first, bool):
         return Tensor._wrap(np.array(batch, dtype=np.bool_))
@@ -81,7 +89,7 @@ def default_convert(data: Any) -> Any:
     Source: torch.utils.data.default_convert.
     """
     if isinstance(data, (np.ndarray, np.generic)) and not isinstance(data, (str, bytes)):
-        return Tensor._wrap(np.array(data)) if data.dtype.kind in _NUMERIC else data
+        return Tensor._wrap(np.array(data)) if _fits(data.dtype) else data
     if isinstance(data, Mapping):
         return _rebuild(type(data), {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple):

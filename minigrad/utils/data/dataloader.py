@@ -81,9 +81,7 @@ class DataLoader(Generic[T_co]):
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        self._check_workers(
-            num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context
-        )
+        self._check_workers(num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context)
         if not in_order:
             raise NotImplementedError(
                 "DataLoader: in_order=False is not part of minigrad; batches always come in order"
@@ -94,22 +92,17 @@ class DataLoader(Generic[T_co]):
         if self._streams:
             for name, value in (("shuffle", shuffle), ("sampler", sampler), ("batch_sampler", batch_sampler)):
                 if value not in (None, False):
-                    raise ValueError(
-                        f"DataLoader: {name} = {value!r} with an IterableDataset, whose order is its own"
-                    )
+                    raise ValueError(f"DataLoader: {name} = {value!r} with an IterableDataset, whose order is its own")
         elif not isinstance(dataset, Sized) and sampler is None and batch_sampler is None:
             raise TypeError(
                 f"DataLoader: dataset {type(dataset).__name__} has no __len__; define it, or pass a sampler"
             )
         if sampler is not None and shuffle:
-            raise ValueError(
-                "DataLoader: sampler and shuffle=True exclude each other; the sampler makes the order"
-            )
+            raise ValueError("DataLoader: sampler and shuffle=True exclude each other; the sampler makes the order")
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
                 raise ValueError(
-                    "DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last; it "
-                    "decides all four"
+                    "DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last; it decides all four"
                 )
             batch_size = None
         elif batch_size is None and drop_last:
@@ -117,21 +110,13 @@ class DataLoader(Generic[T_co]):
         elif batch_size is not None and (
             not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1
         ):
-            raise ValueError(
-                f"DataLoader: batch_size = {batch_size!r}; expected a whole number above 0, or None"
-            )
-        if sampler is None and not self._streams:
+            raise ValueError(f"DataLoader: batch_size = {batch_size!r}; expected a whole number above 0, or None")
+        if batch_sampler is None and not self._streams:
             data: Any = dataset
-            sampler = (
-                RandomSampler(data, generator=generator)
-                if shuffle
-                else SequentialSampler(data)
-                if batch_sampler is None
-                else None
-            )
-        if batch_size is not None and batch_sampler is None and not self._streams:
-            assert sampler is not None
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+            if sampler is None:
+                sampler = RandomSampler(data, generator=generator) if shuffle else SequentialSampler(data)
+            if batch_size is not None:
+                batch_sampler = BatchSampler(sampler, batch_size, drop_last)
 
         self.dataset = dataset
         self.batch_size = batch_size
@@ -149,9 +134,7 @@ class DataLoader(Generic[T_co]):
         self.persistent_workers = persistent_workers
         batched = batch_sampler is not None or (self._streams and batch_size is not None)
         self._batched = batched
-        self.collate_fn = (
-            collate_fn if collate_fn is not None else default_collate if batched else default_convert
-        )
+        self.collate_fn = collate_fn or (default_collate if batched else default_convert)
         self._pool: WorkerPool | None = None
         self._progress: Progress | None = None  # of the epoch that was begun last
         self._resume: Progress | None = None  # set by load_state_dict for the epoch to come
@@ -185,9 +168,7 @@ class DataLoader(Generic[T_co]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _FIXED and getattr(self, "_ready", False):
-            raise ValueError(
-                f"DataLoader: {name} cannot be changed after the loader is made; make a new DataLoader"
-            )
+            raise ValueError(f"DataLoader: {name} cannot be changed after the loader is made; make a new DataLoader")
         super().__setattr__(name, value)
 
     def __len__(self) -> int:
@@ -242,15 +223,10 @@ class DataLoader(Generic[T_co]):
         """What the fetcher is to get, batch by batch, from the `skip`-th on."""
         if self._streams:
             return itertools.repeat(None)  # the iterators skip: a stream must be read to be passed over
-        if (
-            isinstance(fetcher, TensorFetcher)
-            and (arrays := index_tasks(self.batch_sampler, skip)) is not None
-        ):
+        if isinstance(fetcher, TensorFetcher) and (arrays := index_tasks(self.batch_sampler, skip)) is not None:
             return arrays
         tasks = iter(self.batch_sampler if self.batch_sampler is not None else self.sampler)
-        for _ in range(
-            skip
-        ):  # now, while the generators stand where the epoch began: a sampler may draw late
+        for _ in range(skip):  # now, while the generators stand where the epoch began: samplers may draw late
             next(tasks, None)
         return tasks
 
@@ -276,15 +252,12 @@ class DataLoader(Generic[T_co]):
         """Where the loader stands: plain numbers, fit for `minigrad.save` and for JSON.
 
         Within an epoch: how many batches were handed out, and the random state in which the epoch began, so
-            that
-        `load_state_dict` on a loader made the same way yields exactly the batches that remain. It holds the
-        state of the loader's and the samplers' own generators as well, but not that of minigrad's default
+        that `load_state_dict` on a loader made the same way yields exactly the batches that remain. It holds
+        the state of the loader's and the samplers' own generators as well, but not that of minigrad's default
         generator, which belongs to the whole program (`minigrad.get_rng_state()`); transforms that run in
         this process draw from that one.
         """
-        progress = (
-            self._progress if self._progress is not None and not self._progress.finished else self._resume
-        )
+        progress = self._progress if self._progress is not None and not self._progress.finished else self._resume
         return {
             "batches": progress.yielded if progress else 0,
             "epoch_start": list(progress.start) if progress else None,
@@ -302,8 +275,7 @@ class DataLoader(Generic[T_co]):
         keys = {"batches", "epoch_start", "generators", "length"}
         if not isinstance(state, dict) or set(state) != keys:
             raise ValueError(
-                "DataLoader.load_state_dict: not a state of a DataLoader; expected a dict with "
-                f"{sorted(keys)}"
+                f"DataLoader.load_state_dict: not a state of a DataLoader; expected a dict with {sorted(keys)}"
             )
         own = self._generators()[1:]
         if state["length"] != self._length():

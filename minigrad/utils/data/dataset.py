@@ -44,9 +44,7 @@ class IterableDataset(Dataset[T_co]):
         raise NotImplementedError(f"{type(self).__name__} must define __iter__(self)")
 
     def __getitem__(self, index: Any) -> T_co:
-        raise NotImplementedError(
-            f"{type(self).__name__} is an IterableDataset: iterate over it, it has no indices"
-        )
+        raise NotImplementedError(f"{type(self).__name__} is an IterableDataset: iterate over it, it has no indices")
 
     def __add__(self, other: Dataset[Any]) -> ConcatDataset[Any]:
         raise NotImplementedError(
@@ -77,9 +75,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
                 raise ValueError(f"TensorDataset: argument {i} has no axes (shape ()); expected (N, …)")
         lengths = [t.shape[0] for t in tensors]
         if len(set(lengths)) > 1:
-            raise ValueError(
-                f"TensorDataset: the tensors differ in the length of their first axis: {lengths}"
-            )
+            raise ValueError(f"TensorDataset: the tensors differ in the length of their first axis: {lengths}")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
@@ -159,11 +155,7 @@ def random_split(
     """
     total = len(dataset)  # type: ignore[arg-type]
     sizes = list(lengths)
-    if (
-        math.isclose(sum(sizes), 1)
-        and sum(sizes) <= 1
-        and not (total == 1 and all(isinstance(s, int) for s in sizes))
-    ):
+    if math.isclose(sum(sizes), 1) and sum(sizes) <= 1 and not (total == 1 and all(isinstance(s, int) for s in sizes)):
         for i, fraction in enumerate(sizes):
             if not 0 <= fraction <= 1:
                 raise ValueError(f"random_split: lengths[{i}] = {fraction}; a fraction lies between 0 and 1")

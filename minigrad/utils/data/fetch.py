@@ -54,9 +54,7 @@ class Fetcher:
 class StreamFetcher(Fetcher):
     """Takes the next samples of an IterableDataset; the task itself says nothing."""
 
-    def __init__(
-        self, dataset: Any, collate_fn: Callable[[Any], Any], batch_size: int | None, drop_last: bool
-    ) -> None:
+    def __init__(self, dataset: Any, collate_fn: Callable[[Any], Any], batch_size: int | None, drop_last: bool) -> None:
         super().__init__(dataset, collate_fn, batch_size is not None)
         self.batch_size = batch_size or 1
         self.drop_last = drop_last

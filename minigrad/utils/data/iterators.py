@@ -56,9 +56,7 @@ class LocalIterator:
         self._tasks = iter(tasks)
         self._progress = progress
         if isinstance(fetcher, StreamFetcher):
-            for _ in range(
-                progress.yielded
-            ):  # a stream has no indices: what was seen is read again and dropped
+            for _ in range(progress.yielded):  # a stream has no indices: what was seen is read again and dropped
                 fetcher(None)
 
     def __iter__(self) -> LocalIterator:
@@ -69,9 +67,7 @@ class LocalIterator:
             try:
                 batch = self._fetcher(task)
             except StopIteration as error:  # let through, it would end the epoch without a word
-                raise RuntimeError(
-                    f"DataLoader: the dataset raised StopIteration at {self._fetcher.where}"
-                ) from error
+                raise RuntimeError(f"DataLoader: the dataset raised StopIteration at {self._fetcher.where}") from error
             if batch is EXHAUSTED:
                 self._tasks = iter(())
                 break

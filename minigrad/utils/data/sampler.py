@@ -97,9 +97,7 @@ class RandomSampler(IndexSampler):
             raise TypeError(f"RandomSampler: replacement = {replacement!r}; expected True or False")
         self.data_source = data_source
         self.replacement = replacement
-        self._num_samples = (
-            None if num_samples is None else _positive("RandomSampler: num_samples", num_samples)
-        )
+        self._num_samples = None if num_samples is None else _positive("RandomSampler: num_samples", num_samples)
         self.generator = generator
 
     @property
@@ -160,13 +158,9 @@ class WeightedRandomSampler(IndexSampler):
         values = weights.numpy() if hasattr(weights, "numpy") else weights
         self.weights = np.array(values, dtype=np.float64)
         if self.weights.ndim != 1:
-            raise ValueError(
-                f"WeightedRandomSampler: weights have shape {self.weights.shape}; expected one axis (N,)"
-            )
+            raise ValueError(f"WeightedRandomSampler: weights have shape {self.weights.shape}; expected one axis (N,)")
         if not np.isfinite(self.weights).all() or (self.weights < 0).any() or self.weights.sum() <= 0:
-            raise ValueError(
-                "WeightedRandomSampler: weights must be finite and at least 0, with a sum above 0"
-            )
+            raise ValueError("WeightedRandomSampler: weights must be finite and at least 0, with a sum above 0")
         usable = int(np.count_nonzero(self.weights))
         if not replacement and usable < self.num_samples:
             raise ValueError(
