@@ -21,9 +21,7 @@ PICTURE = "docs/images/benchmarks.png"
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser("python -m benchmarks", description="minigrad's speed beside PyTorch's.")
-    p.add_argument(
-        "--only", action="append", metavar="NAME", help="a case, a group, or 'memory'; may be repeated"
-    )
+    p.add_argument("--only", action="append", metavar="NAME", help="a case, a group, or 'memory'; may be repeated")
     p.add_argument(
         "--library",
         action="append",
@@ -31,24 +29,16 @@ def parser() -> argparse.ArgumentParser:
         help=f"one of {', '.join(TITLES)} (default: those installed)",
     )
     p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    p.add_argument(
-        "--rounds", type=positive, default=7, help="samples of each case in each library (default 7)"
-    )
+    p.add_argument("--rounds", type=positive, default=7, help="samples of each case in each library (default 7)")
     p.add_argument("--seconds", type=float, default=0.2, help="length of a sample (default 0.2)")
     p.add_argument(
         "--threads", type=positive, default=machine.cores(), help="threads of every library (default: cores)"
     )
-    p.add_argument(
-        "--out", type=Path, default=Path("runs/benchmarks"), metavar="DIR", help="(default runs/benchmarks)"
-    )
+    p.add_argument("--out", type=Path, default=Path("runs/benchmarks"), metavar="DIR", help="(default runs/benchmarks)")
     p.add_argument("--list", action="store_true", help="print the names of the cases and stop")
-    p.add_argument(
-        "--quick", action="store_true", help="a short run that touches everything; its numbers mean little"
-    )
+    p.add_argument("--quick", action="store_true", help="a short run that touches everything; its numbers mean little")
     p.add_argument("--readme", action="store_true", help="also put table and picture into README.md")
-    p.add_argument(
-        "--from", dest="source", type=Path, metavar="JSON", help="measure nothing: report an earlier run"
-    )
+    p.add_argument("--from", dest="source", type=Path, metavar="JSON", help="measure nothing: report an earlier run")
     return p
 
 
@@ -138,8 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n" + report.markdown(results))
     print(report.summary(results))
     print(f"{args.out}/results.json, benchmarks.md, benchmarks.png ({elapsed_since(start)})")
-    failed = any(t.error for row in results.cases.values() for lib, t in row.items() if lib == MINIGRAD)
-    return 1 if failed else 0
+    rows = results.cases.values()
+    failed = any(t.error for row in rows for lib, t in row.items() if lib == MINIGRAD)
+    return 1 if failed or any(disagreement(row) for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -158,9 +158,7 @@ def workers(libraries: Sequence[str], device: str, threads: int) -> Iterator[dic
             worker.close()
 
 
-def measure_case(
-    name: str, running: dict[str, WorkerProcess], rounds: int, seconds: float
-) -> dict[str, Timing]:
+def measure_case(name: str, running: dict[str, WorkerProcess], rounds: int, seconds: float) -> dict[str, Timing]:
     """Build the case in every library that has it, then sample them in turn, a round at a time."""
     row: dict[str, Timing] = {}
     for library, worker in running.items():

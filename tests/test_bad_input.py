@@ -374,9 +374,7 @@ MISTAKES: list[Mistake] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(
-    ("mistake", "error", "message"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES]
-)
+@pytest.mark.parametrize(("mistake", "error", "message"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES])
 def test_a_mistake_is_named(mistake: Callable[[], Any], error: type[BaseException], message: str) -> None:
     with pytest.raises(error, match=f"(?s){message}"):
         mistake()
@@ -398,9 +396,7 @@ def test_a_loss_over_shapes_that_broadcast_warns() -> None:
 
 @pytest.mark.skipif(not mg.cuda.is_available(), reason="needs a GPU")
 def test_tensors_on_different_devices_are_refused() -> None:
-    with pytest.raises(
-        DeviceError, match=r"Add: its tensors are on different devices \(cpu, cuda\).*\.to\(device\)"
-    ):
+    with pytest.raises(DeviceError, match=r"Add: its tensors are on different devices \(cpu, cuda\).*\.to\(device\)"):
         ones(3) + ones(3, device="cuda")
 
 

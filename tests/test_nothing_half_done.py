@@ -223,9 +223,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
 def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(pickle.dumps({"weight": [1.0]}))
-    with pytest.raises(
-        ValueError, match=r"(?s)load: '.*model\.pt' is a pickle.*safetensors\.torch\.save_file"
-    ):
+    with pytest.raises(ValueError, match=r"(?s)load: '.*model\.pt' is a pickle.*safetensors\.torch\.save_file"):
         mg.load(path)
 
 

@@ -64,9 +64,7 @@ def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images, labels = digits(count, seed)
         head = struct.pack(">IIII", 0x803, count, 28, 28)
         (folder / f"{prefix}-images-idx3-ubyte").write_bytes(head + images.tobytes())
-        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(
-            struct.pack(">II", 0x801, count) + labels.tobytes()
-        )
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels.tobytes())
     return root
 
 
@@ -75,9 +73,7 @@ def stand_in_for_torchvision(torch: Any) -> dict[str, ModuleType]:
     torchvision, datasets, transforms = (ModuleType(n) for n in ("torchvision", "datasets", "transforms"))
 
     class MNIST(torch.utils.data.Dataset):  # type: ignore[misc, name-defined]
-        def __init__(
-            self, root: Path, train: bool = True, transform: Any = None, download: bool = False
-        ) -> None:
+        def __init__(self, root: Path, train: bool = True, transform: Any = None, download: bool = False) -> None:
             raw, prefix = Path(root) / "MNIST" / "raw", "train" if train else "t10k"
             images = (raw / f"{prefix}-images-idx3-ubyte").read_bytes()
             self.images = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)

@@ -66,9 +66,7 @@ def xor(lib: Library) -> Step:
     x = lib.tensor((corners + 0.1 * normal(1000, 2)).astype(np.float32))
     y = lib.tensor((corners[:, :1] ^ corners[:, 1:]).astype(np.float32))
     criterion = nn.BCELoss()
-    return trainer(
-        lib, model, lambda x, y: criterion(model(x), y), lib.optim.SGD(model.parameters(), lr=1e-3), x, y
-    )
+    return trainer(lib, model, lambda x, y: criterion(model(x), y), lib.optim.SGD(model.parameters(), lr=1e-3), x, y)
 
 
 @case("training", "Lab 3, CIFAR-100 MLP: 3072 → 10 → 3, ReLU, batch 128, cross-entropy, SGD")
@@ -78,9 +76,7 @@ def cifar100_mlp(lib: Library) -> Step:
     classes = np.random.default_rng(3).integers(0, 3, 128)
     x, y = lib.tensor(normal(128, 3072)), lib.tensor(np.eye(3, dtype=np.float32)[classes])
     criterion = nn.CrossEntropyLoss()
-    return trainer(
-        lib, model, lambda x, y: criterion(model(x), y), lib.optim.SGD(model.parameters(), lr=0.005), x, y
-    )
+    return trainer(lib, model, lambda x, y: criterion(model(x), y), lib.optim.SGD(model.parameters(), lr=0.005), x, y)
 
 
 @case("training", "Lab 5, FC: 784-512-256-128-10, ReLU, batch 64, cross-entropy, Adam")
@@ -93,9 +89,7 @@ def fc_adam(lib: Library) -> Step:
     model = prepared(lib, nn.Sequential(*layers[:-1]), 567_434)
     x, y = lib.tensor(normal(64, 784)), lib.tensor(np.random.default_rng(3).integers(0, 10, 64))
     criterion = nn.CrossEntropyLoss()
-    return trainer(
-        lib, model, lambda x, y: criterion(model(x), y), lib.optim.Adam(model.parameters(), lr=1e-3), x, y
-    )
+    return trainer(lib, model, lambda x, y: criterion(model(x), y), lib.optim.Adam(model.parameters(), lr=1e-3), x, y)
 
 
 def loan(lib: Library, layers: list[Any], expected_parameters: int) -> Step:
@@ -104,17 +98,13 @@ def loan(lib: Library, layers: list[Any], expected_parameters: int) -> Step:
     x = lib.tensor(normal(32, 11))
     y = lib.tensor(np.random.default_rng(3).integers(0, 2, (32, 1)).astype(np.float32))
     criterion = lib.nn.BCEWithLogitsLoss()
-    return trainer(
-        lib, model, lambda x, y: criterion(model(x), y), lib.optim.SGD(model.parameters(), lr=0.01), x, y
-    )
+    return trainer(lib, model, lambda x, y: criterion(model(x), y), lib.optim.SGD(model.parameters(), lr=0.01), x, y)
 
 
 @case("training", "Lab 8, loans, simple: 11-32-128-ReLU-32-1, batch 32, BCE with logits, SGD")
 def loan_simple(lib: Library) -> Step:
     nn = lib.nn
-    return loan(
-        lib, [nn.Linear(11, 32), nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, 32), nn.Linear(32, 1)], 8_769
-    )
+    return loan(lib, [nn.Linear(11, 32), nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, 32), nn.Linear(32, 1)], 8_769)
 
 
 @case("training", "Lab 8, loans, deep: 11-128, three blocks 128-512-ReLU-128, 1, batch 32, SGD")

@@ -25,9 +25,7 @@ HERE = Library(MINIGRAD, "cpu", minigrad)
 def results_of(**cases: dict[str, list[float]]) -> Results:
     machine = {"cpu": "a CPU", "cores": 2, "simd": "AVX2", "system": "Linux", "python": "3", "threads": 2}
     machine |= {"packages": {"torch": "2"}, "date": "2000-01-01"}
-    rows = {
-        name: {lib: Timing(seconds, 10, 1.0) for lib, seconds in row.items()} for name, row in cases.items()
-    }
+    rows = {name: {lib: Timing(seconds, 10, 1.0) for lib, seconds in row.items()} for name, row in cases.items()}
     return Results(machine, {"rounds": 3, "seconds": 0.2}, {MINIGRAD: "0", EAGER: "2", COMPILED: "2"}, rows)
 
 

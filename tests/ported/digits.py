@@ -37,9 +37,7 @@ def train(model, device, train_loader, optimizer, epoch, log_interval, losses):
         if batch_idx % log_interval == 0:
             done = batch_idx * len(data)
             share = 100.0 * batch_idx / len(train_loader)
-            print(
-                f"Epoch {epoch}: [{done}/{len(train_loader.dataset)} ({share:.0f}%)]\tLoss: {loss.item():.6f}"
-            )
+            print(f"Epoch {epoch}: [{done}/{len(train_loader.dataset)} ({share:.0f}%)]\tLoss: {loss.item():.6f}")
 
 
 def test(model, device, test_loader):

@@ -1,0 +1,42 @@
+"""What the README says is so: its examples run, its links and commands lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"(?ms)^```python\n(.*?)^```$", README)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_runs(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {"__name__": "example"})
+    printed = re.search(r"accuracy ([\d.]+)", capsys.readouterr().out)
+    assert printed is None or float(printed[1]) > 0.95
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_file_named_in_code_marks_is_there() -> None:
+    named = re.findall(r"`((?:minigrad|labs|tests|benchmarks)/[\w/.]*)`", README)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["lab1", "tests"])
+def test_the_marked_commands_are_one_line_of_bash(name: str) -> None:
+    found = re.findall(rf"(?m)^<!-- command: {name} -->\n```bash\n(.*)\n```$", README)
+    assert len(found) == 1
+    assert subprocess.run(["bash", "-n", "-c", found[0]], check=False).returncode == 0
