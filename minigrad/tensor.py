@@ -461,7 +461,8 @@ class Tensor(Variable, InPlace):
         """``np.exp(tensor)``, ``array + tensor``: the differentiable op of that name, else NumPy on the bare arrays."""
         name = _UFUNCS.get(ufunc.__name__)
         if method == "__call__" and name is not None and not kwargs:
-            return getattr(elementwise, name)(*[wrap(x) if isinstance(x, np.ndarray) else x for x in inputs])
+            op = getattr(Variable.namespace, name, None) or getattr(elementwise, name)
+            return op(*[wrap(x) if isinstance(x, np.ndarray) else x for x in inputs])
         if kwargs.get("out") is not None and any(isinstance(o, Tensor) for o in kwargs["out"]):
             return NotImplemented
         arrays = [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
@@ -682,6 +683,8 @@ _UFUNCS = {
     "trunc": "trunc", "rint": "round_", "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le",
     "greater": "gt", "greater_equal": "ge", "logical_and": "logical_and", "logical_or": "logical_or",
     "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "reciprocal": "reciprocal",
+    "logical_not": "logical_not", "logical_xor": "logical_xor", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
+    "bitwise_xor": "bitwise_xor", "invert": "bitwise_not", "matmul": "matmul", "maximum": "maximum", "minimum": "minimum",
 }  # fmt: skip
 
 

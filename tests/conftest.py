@@ -13,8 +13,7 @@ settings.load_profile("minigrad")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give each check of an ``OpSuite`` the lines of its table: ``case`` all of them, ``large_case`` those with
-    a large input."""
+    """Give each check of an ``OpSuite`` its lines: ``case`` all of them, ``large_case`` those with one."""
     for fixture, wanted in (("case", lambda c: True), ("large_case", lambda c: c.large is not None)):
         if fixture in metafunc.fixturenames and metafunc.cls is not None:
             cases = [c for c in metafunc.cls.cases if wanted(c)]

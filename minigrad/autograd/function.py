@@ -74,8 +74,8 @@ class Node:
     def saved_as_tensors(self) -> tuple[Any, ...]:
         """The saved arrays as Tensors that stand where they stood in the graph, for rules of rules.
 
-        An array that was an argument is tied to that argument's edge, one that was the output to this node; anything
-        else (a mask, an index) is a constant.
+        An array that was an argument is tied to that argument's edge, one that was the output to this node. Other
+        floating arrays become constant Tensors, so that a rule never meets a mixture; masks and indices stay arrays.
         """
         if self.saved is None:
             raise GraphError(freed_message(self))
@@ -88,7 +88,8 @@ class Node:
         for array in self.saved:
             place = places.get(id(array))
             if place is None:
-                tensors.append(array)
+                floating = getattr(getattr(array, "dtype", None), "kind", "") == "f"
+                tensors.append(wrap(array) if floating and not isinstance(array, Variable) else array)
             elif isinstance(place, Variable) and place._array is array:
                 tensors.append(place)
             else:

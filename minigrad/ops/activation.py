@@ -11,7 +11,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
 from .common import axis_of, cast, floating, sum_to, tensor_of
-from .elementwise import Erf, erf_array, tanh  # noqa: F401  (tanh is an activation too)
+from .elementwise import Erf, erf_array, tanh, where  # noqa: F401  (tanh is an activation too)
 
 
 def sigmoid_of(x: Any) -> Any:
@@ -175,8 +175,22 @@ class Softplus(Op):
         return dy * namespace(dy).where(z > ctx.threshold, 1.0, sigmoid_of(z))
 
 
+class Hardtanh(Op):
+    """y = min(max(x, low), high).   dx = dy where low < x < high, else 0 (also at the kinks, as in PyTorch)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, low: float, high: float) -> Any:
+        ctx.saved = ((x > low) & (x < high),)
+        return np.minimum(np.maximum(x, low), high)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (inside,) = ctx.saved
+        return dy * inside
+
+
 class Hardswish(Op):
-    """y = x · min(max(x + 3, 0), 6) / 6.   dy/dx = 0 for x < −3, 1 for x > 3, (2x + 3)/6 between.   Howard 2019."""
+    """y = x · min(max(x + 3, 0), 6) / 6.   dy/dx = 0 for x ≤ −3, 1 for x ≥ 3, (2x + 3)/6 between.   Howard 2019."""
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
@@ -187,7 +201,7 @@ class Hardswish(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
         xp = namespace(dy)
-        return dy * xp.where(x < -3.0, 0.0, xp.where(x > 3.0, 1.0, (2.0 * x + 3.0) * (1.0 / 6.0)))
+        return dy * xp.where(x <= -3.0, 0.0, xp.where(x >= 3.0, 1.0, (2.0 * x + 3.0) * (1.0 / 6.0)))
 
 
 def softmax_of(x: Any, axis: int) -> Any:
@@ -303,7 +317,7 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """min(max(x, min_val), max_val)."""
-    return _in_place("hardtanh_", input, floating(input, "hardtanh").clamp(min_val, max_val), inplace)
+    return _in_place("hardtanh_", input, Hardtanh.apply(floating(input, "hardtanh"), min_val, max_val), inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
@@ -313,7 +327,7 @@ def relu6(input: Any, inplace: bool = False) -> Any:
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """min(max(x + 3, 0), 6) / 6."""
-    return _in_place("hardsigmoid_", input, (floating(input, "hardsigmoid") + 3.0).clamp(0.0, 6.0) / 6.0, inplace)
+    return _in_place("hardsigmoid_", input, Hardtanh.apply(floating(input, "hardsigmoid") + 3.0, 0.0, 6.0) / 6.0, inplace)
 
 
 def logsigmoid(input: Any) -> Any:
@@ -365,4 +379,4 @@ def prelu(input: Any, weight: Any) -> Any:
                 f"prelu: weight has shape {w._array.shape}, expected (1,) or one per channel, ({channels},)"
             )
         w = w.reshape(*[channels if i == 1 else 1 for i in range(x._array.ndim)])
-    return x.clamp(min=0.0) + w * x.clamp(max=0.0)
+    return where(x > 0, x, w * x)

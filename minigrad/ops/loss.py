@@ -300,10 +300,13 @@ def _warn_of_broadcasting(name: str, x: Any, t: Any) -> None:
         )
 
 
-def _weighted(op: Any, weight: Any, reduction: str) -> Any:
-    """A loss with a weight per element: the terms times the weight, then the reduction."""
+def _weighted(op: Any, weight: Any, reduction: str, by_weight: bool = False) -> Any:
+    """A loss with a weight per element: the terms times the weight, then the reduction. As in PyTorch, the mean divides
+    by the number of terms, but for ``mse_loss`` and ``l1_loss`` by the sum of the weights."""
     terms = op("none") * weight
-    return terms if reduction == "none" else terms.sum() if reduction == "sum" else terms.mean()
+    if reduction == "mean":
+        return terms.sum() / weight.sum() if by_weight else terms.mean()
+    return terms if reduction == "none" else terms.sum()
 
 
 def mse_loss(
@@ -314,7 +317,7 @@ def mse_loss(
     x, t = _pair("mse_loss", input, target)
     _warn_of_broadcasting("mse_loss", x, t)
     if weight is not None:
-        return _weighted(lambda r: MSE.apply(x, t, r), weight, reduction)
+        return _weighted(lambda r: MSE.apply(x, t, r), weight, reduction, by_weight=True)
     return MSE.apply(x, t, reduction)
 
 
@@ -326,7 +329,7 @@ def l1_loss(
     x, t = _pair("l1_loss", input, target)
     _warn_of_broadcasting("l1_loss", x, t)
     if weight is not None:
-        return _weighted(lambda r: L1.apply(x, t, r), weight, reduction)
+        return _weighted(lambda r: L1.apply(x, t, r), weight, reduction, by_weight=True)
     return L1.apply(x, t, reduction)
 
 
@@ -419,10 +422,15 @@ def nll_loss(
     """−x at the target class: input (N, C), (C) or (N, C, d₁, …) log-probabilities, target (N), () or (N, d₁, …) int64."""
     _reduction("nll_loss", reduction, size_average, reduce)
     x, t = require_floating(input, "nll_loss"), tensor_of(target, "nll_loss", "target")
-    w = None if weight is None else tensor_of(weight, "nll_loss", "weight")._array
+    w = _class_weight("nll_loss", weight, x)
     flat, classes, shape = _as_rows("nll_loss", x, t, w, ignore_index)
     y = NLL.apply(flat, classes, w, ignore_index, reduction)
     return y.reshape(*shape) if reduction == "none" else y
+
+
+def _class_weight(name: str, weight: Any, x: Any) -> Any:
+    """The array of a weight per class, in the dtype of the scores; None if there is none."""
+    return None if weight is None else cast(tensor_of(weight, name, "weight"), x._array.dtype)._array
 
 
 def _as_rows(name: str, x: Any, t: Any, w: Any, ignore: int) -> tuple[Any, Any, tuple[int, ...]]:
@@ -492,7 +500,7 @@ def cross_entropy(
         if plain:
             return CrossEntropy.apply(x, t, reduction)
         return _soft_cross_entropy(x, t, weight, reduction, label_smoothing)
-    w = None if weight is None else tensor_of(weight, "cross_entropy", "weight")._array
+    w = _class_weight("cross_entropy", weight, x)
     rows, classes, shape = _as_rows("cross_entropy", x, t, w, ignore_index)
     if plain and not bool((classes == ignore_index).any()):
         return CrossEntropy.apply(rows, classes, reduction)
@@ -524,6 +532,7 @@ def _soft_cross_entropy(x: Any, q: Any, weight: Any, reduction: str, smoothing: 
     if weight is not None:
         if weight._array.shape != (classes,):
             raise ShapeError(f"cross_entropy: weight has shape {weight._array.shape}, expected ({classes},)")
+        weight = wrap(_class_weight("cross_entropy", weight, x))
         log_p = log_p * weight.reshape(*[classes if i == axis else 1 for i in range(x._array.ndim)])
     terms = -(q * log_p).sum(dim=axis)
     return terms if reduction == "none" else terms.sum() if reduction == "sum" else terms.mean()

@@ -6,6 +6,7 @@ in the same way dB = Aᵀ dY. The shapes leave no other choice: (m, k) = (m, n)�
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -41,6 +42,11 @@ class MatMul(Op, kernel="matmul.matmul"):
         raise ShapeError(f"matmul: the leading axes of shapes {a.shape} and {b.shape} do not broadcast")
 
 
+def _rows(x: Any) -> Any:
+    """(…, n) → (N, n), also where n is 0 and a size of -1 would say nothing."""
+    return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
+
+
 class Linear(Op, kernel="matmul.linear"):
     """y = x Wᵀ + b, x (…, in), W (out, in), b (out).
 
@@ -49,11 +55,11 @@ class Linear(Op, kernel="matmul.linear"):
 
     @staticmethod
     def forward(ctx: Any, x: Any, w: Any, b: Any) -> Any:
-        if x.ndim == 0 or x.shape[-1] != w.shape[1]:
+        if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1] or (b is not None and b.shape != (w.shape[0],)):
             Linear.check(x, w, b)
         ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
         ctx.shape = x.shape
-        y = x.reshape(-1, x.shape[-1]) @ w.T if x.ndim != 2 else x @ w.T  # (N, in) → (N, out)
+        y = (x if x.ndim == 2 else _rows(x)) @ w.T  # (N, in) → (N, out)
         if b is not None:
             y += b
         return y if x.ndim == 2 else y.reshape((*x.shape[:-1], w.shape[0]))
@@ -66,9 +72,9 @@ class Linear(Op, kernel="matmul.linear"):
     def gradients(ctx: Any, dy: Any, x: Any, w: Any) -> Any:
         """(dx, dW, db) as the docstring derives them."""
         if dy.ndim != 2:
-            dy = dy.reshape((-1, dy.shape[-1]))  # (…, out) → (N, out)
+            dy = _rows(dy)  # (…, out) → (N, out)
         dx = (dy @ w).reshape(ctx.shape) if ctx.needs(0) else None
-        dw = dy.swapaxes(0, 1) @ x.reshape((-1, ctx.shape[-1])) if ctx.needs(1) else None
+        dw = dy.swapaxes(0, 1) @ _rows(x) if ctx.needs(1) else None
         return dx, dw, dy.sum(axis=0) if ctx.needs(2) else None
 
     @staticmethod
@@ -147,7 +153,7 @@ def matmul(input: Any, other: Any) -> Any:
     if n == 1 and m == 1:
         if a._array.shape != b._array.shape:
             raise ShapeError(f"matmul: vectors of sizes {a._array.shape[0]} and {b._array.shape[0]} have no product")
-        return (a * b).sum()
+        return (a * b).sum(dtype=a._array.dtype)
     if n == 1:
         return matmul(a.reshape(1, -1), b).squeeze(-2)
     if m == 1:
@@ -155,7 +161,7 @@ def matmul(input: Any, other: Any) -> Any:
     if m == 2:  # one product of tall matrices instead of many small ones
         if a._array.shape[-1] != b._array.shape[0]:
             MatMul.check(a._array, b._array)
-        return MatMul.apply(a.reshape(-1, a._array.shape[-1]), b).reshape(*a._array.shape[:-1], b._array.shape[-1])
+        return MatMul.apply(_rows(a), b).reshape(*a._array.shape[:-1], b._array.shape[-1])
     return MatMul.apply(a, b)
 
 

@@ -28,18 +28,20 @@ from .elementwise import (
     where,  # noqa: F401
 )
 from .indexing import PutAt
-from .matmul import einsum  # noqa: F401
+from .matmul import einsum, matmul  # noqa: F401
 from .reduction import cumsum  # noqa: F401
 from .shape import Flip, Permute, Roll, broadcast_to  # noqa: F401
 
 
 def maximum(x: Any, y: Any) -> Any:
     """The larger of a tensor and a tensor or number."""
+    x, y = (x, y) if isinstance(x, Variable) else (y, x)
     return elementwise.maximum(x, y) if isinstance(y, Variable) else x.clamp(min=y)
 
 
 def minimum(x: Any, y: Any) -> Any:
     """The smaller of a tensor and a tensor or number."""
+    x, y = (x, y) if isinstance(x, Variable) else (y, x)
     return elementwise.minimum(x, y) if isinstance(y, Variable) else x.clamp(max=y)
 
 

@@ -35,7 +35,7 @@ class Sum(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
-        return x.sum(axis=axes, keepdims=keepdims)
+        return x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype)  # NumPy alone would widen an int32
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -68,7 +68,7 @@ class Prod(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.axes, ctx.kept = tuple(range(x.ndim)) if axes is None else axes, kept(x.shape, axes)
-        y = x.prod(axis=axes, keepdims=keepdims)
+        y = x.prod(axis=axes, keepdims=keepdims, dtype=x.dtype)
         ctx.saved = (x,)
         ctx.has_zero = bool((x == 0).any())
         return y
@@ -213,7 +213,7 @@ class CumSum(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
         ctx.axis = axis
-        return x.cumsum(axis=axis) if x.ndim else x.copy()
+        return x.cumsum(axis=axis, dtype=x.dtype) if x.ndim else x.copy()
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
