@@ -2,8 +2,8 @@
 
 NumPy makes σ(x) in six passes (abs, exp, min, exp, add, divide), each reading and writing the whole array. Here a loop
 does all of it while an element is in a register. The compiler turns the loop into SIMD, provided that nothing in it is
-a call: ``exp`` of the C library would be one per element. So e^x is written out (:func:`exp32`): split x = n ln 2 + r with
-|r| ≤ ln 2 / 2, so that e^x = 2ⁿ eʳ; a polynomial gives eʳ, and 2ⁿ is built by writing n into the exponent bits.
+a call: ``exp`` of the C library would be one per element. So e^x is written out (:func:`exp32`): split x = n ln 2 + r
+with |r| ≤ ln 2 / 2, so that e^x = 2ⁿ eʳ; a polynomial gives eʳ, and 2ⁿ is built by writing n into the exponent bits.
 Coefficients: the degree-6 minimax fit of (eʳ − 1 − r)/r² (Cephes, S. Moshier); the error is below 2 units in the last
 place.
 
@@ -35,7 +35,7 @@ C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
 C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def float_of_bits(typing_context: Any, bits: Any) -> Any:
     """The float32 whose bit pattern is the given int32 (a register move, no conversion)."""
 
@@ -78,7 +78,7 @@ def exp32(x: Any) -> Any:
     return y if x == x else x
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def bits_of_float(typing_context: Any, x: Any) -> Any:
     """The bit pattern of a float32 as an int32."""
 

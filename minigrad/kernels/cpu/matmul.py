@@ -17,7 +17,8 @@ import numpy as np
 from .. import Kernel
 from ..compile import jit
 from .activation import ONE, ZERO, sigmoid32, tanh32
-from .layout import FLOAT32
+from .gemm import times, times_transposed, transposed_times
+from .layout import FLOAT32, takes
 from .narrow import is_narrow, narrow_forward, narrow_weight_gradient
 
 THIN = 4
@@ -238,7 +239,7 @@ def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
         narrow_forward(x, w, b, y)
         _activate(y.ravel(), f)
     else:
-        y = x @ w.T
+        y = times_transposed(x, w) if x.flags.c_contiguous and w.flags.c_contiguous else x @ w.T
         _bias_activate(y, b, f)
     ctx.shape = x.shape
     # The pass over thin rows gives all three gradients, so it needs both operands whichever are wanted.
@@ -252,6 +253,7 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     x, w, y, f, thin = ctx.scratch
     wants_x, wants_w, wants_b = ctx.edges[:3]
     db = np.empty(w.shape[0], FLOAT32)
+    dw: Any = None
     if thin:
         dx, dw = np.empty(x.shape, FLOAT32) if wants_x is not None else _NOTHING, np.empty(w.shape, FLOAT32)
         _thin_layer_backward(dy, x, w, y, f, dx, dw, db)
@@ -260,10 +262,11 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     if wants_b is not None or f != _NONE:
         dz = dy if f == _NONE else np.empty(y.shape, FLOAT32)
         _slopes_and_bias(dy, y, f, dz, db)
-    dw = None
+    if not (x.flags.c_contiguous and w.flags.c_contiguous):
+        return dz @ w, dz.T @ x, db
     if wants_w is not None:
-        dw = narrow_weight_gradient(dz, x) if is_narrow(w.shape[1], w.shape[0]) and x.flags.c_contiguous else dz.T @ x
-    return dz @ w if wants_x is not None else None, dw, db
+        dw = narrow_weight_gradient(dz, x) if is_narrow(w.shape[1], w.shape[0]) else transposed_times(dz, x)
+    return times(dz, w) if wants_x is not None else None, dw, db
 
 
 def linear_forward(ctx: Any, x: Any, w: Any, b: Any) -> Any:
@@ -284,25 +287,39 @@ def linear_activation_forward(ctx: Any, x: Any, w: Any, b: Any, name: str) -> An
 
 
 def matmul_forward(ctx: Any, a: Any, b: Any) -> Any:
-    """A B for a B with few rows or columns: the layer above with W = Bᵀ and no bias."""
+    """A B of two matrices. With few rows or columns in B it is the thin layer above with W = Bᵀ and no bias."""
     if a.__class__ is not np.ndarray or a.dtype is not FLOAT32 or b.dtype is not FLOAT32 or a.ndim != 2 or b.ndim != 2:
         return NotImplemented
     rows, inputs = a.shape
-    if b.shape[0] != inputs or not _thin(rows, inputs, b.shape[1]):
+    outputs = b.shape[1]
+    if b.shape[0] != inputs:
         return NotImplemented
-    y = np.empty((rows, b.shape[1]), FLOAT32)
-    (_few_inputs if inputs <= THIN else _few_outputs)(a, b.T, _no_bias(b.shape[1]), y)
+    thin = _thin(rows, inputs, outputs)
+    if thin:
+        y = np.empty((rows, outputs), FLOAT32)
+        (_few_inputs if inputs <= THIN else _few_outputs)(a, b.T, _no_bias(outputs), y)
+    elif takes(a, 1) and takes(b, 1):
+        y = times(a, b)
+    else:
+        return NotImplemented
     wants_a, wants_b = ctx.edges
     ctx.shapes = a.shape, b.shape
     ctx.saved = (a if wants_b is not None else None, b if wants_a is not None else None)
-    ctx.scratch = (a, b)
+    ctx.scratch = (a, b, thin)
     return y
 
 
 def matmul_backward(ctx: Any, dy: Any) -> Any:
     if dy.dtype is not FLOAT32:
         return NotImplemented
-    a, b = ctx.scratch
+    a, b, thin = ctx.scratch
+    if not thin:
+        if not dy.flags.c_contiguous:
+            return NotImplemented
+        return (
+            times_transposed(dy, b) if ctx.edges[0] is not None else None,
+            transposed_times(a, dy) if ctx.edges[1] is not None else None,
+        )
     da = np.empty(a.shape, FLOAT32) if ctx.edges[0] is not None else _NOTHING
     db, unused = np.empty(b.shape, FLOAT32), np.empty(b.shape[1], FLOAT32)
     (_few_inputs_backward if a.shape[1] <= THIN else _few_outputs_backward)(dy, a, b.T, da, db.T, unused)

@@ -63,17 +63,17 @@ def narrow_forward(x: Any, w: Any, b: Any, y: Any) -> None:
 
 
 @jit
-def _weight_gradient(dy: Any, x: Any, dw: Any) -> None:
-    """dw (out, in) = dy (N, out)ᵀ · x (N, in), on slices of the inputs."""
-    n = x.shape[0]
+def _weight_gradient(dy: Any, x: Any, dw: Any, start: int, stop: int) -> None:
+    """Columns ``start`` to ``stop`` of dw (out, in) = dy (N, out)ᵀ · x (N, in)."""
+    n, outputs = dy.shape
     whole = n - n % 8
-    for o in range(dw.shape[0]):
-        for k in range(dw.shape[1]):
-            dw[o, k] = ZERO
+    for o in range(outputs):
+        dw[o, start:stop] = ZERO
     for i in range(0, whole, 8):
-        x0, x1, x2, x3, x4, x5, x6, x7 = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
-        for o in range(dw.shape[0]):
-            row = dw[o]
+        x0, x1, x2, x3 = x[i, start:stop], x[i + 1, start:stop], x[i + 2, start:stop], x[i + 3, start:stop]
+        x4, x5, x6, x7 = x[i + 4, start:stop], x[i + 5, start:stop], x[i + 6, start:stop], x[i + 7, start:stop]
+        for o in range(outputs):
+            row = dw[o, start:stop]
             d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
             d4, d5, d6, d7 = dy[i + 4, o], dy[i + 5, o], dy[i + 6, o], dy[i + 7, o]
             for k in range(row.size):
@@ -81,9 +81,12 @@ def _weight_gradient(dy: Any, x: Any, dw: Any) -> None:
                     (d4 * x4[k] + d5 * x5[k]) + (d6 * x6[k] + d7 * x7[k])
                 )
     for i in range(whole, n):
-        for o in range(dw.shape[0]):
-            for k in range(dw.shape[1]):
-                dw[o, k] += dy[i, o] * x[i, k]
+        line = x[i, start:stop]
+        for o in range(outputs):
+            row = dw[o, start:stop]
+            d0 = dy[i, o]
+            for k in range(row.size):
+                row[k] += d0 * line[k]
 
 
 @jit(parallel=True)
@@ -91,8 +94,7 @@ def _weight_gradient_parts(dy: Any, x: Any, dw: Any, parts: int) -> None:
     inputs = x.shape[1]
     length = (inputs // parts + 16) // 16 * 16  # whole cache lines: no two threads write to one
     for t in prange(parts):
-        start, stop = min(inputs, t * length), min(inputs, (t + 1) * length)
-        _weight_gradient(dy, x[:, start:stop], dw[:, start:stop])
+        _weight_gradient(dy, x, dw, min(inputs, t * length), min(inputs, (t + 1) * length))
 
 
 def narrow_weight_gradient(dy: Any, x: Any) -> Any:
