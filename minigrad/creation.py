@@ -12,6 +12,7 @@ from .autograd.variable import wrap
 from .devices import active, array_module, move
 from .devices import device as Device
 from .errors import DtypeError, ShapeError
+from .ops.common import tensor_of
 from .ops.shape import sizes_of
 from .tensor import Tensor
 
@@ -32,7 +33,7 @@ def _finish(array: Any, requires_grad: bool, like: str) -> Any:
 def _kind(dtype: Any, default: Any = None) -> np.dtype[Any]:
     if dtype is not None:
         return dtypes.as_dtype(dtype).numpy
-    return (dtypes.get_default_dtype() if default is None else default).numpy  # type: ignore[no-any-return]
+    return (dtypes.get_default_dtype() if default is None else default).numpy
 
 
 def tensor(
@@ -84,7 +85,7 @@ def _kind_of_data(data: Any, array: Any) -> np.dtype[Any]:
         while isinstance(first, (list, tuple)) and first:
             first = first[0]
         if isinstance(first, (np.ndarray, np.generic)) and not isinstance(first, float):
-            return array.dtype  # type: ignore[no-any-return]
+            return array.dtype
     return dtypes.get_default_dtype().numpy if array.dtype.kind == "f" or array.size == 0 else array.dtype
 
 
@@ -258,7 +259,7 @@ def randn_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gr
 def randint(
     low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None
 ) -> Any:
-    """Integers drawn from ``low`` (0 if left out) to ``high`` − 1: ``randint(high, size)`` or ``randint(low, high, size)``."""
+    """Integers from ``low`` (0 if left out) to ``high`` − 1: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if size is None:
         low, high, size = 0, low, high
     if high is None or size is None:
@@ -325,5 +326,11 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     xs = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
-    grids = np.meshgrid(*[x._array for x in xs], indexing=indexing)
-    return tuple(wrap(np.ascontiguousarray(g)) for g in grids)
+    if not xs:
+        raise TypeError("meshgrid: expected at least one tensor")
+    for i, x in enumerate(xs):
+        if tensor_of(x, "meshgrid", f"tensors[{i}]")._array.ndim > 1:
+            raise ShapeError(f"meshgrid: tensors[{i}] must have at most 1 axis, got shape {x._array.shape}")
+    sizes = [x.numel() for x in xs]
+    grids = tuple(x.reshape([-1 if d == i else 1 for d in range(len(xs))]).expand(sizes) for i, x in enumerate(xs))
+    return tuple(g.transpose(0, 1) for g in grids) if indexing == "xy" and len(xs) > 1 else grids

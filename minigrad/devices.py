@@ -23,7 +23,7 @@ class device:
             self.index: int | None = spec.index
             return
         if isinstance(spec, int):
-            spec, index = "cuda", spec
+            index, spec = spec, "cuda"
         kind, _, number = str(spec).partition(":")
         if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
             raise DeviceError(f"device: {spec!r} is not a device; use 'cpu', 'cuda' or 'cuda:N'")
@@ -64,7 +64,7 @@ def active(where: device | None) -> contextlib.AbstractContextManager[Any]:
     """A context in which new arrays land on the given GPU; it does nothing for the CPU."""
     if where is None or where.type == "cpu" or where.index is None:
         return contextlib.nullcontext()
-    return cuda.require().cuda.Device(where.index)  # type: ignore[no-any-return]
+    return cuda.require().cuda.Device(where.index)
 
 
 def move(array: Any, where: device) -> Any:

@@ -34,7 +34,7 @@ class dtype:
         if isinstance(other, dtype):
             return self is other
         try:
-            return self.numpy == np.dtype(other)  # type: ignore[call-overload, no-any-return]
+            return self.numpy == np.dtype(other)  # type: ignore[call-overload]
         except TypeError:
             return NotImplemented
 

@@ -29,6 +29,8 @@ from .ops.common import axis_of, cast, meet
 class ReplacePart(Op):
     """y = x with the part that a chain of views shows replaced by v.   dv = that part of dy; dx = dy without it."""
 
+    steps: Any
+
     @staticmethod
     def forward(ctx: Any, x: Any, v: Any, steps: Any) -> Any:
         raise AssertionError("ReplacePart is recorded by write(), which has changed the memory already")
@@ -37,7 +39,7 @@ class ReplacePart(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         part = _show(dy, ctx.steps)
         if isinstance(dy, Variable):
-            rest = dy.clone()
+            rest = elementwise.clone(dy)
             rest_part = _show(rest, ctx.steps)
             rest_part.zero_()
             return rest, part
@@ -58,8 +60,8 @@ def _refuse_leaf(x: Any, name: str) -> None:
     if modes.grad and owner._requires_grad and owner._node is None:
         what = "a leaf that requires a gradient" if owner is x else "a view of a leaf that requires a gradient"
         raise GraphError(
-            f"{name}: {what} cannot be changed in place while the graph is recorded; do it under minigrad.no_grad(), or "
-            "use the out-of-place form"
+            f"{name}: {what} cannot be changed in place while the graph is recorded; do it under minigrad.no_grad(), "
+            "or use the out-of-place form"
         )
 
 

@@ -165,8 +165,8 @@ class Tensor(Variable, InPlace):
 
     @property
     def data(self) -> Tensor:
-        """The same memory without the graph. Changing it goes unnoticed by the graph: prefer ``detach`` or ``no_grad``."""
-        return wrap(self._array)  # type: ignore[no-any-return]
+        """The same memory without the graph, which does not notice changes here: prefer ``detach`` or ``no_grad``."""
+        return wrap(self._array)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -192,7 +192,7 @@ class Tensor(Variable, InPlace):
         """The same memory, out of the graph. A change in place is still seen by the graph's version check."""
         t = wrap(self._array)
         t._version = self._version
-        return t  # type: ignore[no-any-return]
+        return t
 
     def detach_(self) -> Tensor:
         """Take this tensor itself out of the graph."""
@@ -241,7 +241,10 @@ class Tensor(Variable, InPlace):
     # --- conversion --------------------------------------------------------------------------------------------------
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """``x.to(dtype)``, ``x.to(device)``, ``x.to(device, dtype)``, ``x.to(other)``: differentiable, itself if nothing changes."""
+        """Another dtype or device: ``x.to(dtype)``, ``x.to(device)``, ``x.to(device, dtype)``, ``x.to(other)``.
+
+        Differentiable; the tensor itself if nothing changes.
+        """
         kwargs.pop("non_blocking", None)
         copy = kwargs.pop("copy", False)
         where, kind = kwargs.pop("device", None), kwargs.pop("dtype", None)
@@ -305,7 +308,7 @@ class Tensor(Variable, InPlace):
             DeviceError: it lives on a GPU (``cpu()`` first, or ``force=True``).
         """
         if force:
-            return devices.move(self._array, devices.CPU)  # type: ignore[no-any-return]
+            return devices.move(self._array, devices.CPU)
         if self._requires_grad:
             raise GraphError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
         if not isinstance(self._array, np.ndarray):
@@ -361,21 +364,21 @@ class Tensor(Variable, InPlace):
         return a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr
 
     def new_tensor(self, data: Any) -> Tensor:
-        return wrap(devices.array_module(self.device).asarray(data, dtype=self._array.dtype))  # type: ignore[no-any-return]
+        return wrap(devices.array_module(self.device).asarray(data, dtype=self._array.dtype))
 
     def new_zeros(self, *size: Any) -> Tensor:
         """Zeros with this tensor's dtype and device."""
         sizes = shapes.sizes_of(size, "new_zeros")
-        return wrap(devices.array_module(self.device).zeros(sizes, self._array.dtype))  # type: ignore[no-any-return]
+        return wrap(devices.array_module(self.device).zeros(sizes, self._array.dtype))
 
     def new_ones(self, *size: Any) -> Tensor:
         """Ones with this tensor's dtype and device."""
         sizes = shapes.sizes_of(size, "new_ones")
-        return wrap(devices.array_module(self.device).ones(sizes, self._array.dtype))  # type: ignore[no-any-return]
+        return wrap(devices.array_module(self.device).ones(sizes, self._array.dtype))
 
     def new_full(self, size: Any, fill_value: Any) -> Tensor:
         """A constant with this tensor's dtype and device."""
-        return wrap(devices.array_module(self.device).full(tuple(size), fill_value, self._array.dtype))  # type: ignore[no-any-return]
+        return wrap(devices.array_module(self.device).full(tuple(size), fill_value, self._array.dtype))
 
     def view(self, *sizes: Any) -> Any:
         """The same memory under another shape; an error where that would need a copy. ``view(dtype)`` is not there."""
@@ -383,8 +386,8 @@ class Tensor(Variable, InPlace):
         y = shapes.reshape(self, target)
         if y._array.size and not np.shares_memory(y._array, self._array) if isinstance(y._array, np.ndarray) else False:
             raise ShapeError(
-                f"view: a tensor of shape {self._array.shape} and strides {self.stride()} cannot be seen as {target} without "
-                "a copy; use reshape or contiguous().view"
+                f"view: a tensor of shape {self._array.shape} and strides {self.stride()} cannot be seen as {target} "
+                "without a copy; use reshape or contiguous().view"
             )
         return y
 

@@ -46,7 +46,8 @@ class _Walk:
         careful = create_graph or watch.anomaly
         use_kernels = kernels.switch.on
         push, pop = heapq.heappush, heapq.heappop
-        edges, grads = [edge for edge, _ in starts], tuple([g for _, g in starts])
+        edges: Any = [edge for edge, _ in starts]
+        grads: Any = tuple([g for _, g in starts])
         while True:
             for edge, g in zip(edges, grads, strict=False):
                 if edge is None or g is None:
@@ -113,7 +114,7 @@ class _Walk:
         ours.add(key)
         return a + b
 
-    def _run_carefully(self, node: Node, g: Any) -> Any:
+    def _run_carefully(self, node: Any, g: Any) -> Any:
         """The rule of a node where something beyond plain arrays is asked: Tensors, several outputs, anomaly mode."""
         if node.outputs is not None and (not node.takes_tensors or node.materialize):
             for i, (shape, kind) in enumerate(node.outputs):
@@ -379,9 +380,8 @@ def _nodes_that_lead_to(targets: list[Any], roots: list[Any]) -> set[int]:
         if node.order in seen:
             continue
         seen[node.order] = node
-        for edge in node.edges:
-            if edge is not None and not isinstance(edge, Variable):
-                stack.append(edge.node if isinstance(edge, Output) else edge)
+        inner = [edge for edge in node.edges if edge is not None and not isinstance(edge, Variable)]
+        stack += [edge.node if isinstance(edge, Output) else edge for edge in inner]
     useful: set[int] = set()
     for order in sorted(seen, reverse=True):  # the oldest node first
         for edge in seen[order].edges:

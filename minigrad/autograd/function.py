@@ -107,8 +107,9 @@ class Node:
                 change = f" by {box[1]} ({line_text(*box[2:])})" if len(box) > 1 else ""
                 raise GraphError(
                     f"{type(self).__name__}{where}: an array that its backward rule needs was changed in place{change} "
-                    f"after the op saved it (version {box[0]}, expected {seen}). Use the out-of-place form, or change a "
-                    "clone()." + ("" if where else " minigrad.autograd.detect_anomaly() shows where the op was called.")
+                    f"after the op saved it (version {box[0]}, expected {seen}). Use the out-of-place form, or change "
+                    "a clone()."
+                    + ("" if where else " minigrad.autograd.detect_anomaly() shows where the op was called.")
                 )
 
 
@@ -204,7 +205,7 @@ class Op(Node):
             tracked = False
             edges = [None] * len(edges)
         ctx.edges = edges
-        out = NotImplemented
+        out: Any = NotImplemented
         try:
             fast = cls.fast
             if fast is not None and _switch.on:
@@ -314,6 +315,7 @@ class Function(Op):
     _to_save: tuple[Any, ...] = ()
     _constant: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
+    _shapes: Any = ()  # of the arguments of forward; None for those that are not tensors
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -457,8 +459,8 @@ def look_for_anomaly(ctx: Node, arrays: list[Any], out: Any) -> None:
         for i, a in enumerate(arrays):
             if _kind_of(y) == "NaN" and not _all_finite(a) and _kind_of(a) == "NaN":
                 raise AnomalyError(
-                    f"{name}: argument {i} (shape {np.shape(a)}) holds a NaN already, at index {_first_nan(a)}: it came "
-                    f"in with the data, or from before anomaly detection began; called at {ctx.called_at}"
+                    f"{name}: argument {i} (shape {np.shape(a)}) holds a NaN already, at index {_first_nan(a)}: it "
+                    f"came in with the data, or from before anomaly detection began; called at {ctx.called_at}"
                 )
 
 

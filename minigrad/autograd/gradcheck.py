@@ -116,8 +116,8 @@ def _check(
         gap = np.abs(a._array - b._array).max() if a._array.size else 0.0
         if not gap <= nondet:
             raise GradcheckError(
-                f"gradcheck: output {k} changed by {gap:g} between two calls with the same input; a function that draws "
-                "random numbers cannot be checked (pass it a fixed mask or seed)"
+                f"gradcheck: output {k} changed by {gap:g} between two calls with the same input; a function that "
+                "draws random numbers cannot be checked (pass it a fixed mask or seed)"
             )
     for k, y in enumerate(outputs):
         if not y._requires_grad:
@@ -173,7 +173,8 @@ def _element_by_element(
     place = tuple(int(n) for n in np.unravel_index(int(np.argmax(excess)), excess.shape))
     a, n = float(analytic[place]), float(numeric[place])
     lines = [
-        f"gradcheck: the gradient of output {k} with respect to input {i} is wrong in {wrong} of {analytic.size} elements.",
+        f"gradcheck: the gradient of output {k} with respect to input {i} is wrong in {wrong} of {analytic.size} "
+        "elements.",
         f"  worst element: index {place}",
         f"    analytic (the backward rule)      {a: .10g}",
         f"    numeric  (central differences)    {n: .10g}",

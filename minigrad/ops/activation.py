@@ -327,7 +327,8 @@ def relu6(input: Any, inplace: bool = False) -> Any:
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """min(max(x + 3, 0), 6) / 6."""
-    return _in_place("hardsigmoid_", input, Hardtanh.apply(floating(input, "hardsigmoid") + 3.0, 0.0, 6.0) / 6.0, inplace)
+    y = Hardtanh.apply(floating(input, "hardsigmoid") + 3.0, 0.0, 6.0) / 6.0
+    return _in_place("hardsigmoid_", input, y, inplace)
 
 
 def logsigmoid(input: Any) -> Any:

@@ -90,7 +90,8 @@ def require_floating(x: Any, name: str, argument: str = "input") -> Any:
     tensor_of(x, name, argument)
     if x._array.dtype.kind != "f":
         raise DtypeError(
-            f"{name}: {argument} has dtype {dtypes.of_array(x._array)}, expected a floating one; convert it with .float()"
+            f"{name}: {argument} has dtype {dtypes.of_array(x._array)}, expected a floating one; "
+            "convert it with .float()"
         )
     return x
 
@@ -103,7 +104,7 @@ def meet(x: Any, y: Any) -> tuple[Any, Any]:
         return NotImplemented, NotImplemented
     raw_x, raw_y = (a._array if isinstance(a, Variable) else a for a in (x, y))
     common = dtypes.result_type(raw_x, raw_y)
-    return tuple(cast(a, common) if isinstance(a, Variable) else common.type(a).item() for a in (x, y))  # type: ignore[return-value]
+    return tuple(cast(a, common) if isinstance(a, Variable) else common.type(a).item() for a in (x, y))
 
 
 def _operand(x: Any) -> Any:

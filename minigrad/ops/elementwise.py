@@ -16,7 +16,7 @@ from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .common import cast, floating, meet, sum_to, tensor_of
 
-_quiet = {"all": "ignore"}  # log(0) is −inf and 0/0 is NaN without a warning, as in PyTorch
+_quiet: Any = {"all": "ignore"}  # log(0) is −inf and 0/0 is NaN without a warning, as in PyTorch
 
 
 def _shape(x: Any) -> tuple[int, ...]:

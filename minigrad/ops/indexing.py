@@ -210,9 +210,8 @@ def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
     if any(n > m for axis, (n, m) in enumerate(zip(i.shape, shape, strict=True)) if axis != d):
         raise ShapeError(f"{name}: index of shape {i.shape} is longer than input {shape} on an axis other than dim {d}")
     if i.size and shape and (int(i.min()) < 0 or int(i.max()) >= shape[d]):
-        raise IndexError(
-            f"{name}: index {int(i.min()) if int(i.min()) < 0 else int(i.max())} is out of range for axis {d} of size {shape[d]}"
-        )
+        bad = int(i.min()) if int(i.min()) < 0 else int(i.max())
+        raise IndexError(f"{name}: index {bad} is out of range for axis {d} of size {shape[d]}")
     if not shape:
         return ()
     xp = namespace(i)

@@ -419,7 +419,10 @@ def nll_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """−x at the target class: input (N, C), (C) or (N, C, d₁, …) log-probabilities, target (N), () or (N, d₁, …) int64."""
+    """−x at the target class.
+
+    Shapes: input (N, C), (C) or (N, C, d₁, …) log-probabilities; target (N), () or (N, d₁, …) int64.
+    """
     _reduction("nll_loss", reduction, size_average, reduce)
     x, t = require_floating(input, "nll_loss"), tensor_of(target, "nll_loss", "target")
     w = _class_weight("nll_loss", weight, x)
@@ -493,8 +496,8 @@ def cross_entropy(
     if t._array.dtype.kind == "f":
         if t._array.shape != x._array.shape:
             raise (DtypeError if t._array.ndim < x._array.ndim else ShapeError)(
-                f"cross_entropy: a floating target holds probabilities and must have the input's shape {x._array.shape}, "
-                f"got {t._array.shape}; class indices must be int64 (.long())"
+                f"cross_entropy: a floating target holds probabilities and must have the input's shape "
+                f"{x._array.shape}, got {t._array.shape}; class indices must be int64 (.long())"
             )
         t = cast(t, x._array.dtype)
         if plain:

@@ -112,7 +112,7 @@ class Einsum(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         xp = namespace(dy)
-        grads = []
+        grads: list[Any] = []
         for i, labels in enumerate(ctx.inputs):
             if not ctx.needs(i):
                 grads.append(None)

@@ -374,7 +374,7 @@ def _with_indices(input: Any, dim: Any, keepdim: Any, name: str) -> Any:
 
 
 def max_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
-    """The largest element; with ``dim``, (values, indices) along it, the first of equal ones; with a tensor, maximum."""
+    """The largest element; with ``dim``, (values, indices) along it (the first of equals); with a tensor, maximum."""
     if isinstance(dim, Variable):
         from_two = namespace(input).maximum
         return from_two(input, dim)
@@ -385,7 +385,7 @@ def max_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None,
 
 
 def min_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
-    """The smallest element; with ``dim``, (values, indices) along it, the first of equal ones; with a tensor, minimum."""
+    """The smallest element; with ``dim``, (values, indices) along it (the first of equals); with a tensor, minimum."""
     if isinstance(dim, Variable):
         from_two = namespace(input).minimum
         return from_two(input, dim)
