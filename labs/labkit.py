@@ -1,0 +1,138 @@
+"""What the labs share beside the lesson: the command line, the start of a run, the way to the data."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import minigrad
+from minigrad.datasets import data_root
+from minigrad.training import Run
+
+T = TypeVar("T")
+
+
+def command_line(
+    doc: str,
+    lab: str,
+    experiments: Mapping[str, str],
+    count: str = "epochs",
+    default_count: int | None = None,
+) -> argparse.ArgumentParser:
+    """The options of every lab; a lab adds its own with `add_argument`.
+
+    Args: doc: the lab's docstring. lab: the name of its folder under runs/. experiments: {name: what it does}, the main
+    one first. count: "epochs" or "steps", and its default (None: the experiment's own).
+    """
+    main = next(iter(experiments))
+    listed = "".join(f"\n  {name:<12} {what}" for name, what in experiments.items())
+    parser = argparse.ArgumentParser(
+        description=doc, epilog=f"experiments:{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        default=main,
+        type=_one_of(experiments),
+        help=f"one of those below (default: {main})",
+    )
+    parser.add_argument("--seed", type=int, default=42, help="of all random numbers (default: 42)")
+    parser.add_argument("--device", default="cpu", type=_device, help="cpu or cuda (default: cpu)")
+    own = "the experiment's own" if default_count is None else default_count
+    parser.add_argument(
+        f"--{count}",
+        type=at_least_one,
+        default=default_count,
+        metavar="N",
+        help=f"how many {count} to train (default: {own})",
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", help="folder of the data sets (default: $MINIGRAD_DATA, else ~/.cache/minigrad)"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs", lab),
+        help=f"where the run's folder is made (default: runs/{lab})",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a short run to see that everything works; its figures mean nothing"
+    )
+    return parser
+
+
+def at_least_one(text: str) -> int:
+    """An option's value: a whole number above 0."""
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _one_of(experiments: Mapping[str, str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in experiments:
+            near = difflib.get_close_matches(name, experiments, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise argparse.ArgumentTypeError(
+                f"there is no experiment {name!r}; {hint}It is one of: {', '.join(experiments)}"
+            )
+        return name
+
+    return check
+
+
+def _device(name: str) -> str:
+    try:
+        if minigrad.device(name).type == "cuda":
+            minigrad.cuda.require()
+    except minigrad.DeviceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
+
+
+def start(
+    args: argparse.Namespace,
+    name: str,
+    title: str,
+    settings: Mapping[str, Any],
+    unit: str = "epoch",
+    out: Path | None = None,
+) -> Run:
+    """Seed the random numbers and open the run's folder, in that of `out`, a run of runs, if given.
+
+    Ends the program if it cannot be written.
+    """
+    minigrad.manual_seed(args.seed)
+    config = {"seed": args.seed, "device": args.device, "quick": args.quick, **settings}
+    try:
+        run = Run(out or args.out, name, config, title, unit)
+    except OSError as error:
+        raise SystemExit(
+            f"error: cannot write into {out or args.out} ({error.strerror}); name another folder with --out"
+        ) from None
+    if args.quick:
+        run.notice("A quick run: it shows that everything works, its figures mean nothing.", say=out is None)
+    return run
+
+
+def fetched(load: Callable[[Path, bool], T], data: str | None, what: str, by_hand: str) -> T:
+    """`load(root, False)`, and if the files are not there `load(root, True)`, which downloads them.
+
+    Ends the program with one message, what to put where, if that fails. `by_hand` names the files, relative to root.
+    """
+    root = data_root(data)
+    try:
+        return load(root, False)
+    except RuntimeError:
+        print(f"{what} is not in {root}; downloading it", flush=True)
+    try:
+        return load(root, True)
+    except (RuntimeError, OSError) as error:
+        raise SystemExit(
+            f"error: {what} is not in {root} and could not be downloaded:\n  {error}\n"
+            f"Put {by_hand} into {root}, or name the folder that has it with --data, or try the lab without it: --quick"
+        ) from None

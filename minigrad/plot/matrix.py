@@ -1,0 +1,44 @@
+"""Tables of counts as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .canvas import new_figure, to_array
+
+
+def confusion_matrix(counts: Any, names: Sequence[str] | None = None, title: str = "") -> Any:
+    """How often each true class (row) was taken for each predicted one (column): counts (K, K), darker is more.
+
+    Raises ValueError for another shape, or another number of names than K.
+    """
+    counts = to_array(counts)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ValueError(f"confusion_matrix: counts has shape {counts.shape}, expected (K, K)")
+    k = len(counts)
+    names = [str(i) for i in range(k)] if names is None else list(names)
+    if len(names) != k:
+        raise ValueError(f"confusion_matrix: {len(names)} names for {k} classes")
+    side = max(3.2, 1.2 + 0.55 * k)
+    figure, ((axes,),) = new_figure(side + 0.6, side)
+    axes.imshow(counts, cmap="Blues", vmin=0)
+    axes.set_xticks(range(k), names, rotation=45 if max(map(len, names)) > 4 else 0)
+    axes.set_yticks(range(k), names)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    for i in range(k):
+        for j in range(k):
+            dark = counts[i, j] > counts.max() / 2
+            axes.text(
+                j,
+                i,
+                f"{counts[i, j]}",
+                ha="center",
+                va="center",
+                color="white" if dark else "#1c2127",
+                fontsize="small",
+            )
+    if title:
+        axes.set_title(title, fontsize="medium")
+    return figure

@@ -1,0 +1,93 @@
+"""Steps under a progress bar, which Ctrl-C ends between two steps."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Progress(Generic[T]):
+    """Iterate over steps under a progress bar (tqdm's, on stderr); Ctrl-C ends the iteration after the step under way.
+
+        steps = Progress(range(1000), "training")
+        for step in steps:
+            ...
+            if step % 100 == 0:
+                steps.show(loss=loss.item())
+        if steps.interrupted: ...
+
+    A step costs some 0.1 µs: the bar is drawn a few times a second, and where stderr is no terminal (a log file) every
+    ten seconds. A second Ctrl-C does what Ctrl-C does elsewhere.
+
+    Args:
+        items: what to iterate over.
+        label: stands before the bar.
+        total: how many items there are; asked of `items` if None.
+    Attributes:
+        interrupted: whether Ctrl-C was pressed.
+        last: the item of the step that it ended after.
+    """
+
+    def __init__(self, items: Iterable[T], label: str = "", total: int | None = None) -> None:
+        self.items = items
+        self.label = label
+        self.total = total
+        self.interrupted = False
+        self.last: T | None = None
+        self._bar: Any = None
+
+    def __iter__(self) -> Iterator[T]:
+        from tqdm import tqdm
+
+        pause = 0.2 if sys.stderr.isatty() else 10.0  # seconds between drawings
+        with (
+            _calls_on_interrupt(self._stop),
+            tqdm(self.items, desc=self.label or None, total=self.total, mininterval=pause, dynamic_ncols=True) as bar,
+        ):
+            self._bar = bar
+            for item in bar:
+                yield item
+                if self.interrupted:
+                    self.last = item
+                    break
+        self._bar = None
+
+    def show(self, **metrics: float) -> None:
+        """Put numbers behind the bar when it is drawn next: `show(loss=0.25)`."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(", ".join(f"{k} {v:.4g}" for k, v in metrics.items()), refresh=False)
+
+    def say(self, text: str) -> None:
+        """Print a line (to stdout) above the bar."""
+        if self._bar is not None and sys.stderr.isatty():
+            self._bar.write(text)
+        else:  # a bar in a log file is drawn seldom, and not moved out of the way
+            print(text, flush=True)
+
+    def _stop(self) -> None:
+        self.interrupted = True
+
+
+@contextlib.contextmanager
+def _calls_on_interrupt(first: Any) -> Iterator[None]:
+    """Call `first` at the first Ctrl-C; a second one acts as usual. Python delivers signals to the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def once(number: int, frame: Any) -> None:
+        first()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,107 @@
+"""A run as one web page: self-contained, so that it can be sent and opened anywhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["Block", "Link", "Picture", "Table", "Text", "render"]
+
+_PIXELS = 1.3  # of a picture, on each pixel of the page: sharp on fine screens, and its letters as large as the text
+
+
+@dataclass
+class Picture:
+    """A PNG file with a caption. On a dark page a "chart" is inverted, an "image" is not: its colours have meaning."""
+
+    path: Path
+    caption: str
+    kind: Literal["chart", "image"] = "chart"
+
+    @property
+    def data(self) -> str:
+        """The file as a data URL."""
+        return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode("ascii")
+
+    @property
+    def width(self) -> int:
+        """On the page, in CSS pixels; a PNG file has its own in bytes 16 to 19."""
+        with open(self.path, "rb") as file:
+            return round(int.from_bytes(file.read(20)[16:], "big") / _PIXELS)
+
+
+@dataclass
+class Link:
+    """A table's cell that leads to another page, given by its path from this one."""
+
+    text: str
+    href: str
+
+
+@dataclass
+class Table:
+    """Rows of numbers, text, Links and None under column heads; `note` stands below."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""
+
+
+@dataclass
+class Text:
+    """Text of fixed width, such as a classification report, or (fixed=False) a paragraph."""
+
+    title: str
+    text: str
+    fixed: bool = True
+
+
+Block = Picture | Table | Text
+
+
+@dataclass
+class Page:
+    """What the template shows."""
+
+    title: str
+    subtitle: str = ""
+    notices: Sequence[str] = ()
+    blocks: Sequence[Block] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def render(page: Page) -> str:
+    """The page as HTML, by `report.html` beside this file. All text is escaped."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["shown"] = shown
+    environment.filters["setting"] = lambda value: f"{value:g}" if isinstance(value, float) else shown(value)
+    environment.filters["is_number"] = _is_number
+    environment.filters["kind"] = lambda block: type(block).__name__
+    return environment.get_template("report.html").render(page=page)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def shown(value: Any) -> str:
+    """A value as a reader wants it: `0.8100`, `0.002257`, `1.2e-06`, `yes`, `10, 10`, and `—` for None."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if value == 0:
+            return "0"
+        return f"{value:.4g}" if not 1e-2 <= abs(value) < 1e6 else f"{value:.4f}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(shown(item) for item in value)
+    return str(value)

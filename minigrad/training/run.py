@@ -1,0 +1,250 @@
+"""The folder of one run, and all that is written into it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import numpy as np
+
+from .. import kernels
+from ..serialization import save
+from ..tensor import Tensor
+from .progress import Progress
+from .report import Block, Page, Picture, Table, Text, render
+
+T = TypeVar("T")
+
+
+class Run:
+    """One run of an experiment: its folder, its progress bar, its figures, its report.
+
+        with Run("runs/lab", "base", config={"lr": 0.1}) as run:
+            for epoch in run.steps(range(1, 11)):
+                ...
+                run.log(epoch, loss=loss, accuracy=right / count)
+            run.save_weights(model.state_dict())
+            run.results["accuracy"] = 0.97
+
+    The folder `<out>/<number>-<name>` is new: no run writes over another. On leaving the `with` block it holds
+
+    - config.json: what was asked for, and the versions that ran (this one is written at the start);
+    - history.csv: the figures given to `log`, a row each;
+    - summary.json: `status` ("finished", "interrupted" by Ctrl-C, "failed"), `results`, the reference figures, notices;
+    - report.html: all of it, with the pictures, as one page; weights.safetensors, pictures, TensorBoard's logs.
+
+    Times stand in config.json and summary.json alone, so that equal seeds give equal files elsewhere.
+
+    Args:
+        out: the folder of runs; made if need be.
+        name: of the experiment; letters, digits, `-`, `_` and `.`.
+        config: the settings, of JSON's types.
+        title: of the report; the name if None.
+        unit: what `log` counts, the first column of history.csv.
+    Raises OSError where the folder cannot be made or written: before any work is done.
+    """
+
+    def __init__(
+        self,
+        out: str | os.PathLike[str],
+        name: str,
+        config: Mapping[str, Any],
+        title: str | None = None,
+        unit: str = "epoch",
+    ) -> None:
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"Run: the name {name!r} is not fit for a folder; use letters, digits, '-', '_' and '.'")
+        self.name = name
+        self.title = title or name
+        self.unit = unit
+        self.config = dict(config)
+        self.status: Literal["running", "finished", "interrupted", "failed"] = "running"
+        self.history: list[dict[str, float]] = []
+        self.results: dict[str, Any] = {}
+        self.reference: dict[str, Any] = {}
+        self.notices: list[str] = []
+        self.blocks: list[Block] = []
+        self._progress: Progress[Any] | None = None
+        self._writer: Any = None
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self.folder = _new_folder(Path(out), name)
+        environment = {
+            "started": self._started.isoformat(timespec="seconds"),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "threads": kernels.get_num_threads(),
+            "machine": f"{platform.system()} {platform.machine()}",
+        }
+        self._write_json("config.json", {"name": name, **self.config, "environment": environment})
+
+    # ------------------------------------------------------------------------------------------------ while it runs
+
+    def steps(self, items: Iterable[T], label: str | None = None) -> Iterator[T]:
+        """Iterate under a progress bar. Ctrl-C ends the iteration; the run goes on with what was trained so far."""
+        self._progress = progress = Progress(items, self.name if label is None else label)
+        yield from progress
+        if progress.interrupted:
+            self.status = "interrupted"
+            self.notice(
+                f"Stopped by Ctrl-C after {self.unit} {progress.last}; all below is of what was trained until then."
+            )
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self.status == "interrupted" or (self._progress is not None and self._progress.interrupted)
+
+    def log(self, count: int, **values: Any) -> None:
+        """A row of history at a step or epoch: numbers, or tensors of one element. Also on bar and TensorBoard."""
+        from ..utils.tensorboard import SummaryWriter
+
+        numbers = {
+            key: value.item() if isinstance(value, (Tensor, np.generic)) else value for key, value in values.items()
+        }
+        self.history.append({self.unit: count, **numbers})
+        if self._writer is None:
+            self._writer = SummaryWriter(self.folder / "tensorboard")
+        for key, number in numbers.items():
+            self._writer.add_scalar(key, number, count)
+        if self._progress is not None:
+            self._progress.show(**numbers)
+
+    def say(self, text: str) -> None:
+        """Print, above the progress bar if there is one."""
+        if self._progress is None:
+            print(text, flush=True)
+        else:
+            self._progress.say(text)
+
+    def column(self, key: str) -> tuple[list[float], list[float]]:
+        """A curve of history for a plot: (steps or epochs, values), of the rows that have it."""
+        rows = [row for row in self.history if key in row]
+        return [row[self.unit] for row in rows], [row[key] for row in rows]
+
+    # ---------------------------------------------------------------------------------------------- what it leaves
+
+    def save_weights(self, tensors: Mapping[str, Tensor], name: str = "weights.safetensors") -> None:
+        """Write tensors, such as a `state_dict()`, into the folder."""
+        save(dict(tensors), self.folder / name)
+
+    def notice(self, text: str, say: bool = True) -> None:
+        """What the reader must know before the figures: said now, unless told not to, and on top of the report."""
+        self.notices.append(text)
+        if say:
+            self.say(f"NOTE: {text}")
+
+    def picture(self, figure: Any, name: str, caption: str, kind: Literal["chart", "image"] = "chart") -> None:
+        """Save a Matplotlib figure as `<name>.png` and put it into the report."""
+        path = self.folder / f"{name}.png"
+        figure.savefig(path)
+        self.blocks.append(Picture(path, caption, kind))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> None:
+        """Put a table into the report."""
+        self.blocks.append(Table(title, columns, rows, note))
+
+    def text(self, title: str, text: str, fixed: bool = True) -> None:
+        """Put text into the report: of fixed width (tables of text), or a paragraph."""
+        self.blocks.append(Text(title, text, fixed))
+
+    def compare(
+        self, rows: Mapping[str, tuple[float | None, float | None]], ours: str = "this run", note: str = ""
+    ) -> None:
+        """Reference figures beside ours, {what: (reference, ours)}: on top of the report, and in the summary."""
+        self.reference.update({what: theirs for what, (theirs, _) in rows.items()})
+        table = [(what, *pair) for what, pair in rows.items()]
+        self.blocks.insert(0, Table("Beside the reference", ["", "reference", ours], table, note))
+
+    def finish(self) -> None:
+        """Write history, summary and report. Leaving the `with` block does this."""
+        if self._writer is not None:
+            self._writer.close()
+        if self.status == "running":
+            self.status = "finished"
+        columns = list(dict.fromkeys(key for row in self.history for key in row)) or [self.unit]
+        with open(self.folder / "history.csv", "w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, columns, restval="")
+            table.writeheader()
+            table.writerows(self.history)
+        seconds = round(time.perf_counter() - self._clock, 3)
+        self._write_json(
+            "summary.json",
+            {
+                "name": self.name,
+                "status": self.status,
+                "results": self.results,
+                "reference": self.reference,
+                "notices": self.notices,
+                "seconds": seconds,
+            },
+        )
+        subtitle = f"{self.name}, {self._started:%Y-%m-%d %H:%M} UTC, {self.status} after {seconds:.1f} s"
+        page = Page(self.title, subtitle, self.notices, self.blocks, _flat(self.config))
+        (self.folder / "report.html").write_text(render(page), encoding="utf-8")
+        self.say(f"{self.status.capitalize()} after {seconds:.1f} s. Report: {self.folder / 'report.html'}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress = None
+        if error is not None:
+            self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.notices.append(f"The run ended early: {type(error).__name__}: {error}".rstrip(": "))
+        self.finish()
+
+    def _write_json(self, name: str, content: Any) -> None:
+        text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+        (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _new_folder(out: Path, name: str) -> Path:
+    """Make `<out>/<number>-<name>`, with a number that no run there has yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    numbers = [int(found[1]) for path in out.iterdir() if (found := re.match(r"(\d{3,})-", path.name))]
+    number = max(numbers, default=0) + 1
+    while True:  # another process may take the number first
+        folder = out / f"{number:03d}-{name}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _plain(value: Any) -> Any:
+    """Of JSON's types: tensors and NumPy's numbers become Python's, what is not finite becomes None, paths text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, os.PathLike) else value
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level: {"optimizer": {"lr": 1}} gives {"optimizer lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        flat.update(_flat(value, f"{name} ") if isinstance(value, Mapping) else {name: value})
+    return flat
