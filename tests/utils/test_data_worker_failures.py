@@ -1,5 +1,6 @@
 """When a DataLoader's workers fail, die or are left: clear errors, and no process left behind."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -167,11 +168,11 @@ def test_a_worker_that_exits():
 
 def test_timeout():
     stuck = Calls(lambda i: time.sleep(60 * (i == 1)) or i)
-    batches = iter(DataLoader(stuck, num_workers=1, timeout=0.3))
+    batches = iter(DataLoader(stuck, num_workers=1, timeout=2))
     (process,) = batches.workers
     assert next(batches).item() == 0
     begun = time.monotonic()
-    with pytest.raises(RuntimeError, match=r"worker 0 .* no batch within timeout = 0.3"):
+    with pytest.raises(RuntimeError, match=r"worker 0 .* no batch within timeout = 2 s"):
         next(batches)
     assert not process.is_alive()
     assert time.monotonic() - begun < 20
@@ -220,7 +221,7 @@ SCRIPT = """
     def bystander():
         # Another child, which holds the loader's ends of the lines for longer than the loader lives.
         os.closerange(0, 3)
-        time.sleep(8)
+        time.sleep(40)
         os._exit(0)
 
     worker._HEARTBEAT = 0.1
@@ -234,7 +235,7 @@ SCRIPT = """
 
 
 def gone(pids):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         alive = []
         for pid in pids:
@@ -283,7 +284,11 @@ def test_however_the_program_ends_its_workers_end_too(body, number, code):
         os.killpg(program.pid, number)  # as a terminal's Ctrl-C: to all processes of the group
     elif number is not None:
         os.kill(program.pid, number)
-    assert gone([program.pid, *pids])
+    try:
+        assert gone([program.pid, *pids])
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # what is left of the group, the bystander among it
+            os.killpg(program.pid, signal.SIGKILL)
     _, errors = program.communicate(timeout=30)
     assert program.returncode in (code, -signal.SIGINT if number == signal.SIGINT else code)
     assert errors.count("Traceback") == (1 if number == signal.SIGINT else 0)  # the program's own only
