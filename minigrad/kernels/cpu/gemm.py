@@ -33,6 +33,8 @@ from ..threads import get_num_threads
 
 WIDTH = COLUMNS * LANES  # columns of a tile
 PACK_FROM = 4  # row blocks from which copying a panel of B into one piece pays
+SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
+WIDE = 512  # columns from which a tile with empty rows still beats BLAS
 PARALLEL_FROM = 1 << 18  # multiply-adds from which a second thread pays
 
 
@@ -111,44 +113,140 @@ def tile(  # type: ignore[no-untyped-def]
     return signature, generate
 
 
+@intrinsic  # type: ignore[misc]
+def _transpose_block(typing_context, x, x_start, x_rows, y, y_start, y_rows):  # type: ignore[no-untyped-def]
+    """y = xᵀ for a square of LANES × LANES numbers, in registers.
+
+    Halve the square again and again: at distance d, the upper right d × d blocks of row pairs (i, i + d) change places
+    with the lower left ones. log₂ LANES rounds of shuffles transpose the whole.
+    """
+    i8 = types.int64
+    signature = types.void(x, i8, i8, y, i8, i8)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        index = ir.IntType(64)
+        vector = ir.VectorType(ir.FloatType(), LANES)
+        mask_type = ir.VectorType(ir.IntType(32), LANES)
+
+        def line(i: int, start: Any, step: Any, row: int) -> Any:
+            memory = context.make_array(signature.args[i])(context, builder, args[i]).data
+            place = builder.add(start, builder.mul(step, ir.Constant(index, row)))
+            return builder.bitcast(builder.gep(memory, [place]), vector.as_pointer())
+
+        rows = []
+        for r in range(LANES):
+            loaded = builder.load(line(0, args[1], args[2], r))
+            loaded.align = 4
+            rows.append(loaded)
+        d = LANES // 2
+        while d:
+            upper = ir.Constant(mask_type, [LANES + j - d if j & d else j for j in range(LANES)])
+            lower = ir.Constant(mask_type, [LANES + j if j & d else j + d for j in range(LANES)])
+            for i in range(LANES):
+                if not i & d:
+                    a, b = rows[i], rows[i + d]
+                    rows[i] = builder.shuffle_vector(a, b, upper)
+                    rows[i + d] = builder.shuffle_vector(a, b, lower)
+            d //= 2
+        for r, row in enumerate(rows):
+            stored = builder.store(row, line(3, args[4], args[5], r))
+            stored.align = 4
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@jit
+def transpose(x: Any, y: Any) -> None:
+    """y = xᵀ, in squares of LANES × LANES; what is left at the edges one by one."""
+    m, n = x.shape
+    flat_x, flat_y = x.ravel(), y.ravel()
+    rows, columns = m - m % LANES, n - n % LANES
+    for i in range(0, rows, LANES):
+        for j in range(0, columns, LANES):
+            _transpose_block(flat_x, i * n + j, n, flat_y, j * m + i, m)
+        for j in range(columns, n):
+            for r in range(i, i + LANES):
+                y[j, r] = x[r, j]
+    for i in range(rows, m):
+        for j in range(n):
+            y[j, i] = x[i, j]
+
+
+@jit
+def _pack_columns(b: Any, left: int, width: int, packed: Any) -> None:
+    """A panel of B's columns in one piece, zeros behind the last."""
+    for k in range(b.shape[0]):
+        line, into = b[k], packed[k]
+        for q in range(width):
+            into[q] = line[left + q]
+        for q in range(width, WIDTH):
+            into[q] = np.float32(0)
+
+
+@jit
+def _copy_tile(scratch: Any, c: Any, top: int, rows: int, left: int, columns: int) -> None:
+    for r in range(rows):
+        for q in range(columns):
+            c[top + r, left + q] = scratch[r, q]
+
+
 @jit
 def _panels(a: Any, a_rows: int, a_step: int, b: Any, c: Any, top: int, bottom: int, left: int, right: int) -> None:
-    """The part of C = A B between rows ``top``, ``bottom`` and columns ``left``, ``right``; at least ROWS rows.
+    """The part of C = A B between rows ``top``, ``bottom`` and columns ``left``, ``right``.
 
-    ``a`` is flat memory: A[i, k] lies at i · a_rows + k · a_step.
+    ``a`` is flat memory: A[i, k] lies at i · a_rows + k · a_step. It must hold at least ROWS rows, C may have fewer.
     """
     depth, n = b.shape
     scratch = np.empty((ROWS, WIDTH), np.float32)
-    flat_b, flat_c, flat_scratch = b.ravel(), c.ravel(), scratch.ravel()
     packed = np.empty((depth, WIDTH), np.float32)
-    pack_all = bottom - top >= PACK_FROM * ROWS
-    for j in range(left, right, WIDTH):
-        inside = min(WIDTH, right - j)
-        source, start, step = flat_b, j, n
-        if inside < WIDTH or pack_all:
-            for k in range(depth):
-                line, into = b[k], packed[k]
-                for q in range(inside):
-                    into[q] = line[j + q]
-                for q in range(inside, WIDTH):
-                    into[q] = np.float32(0)
-            source, start, step = packed.ravel(), 0, WIDTH
-        for block in range(top, bottom, ROWS):
-            i = min(block, bottom - ROWS)  # the last tile steps back and does some rows again
-            if inside == WIDTH:
-                tile(a, i * a_rows, a_rows, a_step, source, start, step, depth, flat_c, i * n + j, n)
-            else:
-                tile(a, i * a_rows, a_rows, a_step, source, start, step, depth, flat_scratch, 0, WIDTH)
-                for r in range(ROWS):
-                    for q in range(inside):
-                        c[i + r, j + q] = scratch[r, q]
+    flat_b, flat_c, flat_scratch, flat_packed = b.ravel(), c.ravel(), scratch.ravel(), packed.ravel()
+    if a_rows != 1:
+        # A's rows are contiguous: panel by panel, all rows against a panel that stays in the cache.
+        pack_all = bottom - top >= PACK_FROM * ROWS
+        for j in range(left, right, WIDTH):
+            width = min(WIDTH, right - j)
+            direct = width == WIDTH and not pack_all
+            if not direct:
+                _pack_columns(b, j, width, packed)
+            for block in range(top, bottom, ROWS):
+                i = max(0, min(block, bottom - ROWS))  # the last tile steps back and does some rows again
+                into_c = width == WIDTH and bottom - i >= ROWS
+                tile(
+                    a, i * a_rows, a_rows, a_step,
+                    flat_b if direct else flat_packed, j if direct else 0, n if direct else WIDTH, depth,
+                    flat_c if into_c else flat_scratch, i * n + j if into_c else 0, n if into_c else WIDTH,
+                )  # fmt: skip
+                if not into_c:
+                    _copy_tile(scratch, c, i, min(ROWS, bottom - i), j, width)
+        return
+    # A is a transpose: its columns lie far apart, often a power of two, where they push each other out of the cache.
+    # So each block of rows is copied together, and goes through all panels.
+    last = right - (right - left) % WIDTH
+    if last < right:
+        _pack_columns(b, last, right - last, packed)
+    rows = np.empty(depth * ROWS, np.float32)
+    for block in range(top, bottom, ROWS):
+        i = max(0, min(block, bottom - ROWS))
+        for k in range(depth):
+            for r in range(ROWS):
+                rows[k * ROWS + r] = a[k * a_step + i + r]
+        for j in range(left, right, WIDTH):
+            direct = j < last
+            into_c = direct and bottom - i >= ROWS
+            tile(
+                rows, 0, 1, ROWS,
+                flat_b if direct else flat_packed, j if direct else 0, n if direct else WIDTH, depth,
+                flat_c if into_c else flat_scratch, i * n + j if into_c else 0, n if into_c else WIDTH,
+            )  # fmt: skip
+            if not into_c:
+                _copy_tile(scratch, c, i, min(ROWS, bottom - i), j, min(WIDTH, right - j))
 
 
 @jit(parallel=True)
-def _shared(a: Any, a_rows: int, a_step: int, b: Any, c: Any, parts: int) -> None:
-    """C = A B, shared out over threads by columns if there are enough of them, else by rows."""
+def _shared(a: Any, a_rows: int, a_step: int, b: Any, c: Any, parts: int, by_columns: bool) -> None:
+    """C = A B, shared out over threads by columns or by rows."""
     m, n = c.shape
-    by_columns = n >= parts * WIDTH
     length = (n // parts + WIDTH - 1) // WIDTH * WIDTH if by_columns else m // parts
     for t in prange(parts):
         start = t * length
@@ -158,15 +256,21 @@ def _shared(a: Any, a_rows: int, a_step: int, b: Any, c: Any, parts: int) -> Non
             _panels(a, a_rows, a_step, b, c, start, m if t == parts - 1 else start + length, 0, n)
 
 
-@jit
-def transpose(x: Any, y: Any) -> None:
-    """y = xᵀ, block by block, so that neither side jumps through memory for long."""
-    m, n = x.shape
-    for i in range(0, m, 16):
-        for j in range(0, n, 16):
-            for q in range(j, min(n, j + 16)):
-                for r in range(i, min(m, i + 16)):
-                    y[q, r] = x[r, q]
+@jit(parallel=True)
+def _shared_depth(a: Any, a_rows: int, a_step: int, b: Any, c: Any, sums: Any) -> None:
+    """C = A B, shared out by depth: each thread takes some of A's columns and B's rows, and the products add up."""
+    m, n = c.shape
+    depth = b.shape[0]
+    parts = sums.shape[0]
+    length = depth // parts
+    for t in prange(parts):
+        start = t * length
+        stop = depth if t == parts - 1 else start + length
+        _panels(a[start * a_step :], a_rows, a_step, b[start:stop], sums[t], 0, m, 0, n)
+    for i in range(m):
+        for t in range(parts):
+            for j in range(n):
+                c[i, j] = sums[t, i, j] if t == 0 else c[i, j] + sums[t, i, j]
 
 
 def _product(a: Any, a_rows: int, a_step: int, m: int, b: Any) -> Any:
@@ -174,10 +278,16 @@ def _product(a: Any, a_rows: int, a_step: int, m: int, b: Any) -> Any:
     depth, n = b.shape
     c = np.empty((m, n), np.float32)
     parts = get_num_threads()
-    if parts > 1 and m * n * depth >= PARALLEL_FROM and (n >= parts * WIDTH or m >= parts * ROWS):
-        _shared(a, a_rows, a_step, b, c, parts)
-    else:
+    if parts == 1 or m * n * depth < PARALLEL_FROM:
         _panels(a, a_rows, a_step, b, c, 0, m, 0, n)
+    elif m >= parts * 3 * ROWS:
+        # Rows of a weight (or of its gradient) go to the same core as in the other products and in the optimizer, and
+        # lie in its own cache.
+        _shared(a, a_rows, a_step, b, c, parts, False)
+    elif depth >= parts * 64 and m * n <= depth * 128:
+        _shared_depth(a, a_rows, a_step, b, c, np.empty((parts, m, n), np.float32))  # B's rows, for the same reason
+    else:
+        _shared(a, a_rows, a_step, b, c, parts, n >= parts * WIDTH)
     return c
 
 
@@ -189,7 +299,7 @@ def _transposed(x: Any) -> Any:
 
 def _pays(rows: int, depth: int, columns: int) -> bool:
     """Whether the tile is worth filling; BLAS does the rest (on one thread: such products are small)."""
-    return rows >= ROWS and columns >= LANES and depth >= LANES // 2
+    return rows >= ROWS and columns >= LANES and depth >= LANES // 2 and rows * depth * columns > SMALLEST
 
 
 def times(a: Any, b: Any) -> Any:
@@ -200,8 +310,14 @@ def times(a: Any, b: Any) -> Any:
 
 def transposed_times(a: Any, b: Any) -> Any:
     """Aᵀ B for contiguous float32 matrices (k, m), (k, n)."""
-    k, m = a.shape
-    return _product(a.ravel(), 1, m, m, b) if _pays(m, k, b.shape[1]) else a.T @ b
+    (k, m), n = a.shape, b.shape[1]
+    if _pays(m, k, n):
+        return _product(a.ravel(), 1, m, m, b)
+    if m >= ROWS // 2 and n >= WIDE and k >= LANES:  # a few rows, but long ones: a tile that is not quite full
+        padded = np.zeros((k, ROWS), np.float32)
+        padded[:, :m] = a
+        return _product(padded.ravel(), 1, ROWS, m, b)
+    return a.T @ b
 
 
 def times_transposed(a: Any, b: Any) -> Any:

@@ -19,7 +19,7 @@ from ..compile import jit
 from .activation import ONE, ZERO, sigmoid32, tanh32
 from .gemm import times, times_transposed, transposed_times
 from .layout import FLOAT32, takes
-from .narrow import is_narrow, narrow_forward, narrow_weight_gradient
+from .narrow import is_narrow, narrow_forward
 
 THIN = 4
 LARGEST = 1 << 20  # multiply-adds: above, BLAS and its threads win
@@ -265,7 +265,7 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     if not (x.flags.c_contiguous and w.flags.c_contiguous):
         return dz @ w, dz.T @ x, db
     if wants_w is not None:
-        dw = narrow_weight_gradient(dz, x) if is_narrow(w.shape[1], w.shape[0]) else transposed_times(dz, x)
+        dw = transposed_times(dz, x)
     return times(dz, w) if wants_x is not None else None, dw, db
 
 

@@ -2,11 +2,10 @@
 
 The weights fit in the cache and the samples do not, so the time goes into reading x. BLAS first copies x into packed
 panels, which pays when each number is used hundreds of times; here it is used ten times, and the copy is most of the
-work. These loops read x once, as it lies in memory: two samples against four outputs at a time on the way out (eight
-running sums in registers, six loads for eight products), eight samples at a time on the way back (each running sum of
-dW is read and written once for eight products).
+work. This loop reads x once, as it lies in memory, two samples against four outputs at a time: eight running sums in
+registers, six loads for eight products.
 
-Samples, or on the way back inputs, are shared out over threads; every sum belongs to one thread.
+Samples are shared out over threads; every sum belongs to one thread.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import numpy as np
 from numba import prange
 
 from ..compile import jit
-from ..threads import get_num_threads
 
 WIDEST = 16  # outputs
 DEEPEST = 512  # inputs from which reading x dominates
@@ -60,45 +58,3 @@ def narrow_forward(x: Any, w: Any, b: Any, y: Any) -> None:
                 a0 += xi[k] * w0[k]
                 c0 += xj[k] * w0[k]
             y[i, o], y[j, o] = a0 + b[o], c0 + b[o]
-
-
-@jit
-def _weight_gradient(dy: Any, x: Any, dw: Any, start: int, stop: int) -> None:
-    """Columns ``start`` to ``stop`` of dw (out, in) = dy (N, out)ᵀ · x (N, in)."""
-    n, outputs = dy.shape
-    whole = n - n % 8
-    for o in range(outputs):
-        dw[o, start:stop] = ZERO
-    for i in range(0, whole, 8):
-        x0, x1, x2, x3 = x[i, start:stop], x[i + 1, start:stop], x[i + 2, start:stop], x[i + 3, start:stop]
-        x4, x5, x6, x7 = x[i + 4, start:stop], x[i + 5, start:stop], x[i + 6, start:stop], x[i + 7, start:stop]
-        for o in range(outputs):
-            row = dw[o, start:stop]
-            d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
-            d4, d5, d6, d7 = dy[i + 4, o], dy[i + 5, o], dy[i + 6, o], dy[i + 7, o]
-            for k in range(row.size):
-                row[k] += ((d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])) + (
-                    (d4 * x4[k] + d5 * x5[k]) + (d6 * x6[k] + d7 * x7[k])
-                )
-    for i in range(whole, n):
-        line = x[i, start:stop]
-        for o in range(outputs):
-            row = dw[o, start:stop]
-            d0 = dy[i, o]
-            for k in range(row.size):
-                row[k] += d0 * line[k]
-
-
-@jit(parallel=True)
-def _weight_gradient_parts(dy: Any, x: Any, dw: Any, parts: int) -> None:
-    inputs = x.shape[1]
-    length = (inputs // parts + 16) // 16 * 16  # whole cache lines: no two threads write to one
-    for t in prange(parts):
-        _weight_gradient(dy, x, dw, min(inputs, t * length), min(inputs, (t + 1) * length))
-
-
-def narrow_weight_gradient(dy: Any, x: Any) -> Any:
-    """dyᵀ x, (out, in)."""
-    dw = np.empty((dy.shape[1], x.shape[1]), np.float32)
-    _weight_gradient_parts(dy, x, dw, get_num_threads())
-    return dw
