@@ -68,7 +68,9 @@ def tile(  # type: ignore[no-untyped-def]
         def in_all_lanes(x: Any) -> Any:
             undefined = ir.Constant(vector, ir.Undefined)
             one = builder.insert_element(undefined, x, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+            return builder.shuffle_vector(
+                one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            )
 
         _, a_start, a_rows, a_step, _, b_start, b_step, depth, _, c_start, c_rows = args
         a0, b0, c0 = at(data(0), a_start), at(data(4), b_start), at(data(8), c_start)
