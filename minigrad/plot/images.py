@@ -40,7 +40,7 @@ def weight_images(weight: Any, shape: tuple[int, ...] | None = None, title: str 
     for i, axes in enumerate(panels.flat):
         axes.set_axis_off()
         if i < len(shown):
-            axes.imshow(pixels[i].squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.imshow(pixels[i], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set_title(str(chosen[i]), fontsize="x-small", pad=2)
     if title:
         figure.suptitle(title, fontsize="medium")
