@@ -55,11 +55,11 @@ if _first_numba:
 
 import numba  # noqa: E402  (the cache folder must be set before)
 
-from .threads import apply_to_numba  # noqa: E402
+from .threads import apply_to_kernels  # noqa: E402
 
 if not _first_numba and not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = str(cache_folder())
-apply_to_numba()
+apply_to_kernels()
 
 
 def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:

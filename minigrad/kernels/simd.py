@@ -1,9 +1,9 @@
 """The machine's vector registers: how many numbers one holds, how many there are, and the tile that fits in them.
 
-A *register tile* is why a matrix product can be fast. Multiplying-and-adding two vectors takes one instruction, and a
-core can do two per clock, but it can also load only two vectors per clock. A loop that loads both factors for every
-product therefore runs at half speed at best. So a block of ``ROWS`` × ``COLUMNS`` running sums is kept in registers: one
-step loads COLUMNS vectors of B and ROWS single numbers of A, and makes ROWS · COLUMNS products from them. The tile is as
+A *register tile* is why a matrix product can be fast. One instruction multiplies and adds two vectors, and a core does
+two of them per clock; but it can also load only two vectors per clock. A loop that loads both factors of every product
+therefore runs at half speed at best. So a block of ``ROWS`` × ``COLUMNS`` running sums is kept in registers: one step
+loads COLUMNS vectors of B and ROWS single numbers of A, and makes ROWS · COLUMNS products from them. The tile is as
 large as the registers allow.
 
 ``MINIGRAD_SIMD`` (4, 8 or 16 float32 per register) overrides what the machine says; LLVM splits what it lacks.

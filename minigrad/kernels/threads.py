@@ -1,4 +1,11 @@
-"""How many threads the CPU kernels use: ``OMP_NUM_THREADS``, else every core this process may run on."""
+"""How many threads the CPU kernels use: ``OMP_NUM_THREADS``, else every core this process may run on.
+
+Two libraries with threads do not get on in one process. Threads that wait for work do so by spinning, each pool on all
+cores: NumPy's BLAS then waits for a core on which an OpenMP thread of ours is spinning, and a product that takes 50 µs
+takes milliseconds (measured: 16 ms instead of 2 for an attention step, 37 ms instead of 1 for a loan net's). So once
+kernels are in use, the products of float32 matrices are ours (``kernels/cpu/gemm.py``) and NumPy's BLAS, left with small
+ones and with float64, gets one thread. ``threadpoolctl.threadpool_limits`` gives it more again if you know better.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +28,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads of the CPU kernels and of NumPy's matrix product. At least 1, at most the cores.
+    """Set the number of threads of the CPU kernels: at least 1, at most the cores.
 
     Raises:
         ValueError: ``n`` is not a positive integer.
@@ -29,16 +36,22 @@ def set_num_threads(n: int) -> None:
     global _threads
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"set_num_threads: n must be a positive integer, got {n!r}")
-    from threadpoolctl import threadpool_limits  # loads slowly, and few programs set their threads
-
     _threads = n
-    threadpool_limits(limits=n, user_api="blas")
     if "numba" in sys.modules:
-        apply_to_numba()
+        apply_to_kernels()
+    else:
+        _limit_blas(n)
 
 
-def apply_to_numba() -> None:
-    """Give Numba, once it is loaded, the number of threads chosen here (it cannot go above its own maximum)."""
+def _limit_blas(n: int) -> None:
+    from threadpoolctl import threadpool_limits  # loads slowly, and is asked for once
+
+    threadpool_limits(limits=n, user_api="blas")
+
+
+def apply_to_kernels() -> None:
+    """Give Numba, once it is loaded, the number of threads chosen here (at most its own maximum), and BLAS one."""
     import numba
 
     numba.set_num_threads(min(_threads, numba.config.NUMBA_NUM_THREADS))
+    _limit_blas(1)

@@ -162,3 +162,9 @@ def test_a_width_that_no_register_has():
     )
     assert "MINIGRAD_SIMD" in run.stderr
     assert "4, 8 or 16" in run.stderr
+
+
+def test_a_product_deeper_and_wider_than_the_cache():
+    rng = np.random.default_rng(4)
+    found, expected = both_ways(lambda a, b: a @ b, draw(rng, 300, 1300), draw(rng, 1300, 700))
+    assert_close(found, expected, 1300)

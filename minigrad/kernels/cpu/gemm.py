@@ -34,20 +34,21 @@ from ..threads import get_num_threads
 WIDTH = COLUMNS * LANES  # columns of a tile
 PACK_FROM = 4  # row blocks from which copying a panel of B into one piece pays
 SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
+DEPTH = 512  # of one walk of the tile
 WIDE = 512  # columns from which a tile with empty rows still beats BLAS
 PARALLEL_FROM = 1 << 18  # multiply-adds from which a second thread pays
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def tile(  # type: ignore[no-untyped-def]
-    typing_context, a, a_start, a_rows, a_step, b, b_start, b_step, depth, c, c_start, c_rows
+    typing_context, a, a_start, a_rows, a_step, b, b_start, b_step, depth, c, c_start, c_rows, add
 ):
     """C[c_start + i·c_rows + j] = Σₖ A[a_start + i·a_rows + k·a_step] · B[b_start + k·b_step + j] for a whole tile.
 
-    All numbers are counted in elements from the start of the arrays' memory.
+    All numbers are counted in elements from the start of the arrays' memory. With ``add`` not 0 the sums are added to C.
     """
     i8 = types.int64
-    signature = types.void(a, i8, i8, i8, b, i8, i8, i8, c, i8, i8)
+    signature = types.void(a, i8, i8, i8, b, i8, i8, i8, c, i8, i8, i8)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         scalar, index = ir.FloatType(), ir.IntType(64)
@@ -72,7 +73,7 @@ def tile(  # type: ignore[no-untyped-def]
                 one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
             )
 
-        _, a_start, a_rows, a_step, _, b_start, b_step, depth, _, c_start, c_rows = args
+        _, a_start, a_rows, a_step, _, b_start, b_step, depth, _, c_start, c_rows, add = args
         a0, b0, c0 = at(data(0), a_start), at(data(4), b_start), at(data(8), c_start)
         rows = [at(a0, builder.mul(a_rows, constant(i))) for i in range(ROWS)]
         before = builder.block
@@ -105,17 +106,26 @@ def tile(  # type: ignore[no-untyped-def]
         builder.branch(head)
 
         builder.position_at_end(end)
-        for i, row in enumerate(sums):
-            line = at(c0, builder.mul(c_rows, constant(i)))
-            for j, s in enumerate(row):
-                stored = builder.store(s, builder.bitcast(at(line, constant(j * LANES)), vector.as_pointer()))
-                stored.align = 4
+        with builder.if_else(builder.icmp_signed("!=", add, constant(0))) as (adding, writing):
+            for block, to_old in ((adding, True), (writing, False)):
+                with block:
+                    for i, row in enumerate(sums):
+                        line = at(c0, builder.mul(c_rows, constant(i)))
+                        for j, s in enumerate(row):
+                            place = builder.bitcast(at(line, constant(j * LANES)), vector.as_pointer())
+                            new = s
+                            if to_old:
+                                old = builder.load(place)
+                                old.align = 4
+                                new = builder.fadd(old, s)
+                            stored = builder.store(new, place)
+                            stored.align = 4
         return context.get_dummy_value()
 
     return signature, generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _transpose_block(typing_context, x, x_start, x_rows, y, y_start, y_rows):  # type: ignore[no-untyped-def]
     """y = xᵀ for a square of LANES × LANES numbers, in registers.
 
@@ -176,10 +186,10 @@ def transpose(x: Any, y: Any) -> None:
 
 
 @jit
-def _pack_columns(b: Any, left: int, width: int, packed: Any) -> None:
-    """A panel of B's columns in one piece, zeros behind the last."""
-    for k in range(b.shape[0]):
-        line, into = b[k], packed[k]
+def _pack_columns(b: Any, start: int, stop: int, left: int, width: int, packed: Any) -> None:
+    """Rows ``start`` to ``stop`` of a panel of B's columns in one piece, zeros behind the last column."""
+    for k in range(start, stop):
+        line, into = b[k], packed[k - start]
         for q in range(width):
             into[q] = line[left + q]
         for q in range(width, WIDTH):
@@ -187,10 +197,10 @@ def _pack_columns(b: Any, left: int, width: int, packed: Any) -> None:
 
 
 @jit
-def _copy_tile(scratch: Any, c: Any, top: int, rows: int, left: int, columns: int) -> None:
+def _copy_tile(scratch: Any, c: Any, top: int, rows: int, left: int, columns: int, add: int) -> None:
     for r in range(rows):
         for q in range(columns):
-            c[top + r, left + q] = scratch[r, q]
+            c[top + r, left + q] = scratch[r, q] + (c[top + r, left + q] if add else np.float32(0))
 
 
 @jit
@@ -198,51 +208,47 @@ def _panels(a: Any, a_rows: int, a_step: int, b: Any, c: Any, top: int, bottom: 
     """The part of C = A B between rows ``top``, ``bottom`` and columns ``left``, ``right``.
 
     ``a`` is flat memory: A[i, k] lies at i · a_rows + k · a_step. It must hold at least ROWS rows, C may have fewer.
+    The depth is walked in pieces of at most DEPTH, so that a panel of B and a block of A stay in the cache.
     """
-    depth, n = b.shape
+    n = b.shape[1]
+    longest = min(b.shape[0], DEPTH)
     scratch = np.empty((ROWS, WIDTH), np.float32)
-    packed = np.empty((depth, WIDTH), np.float32)
+    packed = np.empty((longest, WIDTH), np.float32)
+    rows = np.empty((bottom - top + ROWS) * longest if a_rows == 1 else 0, np.float32)
     flat_b, flat_c, flat_scratch, flat_packed = b.ravel(), c.ravel(), scratch.ravel(), packed.ravel()
-    if a_rows != 1:
-        # A's rows are contiguous: panel by panel, all rows against a panel that stays in the cache.
-        pack_all = bottom - top >= PACK_FROM * ROWS
+    pack_all = bottom - top >= PACK_FROM * ROWS
+    for start in range(0, b.shape[0], DEPTH):
+        stop = min(b.shape[0], start + DEPTH)
+        depth, add = stop - start, 1 if start else 0
+        if a_rows == 1:
+            # A is a transpose: its columns lie far apart, often by a power of two, where they push each other out of the
+            # cache. So the rows of each tile are copied together first.
+            for block in range(top, bottom, ROWS):
+                i, to = max(top, min(block, bottom - ROWS)), (block - top) * depth
+                for k in range(depth):
+                    for r in range(ROWS):
+                        rows[to + k * ROWS + r] = a[(start + k) * a_step + i + r]
         for j in range(left, right, WIDTH):
             width = min(WIDTH, right - j)
             direct = width == WIDTH and not pack_all
             if not direct:
-                _pack_columns(b, j, width, packed)
+                _pack_columns(b, start, stop, j, width, packed)
             for block in range(top, bottom, ROWS):
-                i = max(0, min(block, bottom - ROWS))  # the last tile steps back and does some rows again
-                into_c = width == WIDTH and bottom - i >= ROWS
-                tile(
-                    a, i * a_rows, a_rows, a_step,
-                    flat_b if direct else flat_packed, j if direct else 0, n if direct else WIDTH, depth,
-                    flat_c if into_c else flat_scratch, i * n + j if into_c else 0, n if into_c else WIDTH,
-                )  # fmt: skip
+                i = max(top, min(block, bottom - ROWS))  # the last tile steps back, and writes only what is new
+                fresh = block - i
+                into_c = width == WIDTH and fresh == 0 and bottom - i >= ROWS
+                from_b, from_b_step = (start * n + j, n) if direct else (0, WIDTH)
+                to_c, to_c_step = (i * n + j, n) if into_c else (0, WIDTH)
+                source_b, target = flat_b if direct else flat_packed, flat_c if into_c else flat_scratch
+                to_add = add if into_c else 0
+                if a_rows == 1:
+                    at = (block - top) * depth
+                    tile(rows, at, 1, ROWS, source_b, from_b, from_b_step, depth, target, to_c, to_c_step, to_add)
+                else:
+                    at = i * a_rows + start * a_step
+                    tile(a, at, a_rows, a_step, source_b, from_b, from_b_step, depth, target, to_c, to_c_step, to_add)
                 if not into_c:
-                    _copy_tile(scratch, c, i, min(ROWS, bottom - i), j, width)
-        return
-    # A is a transpose: its columns lie far apart, often a power of two, where they push each other out of the cache.
-    # So each block of rows is copied together, and goes through all panels.
-    last = right - (right - left) % WIDTH
-    if last < right:
-        _pack_columns(b, last, right - last, packed)
-    rows = np.empty(depth * ROWS, np.float32)
-    for block in range(top, bottom, ROWS):
-        i = max(0, min(block, bottom - ROWS))
-        for k in range(depth):
-            for r in range(ROWS):
-                rows[k * ROWS + r] = a[k * a_step + i + r]
-        for j in range(left, right, WIDTH):
-            direct = j < last
-            into_c = direct and bottom - i >= ROWS
-            tile(
-                rows, 0, 1, ROWS,
-                flat_b if direct else flat_packed, j if direct else 0, n if direct else WIDTH, depth,
-                flat_c if into_c else flat_scratch, i * n + j if into_c else 0, n if into_c else WIDTH,
-            )  # fmt: skip
-            if not into_c:
-                _copy_tile(scratch, c, i, min(ROWS, bottom - i), j, min(WIDTH, right - j))
+                    _copy_tile(scratch[fresh:], c, block, min(ROWS, bottom - block), j, width, add)
 
 
 @jit(parallel=True)
@@ -288,8 +294,10 @@ def _product(a: Any, a_rows: int, a_step: int, m: int, b: Any) -> Any:
         _shared(a, a_rows, a_step, b, c, parts, False)
     elif depth >= parts * 64 and m * n <= depth * 128:
         _shared_depth(a, a_rows, a_step, b, c, np.empty((parts, m, n), np.float32))  # B's rows, for the same reason
+    elif n >= parts * WIDTH:
+        _shared(a, a_rows, a_step, b, c, parts, True)
     else:
-        _shared(a, a_rows, a_step, b, c, parts, n >= parts * WIDTH)
+        _panels(a, a_rows, a_step, b, c, 0, m, 0, n)
     return c
 
 
@@ -300,7 +308,7 @@ def _transposed(x: Any) -> Any:
 
 
 def _pays(rows: int, depth: int, columns: int) -> bool:
-    """Whether the tile is worth filling; BLAS does the rest (on one thread: such products are small)."""
+    """Whether the tile is worth filling; BLAS does the rest, on one thread: such products are small."""
     return rows >= ROWS and columns >= LANES and depth >= LANES // 2 and rows * depth * columns > SMALLEST
 
 
@@ -315,7 +323,7 @@ def transposed_times(a: Any, b: Any) -> Any:
     (k, m), n = a.shape, b.shape[1]
     if _pays(m, k, n):
         return _product(a.ravel(), 1, m, m, b)
-    if m >= ROWS // 2 and n >= WIDE and k >= LANES:  # a few rows, but long ones: a tile that is not quite full
+    if ROWS // 2 <= m < ROWS and n >= WIDE and k >= LANES:  # a few rows, but long ones: a tile that is not quite full
         padded = np.zeros((k, ROWS), np.float32)
         padded[:, :m] = a
         return _product(padded.ravel(), 1, ROWS, m, b)
@@ -325,8 +333,8 @@ def transposed_times(a: Any, b: Any) -> Any:
 def times_transposed(a: Any, b: Any) -> Any:
     """A Bᵀ for contiguous float32 matrices (m, k), (n, k).
 
-    The tile wants a factor with contiguous columns. Either B is transposed, or the whole is: (A Bᵀ)ᵀ = B Aᵀ, with Aᵀ and
-    the result to transpose. Whichever moves fewer numbers.
+    The tile wants a right factor with contiguous rows. Either B is transposed, or everything is: (A Bᵀ)ᵀ = B Aᵀ, with
+    Aᵀ and the result to transpose; whichever moves fewer numbers.
     """
     (m, k), n = a.shape, b.shape[0]
     if not (_pays(m, k, n) and _pays(n, k, m)):
