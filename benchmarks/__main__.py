@@ -85,7 +85,7 @@ def measure(args: argparse.Namespace) -> Results:
         machine.describe(args.device, args.threads),
         {"rounds": rounds, "seconds": seconds, "quick": args.quick},
     )
-    if results.machine["load"] > 0.5:
+    if results.machine["load"] > machine.BUSY:
         print(f"Other programs are busy here (load average {results.machine['load']}): expect noise.")
     with workers(libraries(args.library, args.quick), args.device, args.threads) as running:
         if not running:

@@ -42,6 +42,9 @@ def cpu() -> tuple[str, str]:
     return facts.get("model name") or platform.processor() or platform.machine(), simd
 
 
+BUSY = 0.5  # a load average above this says that other programs want the CPU too
+
+
 def load() -> float:
     """How many programs wanted the CPU over the last minute; 0 where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0

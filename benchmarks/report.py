@@ -68,6 +68,8 @@ def notes(results: Results) -> list[str]:
         else "PyTorch is not installed or was not asked for: these are minigrad's numbers alone.",
         machine.sentence(results.machine) + ".",
     ]
+    if results.machine.get("load", 0) > machine.BUSY:
+        lines.append(f"Other programs were running (load average {results.machine['load']}): measure again alone.")
     for name, row in results.cases.items():
         lines += [f"{name}, {TITLES[lib]}: {t.error}" for lib, t in row.items() if t.error]
         different = disagreement(row)
