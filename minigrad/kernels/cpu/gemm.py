@@ -45,7 +45,7 @@ def tile(  # type: ignore[no-untyped-def]
 ):
     """C[c_start + i·c_rows + j] = Σₖ A[a_start + i·a_rows + k·a_step] · B[b_start + k·b_step + j] for a whole tile.
 
-    All numbers are counted in elements from the start of the arrays' memory. With ``add`` not 0 the sums are added to C.
+    All numbers are counted in elements from the start of the arrays' memory. If ``add`` is not 0, C grows by the sums.
     """
     i8 = types.int64
     signature = types.void(a, i8, i8, i8, b, i8, i8, i8, c, i8, i8, i8)
@@ -221,8 +221,8 @@ def _panels(a: Any, a_rows: int, a_step: int, b: Any, c: Any, top: int, bottom: 
         stop = min(b.shape[0], start + DEPTH)
         depth, add = stop - start, 1 if start else 0
         if a_rows == 1:
-            # A is a transpose: its columns lie far apart, often by a power of two, where they push each other out of the
-            # cache. So the rows of each tile are copied together first.
+            # A is a transpose: its columns lie far apart, often by a power of two, where they push each other out of
+            # the cache. So the rows of each tile are copied together first.
             for block in range(top, bottom, ROWS):
                 i, to = max(top, min(block, bottom - ROWS)), (block - top) * depth
                 for k in range(depth):
