@@ -11,13 +11,14 @@ replaced", and every view of the base is found again from the new base.
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any
 
 import numpy as np
 
 from . import dtypes, random
-from .autograd.function import Op, _next_order
+from .autograd.function import RETAIN, Op, _next_order, hooks_of
 from .autograd.modes import modes
 from .autograd.variable import Variable, namespace, wrap
 from .devices import of_array
@@ -37,15 +38,13 @@ class ReplacePart(Op):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        part = _show(dy, ctx.steps)
-        if isinstance(dy, Variable):
-            rest = elementwise.clone(dy)
-            rest_part = _show(rest, ctx.steps)
-            rest_part.zero_()
-            return rest, part
-        rest = namespace(dy).array(dy)
-        _show(rest, ctx.steps)[...] = 0
-        return rest, part
+        # Which elements the views lead to is found by leading their numbers there. Zeros written through the views of
+        # dy would not do: where dy lies in memory in another order than x did, a reshape among them is a copy.
+        xp = namespace(dy._array if isinstance(dy, Variable) else dy)
+        numbers = _show(xp.arange(math.prod(dy.shape)).reshape(dy.shape), ctx.steps)
+        untouched = xp.ones(dy.shape, dtype=bool)
+        untouched.reshape(-1)[numbers.reshape(-1)] = False
+        return namespace(dy).where(untouched, dy, 0.0), _show(dy, ctx.steps)
 
 
 def _show(x: Any, steps: Any) -> Any:
@@ -55,14 +54,40 @@ def _show(x: Any, steps: Any) -> Any:
     return x
 
 
-def _refuse_leaf(x: Any, name: str) -> None:
+def _refuse(x: Any, name: str) -> None:
+    """Refuse to change what cannot be changed: see the module's docstring."""
+    a = x._array
+    if 0 in a.strides and a.size and any(step == 0 and n > 1 for step, n in zip(a.strides, a.shape, strict=True)):
+        raise ShapeError(f"{name}: elements of an expanded tensor share their memory; change its clone()")
+    if not modes.grad:
+        return
     owner = x if x._base is None else x._base[0]
-    if modes.grad and owner._requires_grad and owner._node is None:
+    if not owner._requires_grad:
+        return
+    if owner._node is None:
         what = "a leaf that requires a gradient" if owner is x else "a view of a leaf that requires a gradient"
         raise GraphError(
             f"{name}: {what} cannot be changed in place while the graph is recorded; do it under minigrad.no_grad(), "
             "or use the out-of-place form"
         )
+    if not x._requires_grad:
+        raise GraphError(
+            f"{name}: this view was made under no_grad(), so the graph does not know what it shows; make the view "
+            "outside, or change it under no_grad() as well"
+        )
+
+
+def _refuse_read_only(x: Any, name: str) -> None:
+    if not x._array.flags.writeable:
+        raise GraphError(f"{name}: this tensor shows the memory of a read-only array; change its clone()")
+
+
+def _stand_for(x: Any, result: Any) -> None:
+    """Give ``x`` the place of ``result`` in the graph. A ``retain_grad`` goes along, hooks stay with the old value."""
+    retained = x._node is not None and hooks_of(x._node).pop(RETAIN, None) is not None
+    x._node, x._requires_grad = result._node, result._requires_grad
+    if retained and x._requires_grad:
+        x.retain_grad()
 
 
 def adopt(x: Any, result: Any) -> None:
@@ -70,7 +95,7 @@ def adopt(x: Any, result: Any) -> None:
     if not (result._requires_grad or x._requires_grad) or not modes.grad:
         return
     if x._base is None:
-        x._node, x._requires_grad = result._node, result._requires_grad
+        _stand_for(x, result)
         base = x
     else:
         base, steps = x._base
@@ -80,19 +105,20 @@ def adopt(x: Any, result: Any) -> None:
             node.edges[1] = None
         node.steps = steps
         node.order = _next_order()
-        base._node, base._requires_grad = node, True
+        whole = wrap(base._array)
+        whole._node, whole._requires_grad = node, True
+        _stand_for(base, whole)
     # Finding a view again adds to this very list, so the live ones are taken out first.
     views = [view for reference in base._views or () if (view := reference()) is not None]
     base._views = None
     for view in views:
-        again = _show(base, view._base[1])
-        view._node, view._requires_grad = again._node, again._requires_grad
+        _stand_for(view, _show(base, view._base[1]))
     base._views = [weakref.ref(view) for view in views]
 
 
 def replace(x: Any, result: Any, name: str) -> Any:
     """Write ``result`` into ``x``'s memory and let ``x`` stand for it."""
-    _refuse_leaf(x, name)
+    _refuse(x, name)
     if result._array.shape != x._array.shape:
         raise ShapeError(
             f"{name}: the result has shape {result._array.shape}, which does not fit in place of {x._array.shape}"
@@ -127,8 +153,8 @@ def _recorded(x: Any, other: Any = None) -> bool:
 
 def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
     """x ← x op other: NumPy's own in-place form where no graph is recorded, else through the op."""
+    _refuse(x, name)
     if _recorded(x, other):
-        _refuse_leaf(x, name)
         result = elementwise.binary(op, x, other)
         if result is NotImplemented:
             raise TypeError(f"{name}: expected a tensor or a number, got {type(other).__name__}")
@@ -150,6 +176,7 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
     try:
         ufunc(a, b, out=a, casting="same_kind")
     except ValueError:
+        _refuse_read_only(x, name)
         raise ShapeError(f"{name}: a tensor of shape {b.shape} does not broadcast into shape {a.shape}") from None
     x._bump(name)
     return x
@@ -157,7 +184,7 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
 
 def write(x: Any, index: Any, value: Any) -> None:
     """x[index] = value."""
-    _refuse_leaf(x, "setitem")
+    _refuse(x, "setitem")
     steps = indexing.integers_first(index)
     if steps is not None:
         write(indexing.GetItem.apply(x, steps[0]), steps[1], value)
@@ -176,6 +203,7 @@ def write(x: Any, index: Any, value: Any) -> None:
     try:
         x._array[index] = raw
     except ValueError:
+        _refuse_read_only(x, "setitem")
         shape = getattr(raw, "shape", ())
         raise ShapeError(
             f"setitem: a value of shape {shape} cannot be written where the index gives {x._array[index].shape}"
@@ -185,7 +213,7 @@ def write(x: Any, index: Any, value: Any) -> None:
 
 def _constant(x: Any, name: str, values: Any) -> Any:
     """x ← values (an array or number) that depend on nothing: no gradient reaches x's past."""
-    _refuse_leaf(x, name)
+    _refuse(x, name)
     if _recorded(x):
         result = elementwise.Mul.apply(x, 0.0)
         result._array[...] = values
@@ -238,7 +266,7 @@ class InPlace:
 
     def lerp_(self, end: Any, weight: Any) -> Any:
         """self ← self + weight · (end − self)."""
-        return self.add_(elementwise.sub(end, self), alpha=weight)
+        return self.add_(elementwise.mul(elementwise.sub(end, self), weight))
 
     def neg_(self) -> Any:
         return replace(self, elementwise.neg(self), "neg_")
@@ -310,7 +338,7 @@ class InPlace:
             here = of_array(self._array)  # type: ignore[attr-defined]
             moved = src.to(here) if of_array(src._array).type != here.type else src
             return _constant(self, "copy_", moved._array)
-        _refuse_leaf(self, "copy_")
+        _refuse(self, "copy_")
         moved = src.to(self.device, self.dtype)  # type: ignore[attr-defined]
         result = elementwise.clone(moved.expand(shape))
         if not src._requires_grad:

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import devices, dtypes
 from .autograd import engine
-from .autograd.function import Op
+from .autograd.function import RETAIN, Op, Output, hooks_of
 from .autograd.handles import RemovableHandle
 from .autograd.variable import Variable, wrap
 from .errors import DtypeError, GraphError, ShapeError
@@ -66,6 +66,11 @@ class Tensor(Variable, InPlace):
     __array_priority__ = 1000
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            raise TypeError(
+                f"{cls.__name__}: unknown argument {next(iter(kwargs))!r}; minigrad.tensor(data, dtype=..., "
+                "requires_grad=...) takes options"
+            )
         t = Variable._wrap(_data(*args))
         if cls is not Tensor:
             t.__class__ = cls
@@ -156,7 +161,7 @@ class Tensor(Variable, InPlace):
     @property
     def grad_fn(self) -> Any:
         """The node of the op that made this tensor; None for a leaf."""
-        return getattr(self._node, "node", self._node)
+        return self._node.node if isinstance(self._node, Output) else self._node
 
     @property
     def is_leaf(self) -> bool:
@@ -216,7 +221,7 @@ class Tensor(Variable, InPlace):
                 kept = g if g._requires_grad else wrap(g._array.copy())
                 tensor._grad = kept if tensor._grad is None else tensor._grad + kept
 
-        self.register_hook(keep)
+        hooks_of(self._node, make=True)[RETAIN] = keep
 
     def register_hook(self, hook: Any) -> Any:
         """Call ``hook(gradient)`` when this tensor's gradient is known; it may return a replacement.
@@ -230,12 +235,11 @@ class Tensor(Variable, InPlace):
                 self._hooks = OrderedDict()
             hooks = self._hooks
         else:
-            node, index = getattr(self._node, "node", self._node), getattr(self._node, "index", 0)
-            if node.hooks is None:
-                node.hooks = {}
-            hooks = node.hooks.setdefault(index, OrderedDict())
+            hooks = hooks_of(self._node, make=True)
         handle = RemovableHandle(hooks)
         hooks[handle.id] = hook
+        if RETAIN in hooks:
+            hooks.move_to_end(RETAIN)  # what is kept is what the hooks made of it
         return handle
 
     # --- conversion --------------------------------------------------------------------------------------------------
@@ -686,8 +690,9 @@ _UFUNCS = {
     "trunc": "trunc", "rint": "round_", "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le",
     "greater": "gt", "greater_equal": "ge", "logical_and": "logical_and", "logical_or": "logical_or",
     "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "reciprocal": "reciprocal",
-    "logical_not": "logical_not", "logical_xor": "logical_xor", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
-    "bitwise_xor": "bitwise_xor", "invert": "bitwise_not", "matmul": "matmul", "maximum": "maximum", "minimum": "minimum",
+    "logical_not": "logical_not", "logical_xor": "logical_xor", "bitwise_and": "bitwise_and", "invert": "bitwise_not",
+    "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "matmul": "matmul", "maximum": "maximum",
+    "minimum": "minimum",
 }  # fmt: skip
 
 

@@ -306,9 +306,7 @@ class OpSuite:
                 with pytest.raises((RuntimeError, IndexError, ValueError, TypeError)):
                     evaluate(minigrad, case.call, arrays, grad)
             else:
-                assert_same(
-                    evaluate(minigrad, case.call, arrays, grad), want, 1e-10, 1e-10, f"sizes {size} set to 0:"
-                )
+                assert_same(evaluate(minigrad, case.call, arrays, grad), want, 1e-10, 1e-10, f"sizes {size} set to 0:")
 
     def test_gradients_are_slopes(self, case: Case) -> None:
         arrays, wanted = case.arrays(), case.wants_grad()
@@ -328,9 +326,7 @@ class OpSuite:
                 assert gradcheck(differentiable, checked)
                 assert not case.second or gradgradcheck(differentiable, checked)
 
-    def test_kernels_compute_what_the_textbook_does(
-        self, large_case: Case, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_kernels_compute_what_the_textbook_does(self, large_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
         case = large_case
         monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
         arrays, grad = case.arrays("float32", case.large), case.wants_grad(case.large)

@@ -32,6 +32,20 @@ class _Walk:
         self.leaves: dict[Any, Any] = {}  # leaf → the gradient gathered for it
         self.wanted: dict[Any, Any] | None = None  # for grad(): edge → gradient found
         self.useful: set[int] | None = None  # for grad(): numbers of the nodes that lead to a wanted tensor
+        self.lent: set[int] = set()  # ids of arrays that someone outside may hold: never to become a leaf's own
+
+    def only(self, op: str, inputs: Sequence[Any], starts: list[tuple[Any, Any]]) -> None:
+        """Walk only to these tensors."""
+        for i, t in enumerate(inputs):
+            if not isinstance(t, Variable) or not t._requires_grad:
+                raise GraphError(f"{op}: input {i} does not require a gradient")
+        targets = [t._node or t for t in inputs]
+        self.wanted = {edge: None for edge in targets if not isinstance(edge, Variable)}
+        self.useful = _nodes_that_lead_to(targets, [edge for edge, _ in starts])
+
+    def arrived_at(self, t: Any) -> Any:
+        """The gradient of one of those tensors; None if the outputs do not depend on it."""
+        return self.leaves.get(t) if t._node is None or self.wanted is None else self.wanted[t._node]
 
     def run(self, starts: list[tuple[Any, Any]]) -> None:
         """Carry the starting gradients back; afterwards ``leaves`` and ``wanted`` hold what arrived.
@@ -48,6 +62,7 @@ class _Walk:
         push, pop = heapq.heappush, heapq.heappop
         edges: Any = [edge for edge, _ in starts]
         grads: Any = tuple([g for _, g in starts])
+        self.lent.update([id(g._array) if create_graph else id(g) for g in grads])
         while True:
             for edge, g in zip(edges, grads, strict=False):
                 if edge is None or g is None:
@@ -161,11 +176,17 @@ class _Walk:
             one = g if node.outputs is None else g[index]
             if one is None:
                 continue
-            one = run_hooks(hooks, one, self.create_graph)
+            one = self.call(hooks, one)
             if node.outputs is None:
                 g = one
             else:
                 g[index] = one
+        return g
+
+    def call(self, hooks: Any, g: Any) -> Any:
+        """Run hooks on a gradient, and remember that they may have kept it."""
+        g = run_hooks(hooks, g, self.create_graph)
+        self.lent.add(id(g._array) if self.create_graph else id(g))
         return g
 
     def _keep_wanted(self, node: Node, g: Any) -> None:
@@ -178,24 +199,25 @@ class _Walk:
                 if one is not None and Output(node, i) in self.wanted:
                     self.wanted[Output(node, i)] = one
 
-    def deliver(self, borrowed: set[int]) -> None:
-        """Hand the collected gradients to their leaves. ``borrowed`` are ids of arrays that belong to the caller."""
-        leaves = self.leaves
+    def deliver(self) -> None:
+        """Hand the collected gradients to their leaves, each in memory of its own."""
+        leaves, lent = self.leaves, self.lent
         for leaf, g in leaves.items():
             if leaf._hooks:
-                g = leaves[leaf] = run_hooks(leaf._hooks, g, self.create_graph)
+                g = leaves[leaf] = self.call(leaf._hooks, g)
             if g.shape != leaf._array.shape:
                 raise ShapeError(f"backward: a gradient of shape {g.shape} reached a leaf of shape {leaf._array.shape}")
         for leaf, g in leaves.items():
             old = leaf._grad
             if self.create_graph:
-                leaf._grad = g if old is None else old + g
+                with set_grad_enabled(True):
+                    leaf._grad = g.clone() if old is None else old + g
             elif old is None:
                 if g.dtype is not leaf._array.dtype:
                     g = g.astype(leaf._array.dtype)
-                elif g.base is not None or id(g) in borrowed or not g.flags.c_contiguous:
+                elif g.base is not None or id(g) in lent or not g.flags.c_contiguous:
                     g = g.copy(order="C") if g.ndim else g.copy()
-                borrowed.add(id(g))
+                lent.add(id(g))
                 leaf._grad = wrap(g)
             else:
                 old._array += g
@@ -233,6 +255,8 @@ def _pairs(op: str, tensors: Any, gradients: Any) -> tuple[Sequence[Any], Sequen
             f"{op}: the gradient is a {type(gradients).__name__}, expected a Tensor of the tensor's shape; make one "
             "with minigrad.tensor(...)"
         )
+    if not isinstance(tensors, (Variable, Sequence)):
+        raise TypeError(f"{op}: expected a Tensor or a sequence of them, got {type(tensors).__name__}")
     outputs = [tensors] if isinstance(tensors, Variable) else list(tensors)
     if gradients is None:
         return outputs, [None] * len(outputs)
@@ -296,7 +320,7 @@ def backward(
         grad_tensors: ∂L/∂tensor for each, or None for a scalar (then 1).
         retain_graph: keep the saved arrays so that the graph can be walked again; defaults to ``create_graph``.
         create_graph: record the walk itself, so that the gradients can be differentiated.
-        inputs: only these leaves receive a gradient.
+        inputs: only these tensors receive a gradient; they need not be leaves.
 
     Raises:
         GraphError: nothing to differentiate, a non-scalar without a gradient, a freed graph, or an array changed in
@@ -307,11 +331,14 @@ def backward(
     outputs, weights = _pairs("backward", tensors, grad_tensors)
     walk = _Walk(create_graph, create_graph if retain_graph is None else retain_graph)
     starts = _start("backward", outputs, weights, create_graph)
-    walk.run(starts)
-    if inputs is not None:
-        chosen = set([inputs] if isinstance(inputs, Variable) else inputs)
-        walk.leaves = {leaf: g for leaf, g in walk.leaves.items() if leaf in chosen}
-    walk.deliver({id(g) for _, g in starts})
+    if inputs is None:
+        walk.run(starts)
+    else:
+        chosen = [inputs] if isinstance(inputs, Variable) else list(inputs)
+        walk.only("backward", chosen, starts)
+        walk.run(starts)
+        walk.leaves = {t: g for t in chosen if (g := walk.arrived_at(t)) is not None}
+    walk.deliver()
 
 
 def grad(
@@ -332,24 +359,15 @@ def grad(
     """
     outs, weights = _pairs("grad", outputs, grad_outputs)
     ins = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    for i, t in enumerate(ins):
-        if not isinstance(t, Variable) or not t._requires_grad:
-            raise GraphError(f"grad: input {i} does not require a gradient")
     walk = _Walk(create_graph, create_graph if retain_graph is None else retain_graph)
     starts = _start("grad", outs, weights, create_graph)
-    targets = [t._node or t for t in ins]
-    walk.wanted = {edge: None for edge in targets if not isinstance(edge, Variable)}
-    walk.useful = _nodes_that_lead_to(targets, [edge for edge, _ in starts])
+    walk.only("grad", ins, starts)
     walk.run(starts)
-    borrowed = {id(g) for _, g in starts}
     found = []
-    for i, (t, edge) in enumerate(zip(ins, targets, strict=True)):
-        if isinstance(edge, Variable):
-            g = walk.leaves.get(edge)
-            if g is not None and edge._hooks:
-                g = run_hooks(edge._hooks, g, create_graph)
-        else:
-            g = walk.wanted[edge]
+    for i, t in enumerate(ins):
+        g = walk.arrived_at(t)
+        if g is not None and t._hooks:
+            g = walk.call(t._hooks, g)
         if g is None:
             if not allow_unused and not materialize_grads:
                 raise GraphError(
@@ -361,9 +379,9 @@ def grad(
                 else None
             )
         elif not isinstance(g, Variable):
-            if g.base is not None or id(g) in borrowed:
+            if g.base is not None or id(g) in walk.lent:
                 g = g.copy()
-            borrowed.add(id(g))
+            walk.lent.add(id(g))
             g = wrap(g)
         found.append(g)
     return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -130,6 +131,19 @@ class Output:
 
     def __repr__(self) -> str:
         return repr(self.node)
+
+
+RETAIN = "retain_grad"  # the place of that one hook among those of its tensor: it runs last
+
+
+def hooks_of(edge: Any, make: bool = False) -> dict[Any, Any]:
+    """The hooks of the tensor that stands at an edge: what a node, or one output of it, calls before its rule runs."""
+    node, index = (edge.node, edge.index) if isinstance(edge, Output) else (edge, 0)
+    if not make:
+        return (node.hooks or {}).get(index) or {}
+    if node.hooks is None:
+        node.hooks = {}
+    return node.hooks.setdefault(index, OrderedDict())
 
 
 class AccumulateGrad:
@@ -379,9 +393,14 @@ class Function(Op):
             look_for_anomaly(ctx, [t._array for t in tensors], tuple(y._array for y in outputs))
         for x in ctx._dirty:
             x._bump(cls.__name__)
-        # An output that is an argument itself becomes a tensor of its own, unless it was changed in place.
+            if tracked:
+                _refuse_dirty(x, cls.__name__)
+        # An output that is an argument or shows its memory becomes a tensor of its own, unless it was changed in place:
+        # a later change of it would otherwise reach the argument past this op's rule.
         fresh = tuple(
-            wrap(y._array) if any(y is t for t in tensors) and not any(y is d for d in ctx._dirty) else y
+            y
+            if any(y is d for d in ctx._dirty) or (y._base is None and not any(y is t for t in tensors))
+            else wrap(y._array.copy())
             for y in outputs
         )
         if tracked:
@@ -390,6 +409,10 @@ class Function(Op):
                 ctx.outputs = [(y._array.shape, y._array.dtype) for y in fresh]
             ctx.saved = tuple(None if t is None else t._array for t in ctx._to_save)
             ctx._watch(args, fresh)
+            known = {entry[0] for entry in ctx.guard}
+            for t in ctx._to_save:  # what was made in between may not change either
+                if t is not None and id(t._array) not in known:
+                    ctx.guard.append((id(t._array), t._version, t._version[0], None))
             for i, (y, original) in enumerate(zip(fresh, outputs, strict=True)):
                 if y._array.dtype.kind == "f" and not any(original is c for c in ctx._constant):
                     y._node = ctx if ctx.outputs is None else Output(ctx, i)
@@ -420,6 +443,17 @@ class Function(Op):
                     f"shape {shape}; a gradient always has the shape of what it belongs to"
                 )
         return grads
+
+
+def _refuse_dirty(x: Any, name: str) -> None:
+    """Whether a tensor that a user's op changed in place may stand for the op's result."""
+    what = ""
+    if x._node is None and x._requires_grad:
+        what = "a leaf that requires a gradient"
+    elif x._base is not None or any(view() is not None for view in x._views or ()):
+        what = "a view, or a tensor of which views are in use"
+    if what:
+        raise GraphError(f"{name}: it changed {what} in place (mark_dirty); give it a clone() instead")
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -43,26 +44,51 @@ class _Mode:
             setattr(self._owner, name, value)
 
     def __call__(self, function: F) -> F:
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self).__new__(type(self))._copy(self._switches):
-                return function(*args, **kwargs)
+        """Decorate: each call runs inside the mode; a generator does so only while it computes its next value."""
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def wrapped(*args: Any, **kwargs: Any) -> Any:
+                generator, send = function(*args, **kwargs), None
+                while True:
+                    try:
+                        with self._again():
+                            value = generator.send(send)
+                    except StopIteration as end:
+                        return end.value
+                    send = yield value
+
+        else:
+
+            @functools.wraps(function)
+            def wrapped(*args: Any, **kwargs: Any) -> Any:
+                with self._again():
+                    return function(*args, **kwargs)
 
         return wrapped  # type: ignore[return-value]
 
-    def _copy(self, switches: dict[str, bool]) -> _Mode:
-        self._switches, self._before = switches, []
-        return self
+    def _again(self) -> _Mode:
+        """The same mode to enter anew: calls may nest, and threads may call at once."""
+        mode = _Mode(**self._switches)
+        mode._owner = self._owner
+        return mode
 
 
-class no_grad(_Mode):
+class _BareMode(_Mode):
+    """A mode that decorates with or without brackets: ``@no_grad()`` or ``@no_grad``."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+
+class no_grad(_BareMode):
     """Inside, ops record no graph: results have ``requires_grad=False`` and leaves may be changed in place."""
 
     def __init__(self) -> None:
         super().__init__(grad=False)
 
 
-class enable_grad(_Mode):
+class enable_grad(_BareMode):
     """Inside, ops record the graph again, also within ``no_grad``."""
 
     def __init__(self) -> None:
@@ -86,6 +112,10 @@ class set_grad_enabled(_Mode):
 
     def __enter__(self) -> None:
         pass  # already switched by the constructor
+
+    def __call__(self, function: F) -> F:
+        self.__exit__(None, None, None)  # to decorate is not to switch
+        return super().__call__(function)
 
 
 class detect_anomaly(_Mode):

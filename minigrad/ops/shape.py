@@ -65,8 +65,8 @@ class Expand(Op):
     def forward(ctx: Any, x: Any, shape: tuple[int, ...]) -> Any:
         ctx.shape = x.shape
         y = namespace(x).broadcast_to(x, shape)
-        if isinstance(y, np.ndarray):
-            y = np.lib.stride_tricks.as_strided(x, shape, y.strides)  # broadcast_to's own view is read-only
+        if isinstance(y, np.ndarray) and x.flags.writeable:
+            y.flags.writeable = True  # NumPy locks it; which changes are allowed is the tensor's business
         return y
 
     @staticmethod

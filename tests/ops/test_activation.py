@@ -100,9 +100,7 @@ def test_prelu_at_zero() -> None:
     agree(lambda lib, x, w: lib.nn.functional.prelu(x, w), given([[0.0, -1.0], [2.0, 0.0]]), given([0.25]))
 
 
-@pytest.mark.parametrize(
-    "name", ["relu", "leaky_relu", "elu", "silu", "hardswish", "hardtanh", "relu6", "dropout"]
-)
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "silu", "hardswish", "hardtanh", "relu6", "dropout"])
 def test_in_place_forms(name: str) -> None:
     options = {"p": 0.0} if name == "dropout" else {}
     x = minigrad.tensor(KINKS, requires_grad=True)

@@ -154,9 +154,7 @@ def broadcastable(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return part(), part()
 
 
-@pytest.mark.parametrize(
-    "op", [operator.add, operator.sub, operator.mul, operator.truediv], ids=lambda f: f.__name__
-)
+@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv], ids=lambda f: f.__name__)
 @examples(pair=broadcastable())
 def test_any_shapes_that_broadcast(op: Any, pair: Any) -> None:
     a, b = pair
@@ -357,9 +355,7 @@ def test_bits(op: Any) -> None:
         ([5, 6, -7], 3),
         (4, [1, 5, 6]),
     ]:
-        got, want = (
-            op(*[lib.tensor(v) if isinstance(v, list) else v for v in (a, b)]) for lib in (minigrad, torch)
-        )
+        got, want = (op(*[lib.tensor(v) if isinstance(v, list) else v for v in (a, b)]) for lib in (minigrad, torch))
         assert got.tolist() == want.tolist()
         assert str(got.dtype).split(".")[-1] == str(want.dtype).split(".")[-1]
     assert (~minigrad.tensor([True, False])).tolist() == [False, True]
