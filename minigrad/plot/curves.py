@@ -42,14 +42,17 @@ def curves(
     return figure
 
 
-def fit(x: Any, y: Any, true: Any, snapshots: Mapping[str, Any], title: str = "") -> Any:
+def fit(x: Any, y: Any, true: Any, snapshots: Mapping[str, Any], title: str = "", columns: int = 2) -> Any:
     """Noisy points, the function behind them, and what the network made of them at several times, a panel each.
 
-    Args: x, y, true: (N,) the inputs, the noisy targets, the targets without noise; snapshots {name: predictions (N,)}.
+    Args:
+        x, y, true: (N,) the inputs, the noisy targets, the targets without noise.
+        snapshots: {name: predictions (N,)}, a panel each.
+        columns: panels side by side.
     """
     x, y, true = to_array(x).ravel(), to_array(y).ravel(), to_array(true).ravel()
     order = x.argsort(kind="stable")
-    columns = min(2, max(1, len(snapshots)))
+    columns = max(1, min(columns, len(snapshots)))
     rows = -(-len(snapshots) // columns)
     figure, panels = new_figure(2.8 * columns, 2.3 * rows, max(1, rows), columns)
     for i, axes in enumerate(panels.flat):
