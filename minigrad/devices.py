@@ -75,5 +75,10 @@ def move(array: Any, where: device) -> Any:
     xp = array_module(where)
     if here.type == "cuda" and (where.index is None or here.index == where.index):
         return array
+    if here.type == "cuda":  # from GPU to GPU: CuPy takes an array as it is, wherever it is, unless told to copy
+        with active(here):
+            array = xp.ascontiguousarray(array)
+        with active(where):
+            return array.copy()
     with active(where):
         return xp.asarray(array)

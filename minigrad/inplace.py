@@ -24,7 +24,7 @@ from .autograd.variable import Variable, namespace, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError
 from .ops import elementwise, indexing
-from .ops.common import axis_of, cast, meet
+from .ops.common import axis_of, cast, meet, same_device
 
 
 class ReplacePart(Op):
@@ -175,7 +175,11 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
             raise DtypeError(f"{name}: a floating number cannot be written into {dtypes.of_array(a)}")
     try:
         ufunc(a, b, out=a, casting="same_kind")
-    except ValueError:
+    except (TypeError, ValueError) as error:
+        if isinstance(other, Variable):
+            same_device(name, input=x, other=other)
+        if isinstance(error, TypeError):
+            raise
         _refuse_read_only(x, name)
         raise ShapeError(f"{name}: a tensor of shape {b.shape} does not broadcast into shape {a.shape}") from None
     x._bump(name)
@@ -185,6 +189,7 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
 def write(x: Any, index: Any, value: Any) -> None:
     """x[index] = value."""
     _refuse(x, "setitem")
+    indexing.refuse_outside(x, index)
     steps = indexing.integers_first(index)
     if steps is not None:
         write(indexing.GetItem.apply(x, steps[0]), steps[1], value)
@@ -195,6 +200,8 @@ def write(x: Any, index: Any, value: Any) -> None:
         _, value = meet(x, value)
         if value is NotImplemented:
             raise TypeError("setitem: the value must be a tensor, an array or a number")
+    if isinstance(value, Variable) and isinstance(value._array, np.ndarray) is not isinstance(x._array, np.ndarray):
+        value = value.to(of_array(x._array))  # type: ignore[attr-defined]
     if _recorded(x, value):
         value = cast(value, x._array.dtype) if isinstance(value, Variable) else x._array.dtype.type(value)
         replace(x, indexing.SetItem.apply(x, value, index), "setitem")

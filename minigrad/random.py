@@ -30,7 +30,7 @@ class Generator:
         if self.device.type == "cpu":
             self._numpy: Any = np.random.Generator(np.random.PCG64(self._seed))
         else:
-            self._numpy = cuda.require().random.default_rng(self._seed % 2**32)
+            self._numpy = cuda.require().random.default_rng(self._seed)
         return self
 
     def seed(self) -> int:

@@ -17,7 +17,7 @@ from .autograd import engine
 from .autograd.function import RETAIN, Op, Output, hooks_of
 from .autograd.handles import RemovableHandle
 from .autograd.variable import Variable, wrap
-from .errors import DtypeError, GraphError, ShapeError
+from .errors import DeviceError, DtypeError, GraphError, ShapeError
 from .inplace import InPlace, write
 from .ops import activation, elementwise, indexing, reduction
 from .ops import matmul as products
@@ -154,6 +154,8 @@ class Tensor(Variable, InPlace):
                 raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
             if value._array.shape != self._array.shape:
                 raise ShapeError(f"grad: expected shape {self._array.shape}, got {value._array.shape}")
+            if isinstance(value._array, np.ndarray) is not isinstance(self._array, np.ndarray):
+                raise DeviceError(f"grad: this tensor is on {self.device}, the gradient on {value.device}")
             if value._array.dtype != self._array.dtype:
                 raise DtypeError(f"grad: expected {self.dtype}, got {value.dtype}")
         self._grad = value
@@ -316,7 +318,7 @@ class Tensor(Variable, InPlace):
         if self._requires_grad:
             raise GraphError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
         if not isinstance(self._array, np.ndarray):
-            raise devices.DeviceError("numpy: this tensor lives on a GPU; use .cpu().numpy()")
+            raise DeviceError("numpy: this tensor lives on a GPU; use .cpu().numpy()")
         return self._array
 
     def item(self) -> Any:
@@ -388,7 +390,7 @@ class Tensor(Variable, InPlace):
         """The same memory under another shape; an error where that would need a copy. ``view(dtype)`` is not there."""
         target = shapes.sizes_of(sizes, "view")
         y = shapes.reshape(self, target)
-        if y._array.size and not np.shares_memory(y._array, self._array) if isinstance(y._array, np.ndarray) else False:
+        if y._array.size and y._base is None:
             raise ShapeError(
                 f"view: a tensor of shape {self._array.shape} and strides {self.stride()} cannot be seen as {target} "
                 "without a copy; use reshape or contiguous().view"

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from .. import devices, kernels
-from ..errors import AnomalyError, DtypeError, GraphError, ShapeError
+from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
 from .function import Node, Output, _all_finite, _kind_of, freed_message
 from .modes import set_grad_enabled, watch
-from .variable import Variable, wrap
+from .variable import Variable, namespace, wrap
 
 
 class _Walk:
@@ -134,8 +134,8 @@ class _Walk:
         if node.outputs is not None and (not node.takes_tensors or node.materialize):
             for i, (shape, kind) in enumerate(node.outputs):
                 if g[i] is None:
-                    xp = devices.array_module(None) if not node.saved else _module_of(node.saved)
-                    g[i] = xp.zeros(shape, kind)
+                    other = next(x for x in g if x is not None)
+                    g[i] = namespace(other._array if isinstance(other, Variable) else other).zeros(shape, kind)
                     if self.create_graph:
                         g[i] = wrap(g[i])
         gs = g if node.outputs is not None else [g]
@@ -224,11 +224,6 @@ class _Walk:
                 old._version[0] += 1
 
 
-def _module_of(arrays: Any) -> Any:
-    found = next((a for a in arrays if hasattr(a, "dtype")), None)
-    return np if found is None else devices.array_module(devices.of_array(found))
-
-
 def run_hooks(hooks: Any, g: Any, create_graph: bool) -> Any:
     """Call gradient hooks in order; each may return a replacement."""
     t = g if isinstance(g, Variable) else wrap(g)
@@ -296,6 +291,11 @@ def _start(op: str, tensors: Sequence[Any], gradients: Sequence[Any], create_gra
             if g._array.shape != array.shape:
                 raise ShapeError(
                     f"{op}: the gradient has shape {g._array.shape}, expected that of the tensor, {array.shape}"
+                )
+            if isinstance(g._array, np.ndarray) is not isinstance(array, np.ndarray):
+                raise DeviceError(
+                    f"{op}: the gradient is on {devices.of_array(g._array)}, {which} on {devices.of_array(array)}; "
+                    "move it there with .to(device)"
                 )
             if g._array.dtype != array.dtype:
                 if g._array.dtype.kind != "f":

@@ -516,13 +516,13 @@ def explain(cls: type[Op], arrays: list[Any], error: Exception) -> None:
     """Turn NumPy's or CuPy's error into one that names the op, what came and what was expected."""
     if isinstance(error, (ShapeError, DtypeError, DeviceError, GraphError)):
         return
-    devices = {"cpu" if isinstance(a, np.ndarray) else "cuda" for a in arrays if hasattr(a, "dtype") and a.ndim >= 0}
+    held = [a for a in arrays if hasattr(a, "dtype") and not isinstance(a, np.generic)]  # a NumPy scalar goes anywhere
+    held += [i for a in arrays if isinstance(a, tuple) for i in a if hasattr(i, "__cuda_array_interface__")]
+    places = ["cpu" if isinstance(a, np.ndarray) else "cuda" for a in held]
     op = next((a.__name__ for a in arrays if isinstance(a, np.ufunc)), cls.__name__)  # Compare by "greater"
-    if len(devices) > 1:
+    if len(set(places)) > 1:
         raise DeviceError(
-            f"{op}: its tensors are on different devices ("
-            + ", ".join("cpu" if isinstance(a, np.ndarray) else "cuda" for a in arrays if hasattr(a, "dtype"))
-            + "); move them together with .to(device)"
+            f"{op}: its tensors are on different devices ({', '.join(places)}); move them together with .to(device)"
         ) from None
     cls.check(*arrays)
     shapes = [a.shape for a in arrays if hasattr(a, "shape")]

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import CPU, move
 from . import engine
 from .modes import enable_grad
-from .variable import Variable, wrap
+from .variable import Variable, namespace, wrap
 
 
 class GradcheckError(RuntimeError):
@@ -74,7 +75,7 @@ def gradgradcheck(
     rng = np.random.default_rng(seed + 1)
     outs = [y for y in _outputs(func, args) if y._requires_grad]
     if grad_outputs is None:
-        upstream = [wrap(rng.standard_normal(y._array.shape)) for y in outs]
+        upstream = [wrap(_draw(rng, y)) for y in outs]
     else:
         upstream = [grad_outputs] if isinstance(grad_outputs, Variable) else list(grad_outputs)
     for g in upstream:
@@ -113,7 +114,7 @@ def _check(
     outputs = _outputs(func, args)
     again = _outputs(func, args)
     for k, (a, b) in enumerate(zip(outputs, again, strict=True)):
-        gap = np.abs(a._array - b._array).max() if a._array.size else 0.0
+        gap = float(abs(a._array - b._array).max()) if a._array.size else 0.0
         if not gap <= nondet:
             raise GradcheckError(
                 f"gradcheck: output {k} changed by {gap:g} between two calls with the same input; a function that "
@@ -122,13 +123,12 @@ def _check(
     for k, y in enumerate(outputs):
         if not y._requires_grad:
             continue
-        upstream = rng.standard_normal(y._array.shape)
+        upstream = _draw(rng, y)
         found = engine.grad(
             y, [args[i] for i in checked], wrap(upstream), retain_graph=True, allow_unused=True, materialize_grads=True
         )
         for i, g in zip(checked, found, strict=True):
-            x = args[i]._array
-            direction = rng.standard_normal(x.shape)
+            direction = _draw(rng, args[i])
             analytic = float((g._array * direction).sum())
             numeric = _slope(func, args, i, direction, k, upstream, eps)
             # One number stands for all elements: a wrong rule moves it by about its own error's size.
@@ -162,9 +162,10 @@ def _element_by_element(
     rtol: float,
 ) -> None:
     """Try each element alone, and raise with a report on the worst one if any fails."""
+    analytic = move(analytic, CPU)
     numeric = np.zeros_like(analytic)
     for place in np.ndindex(*analytic.shape):
-        numeric[place] = _slope(func, args, i, _unit(analytic.shape, place), k, upstream, eps)
+        numeric[place] = _slope(func, args, i, _unit(args[i], place), k, upstream, eps)
     excess = np.abs(analytic - numeric) - (atol + rtol * np.abs(numeric))
     excess = np.where(np.isfinite(excess), excess, np.inf)
     wrong = int((excess > 0).sum())
@@ -182,13 +183,18 @@ def _element_by_element(
         "  its error against the step size (rounding shrinks, a wrong rule stays):",
     ]
     for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7):
-        slope = _slope(func, args, i, _unit(analytic.shape, place), k, upstream, h)
+        slope = _slope(func, args, i, _unit(args[i], place), k, upstream, h)
         lines.append(f"    h = {h:.0e}   numeric {slope: .10g}   error {abs(a - slope):.3e}")
     lines.append(f"  inputs have shapes {[tuple(x._array.shape) for x in args if isinstance(x, Variable)]}")
     raise GradcheckError("\n".join(lines))
 
 
-def _unit(shape: tuple[int, ...], place: tuple[int, ...]) -> Any:
-    e = np.zeros(shape)
+def _draw(rng: Any, like: Any) -> Any:
+    """A random direction with the shape of a tensor, on its device."""
+    return namespace(like._array).asarray(rng.standard_normal(like._array.shape))
+
+
+def _unit(like: Any, place: tuple[int, ...]) -> Any:
+    e = namespace(like._array).zeros(like._array.shape)
     e[place] = 1.0
     return e

@@ -63,7 +63,7 @@ def _total_norm(arrays: list[Any], p: float) -> Any:
         return np.zeros((), np.float32)
     if math.isinf(p):
         parts = [abs(g).max() for g in arrays if g.size]
-        return np.asarray(np.stack(parts).max()) if parts else arrays[0].sum()
+        return np.stack(parts).max() if parts else arrays[0].sum()
     norms = np.stack([_norm(g, p) for g in arrays])
     return _norm(norms, p)
 

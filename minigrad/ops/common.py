@@ -11,7 +11,7 @@ from .. import dtypes
 from ..autograd.function import Op
 from ..autograd.variable import Variable, wrap
 from ..devices import array_module, of_array
-from ..errors import DtypeError, ShapeError
+from ..errors import DeviceError, DtypeError, ShapeError
 
 
 class values_indices(NamedTuple):
@@ -83,6 +83,15 @@ def floating(x: Any, name: str) -> Any:
     if not isinstance(x, Variable):
         tensor_of(x, name)
     return x if x._array.dtype.kind == "f" else cast(x, dtypes.get_default_dtype().numpy)
+
+
+def same_device(name: str, **tensors: Any) -> None:
+    """Raise a :class:`DeviceError` that says which tensor is where unless all are on one kind of device."""
+    if len({isinstance(t._array, np.ndarray) for t in tensors.values()}) > 1:
+        where = ", ".join(f"{argument} on {of_array(t._array)}" for argument, t in tensors.items())
+        raise DeviceError(
+            f"{name}: its tensors are on different devices ({where}); move them together with .to(device)"
+        )
 
 
 def require_floating(x: Any, name: str, argument: str = "input") -> Any:

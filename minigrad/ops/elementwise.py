@@ -20,7 +20,7 @@ _quiet: Any = {"all": "ignore"}  # log(0) is −inf and 0/0 is NaN without a war
 
 
 def _shape(x: Any) -> tuple[int, ...]:
-    return x.shape if hasattr(x, "shape") else ()
+    return getattr(x, "shape", ())
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
@@ -570,7 +570,8 @@ def pow(input: Any, exponent: Any) -> Any:
         a, b = meet(input, exponent)
         if a is not NotImplemented:
             a, b = (
-                wrap(np.asarray(x, y._array.dtype)) if not isinstance(x, Variable) else x for x, y in ((a, b), (b, a))
+                x if isinstance(x, Variable) else wrap(namespace(y._array).asarray(x, y._array.dtype))
+                for x, y in ((a, b), (b, a))
             )
             return Pow.apply(a, b)
     raise TypeError(
@@ -716,7 +717,7 @@ def minimum(input: Any, other: Any) -> Any:
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """``input`` where the bool tensor ``condition`` holds, else ``other``; with the condition alone, its indices."""
-    if isinstance(condition, (np.ndarray, np.generic)):
+    if not isinstance(condition, Variable) and hasattr(condition, "dtype"):
         condition = wrap(condition)
     tensor_of(condition, "where", "condition")
     if input is None and other is None:

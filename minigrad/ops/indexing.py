@@ -16,7 +16,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..devices import array_module, of_array
 from ..errors import DtypeError, ShapeError
-from .common import axis_of, cast, meet, sum_to, tensor_of, values_indices
+from .common import axis_of, cast, meet, same_device, sum_to, tensor_of, values_indices
 
 
 def is_basic(index: Any) -> bool:
@@ -32,7 +32,13 @@ def add_at(target: Any, index: Any, values: Any) -> None:
     if is_basic(index) or (hasattr(index, "dtype") and index.dtype.kind == "b"):
         target[index] += values
     else:
-        np.add.at(target, index, values)
+        xp = namespace(target)
+        if xp is np or target.dtype.kind == "f":
+            xp.add.at(target, index, values)
+        else:  # a GPU adds few kinds of integers at once with others; in uint64 all come out right, modulo 2⁶⁴
+            wide = target.astype(np.int64).view(np.uint64)
+            xp.add.at(wide, index, values.astype(np.int64).view(np.uint64))
+            target[...] = wide.view(np.int64)
 
 
 class GetItem(Op):
@@ -118,7 +124,7 @@ class ScatterAdd(Op):
     def forward(ctx: Any, x: Any, src: Any, places: Any) -> Any:
         ctx.places = places
         y = x.copy()
-        np.add.at(y, places, src)
+        add_at(y, places, src)
         return y
 
     @staticmethod
@@ -140,7 +146,7 @@ def _one(index: Any, shape: tuple[int, ...], name: str) -> Any:
     if isinstance(index, Variable):
         array = index._array
     elif isinstance(index, (list, range)):
-        array = np.asarray([i._array if isinstance(i, Variable) else i for i in index])
+        array = np.asarray([i._array.tolist() if isinstance(i, Variable) else i for i in index])
         if array.size == 0:
             array = array.astype(np.int64)
     elif index is None or index is Ellipsis or isinstance(index, (int, slice, np.integer)):
@@ -153,7 +159,25 @@ def _one(index: Any, shape: tuple[int, ...], name: str) -> Any:
         raise IndexError(f"{name}: an index tensor must hold integers or bools, got {dtypes.of_array(array)}")
     if array.dtype == np.uint8:
         array = array.astype(np.int64)
-    return int(array) if array.ndim == 0 and array.dtype.kind != "b" and isinstance(array, np.ndarray) else array
+    return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
+
+
+def refuse_outside(input: Any, index: Any, name: str = "index") -> None:
+    """An error for places outside a tensor on a GPU: NumPy refuses them, CuPy takes them round the axis' end."""
+    if isinstance(input._array, np.ndarray):
+        return
+    shape = input._array.shape
+    parts = index if isinstance(index, tuple) else (index,)
+    widths = [
+        0 if p is None or p is Ellipsis else p.ndim if hasattr(p, "dtype") and p.dtype.kind == "b" else 1 for p in parts
+    ]
+    axis = 0
+    for p, width in zip(parts, widths, strict=True):
+        if hasattr(p, "dtype") and p.dtype.kind in "iu" and p.size and axis < len(shape):
+            low, high, n = int(p.min()), int(p.max()), shape[axis]
+            if low < -n or high >= n:
+                raise IndexError(f"{name}: {low if low < -n else high} is out of range for axis {axis} of size {n}")
+        axis += len(shape) - sum(widths) if p is Ellipsis else width
 
 
 def integers_first(index: Any) -> tuple[Any, Any] | None:
@@ -184,6 +208,7 @@ def getitem(input: Any, index: Any) -> Any:
     """
     if type(index) is not int and type(index) is not slice:
         index = as_index(index, input._array.shape)
+        refuse_outside(input, index)
         steps = integers_first(index)
         if steps is not None:
             return GetItem.apply(GetItem.apply(input, steps[0]), steps[1])
@@ -203,6 +228,7 @@ def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
     """The index (one array per axis) of the elements that gather reads and scatter writes."""
     i = tensor_of(index, name, "index")._array
     shape = input._array.shape
+    same_device(name, input=input, index=index)
     if i.dtype.kind not in "iu":
         raise DtypeError(f"{name}: index has dtype {dtypes.of_array(i)}, expected int64")
     if i.ndim != len(shape):
@@ -251,6 +277,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of ``input`` along ``dim`` that the 1-D ``index`` names, in its order."""
     d = axis_of(dim, tensor_of(input, "index_select")._array.ndim, "index_select")
     i = tensor_of(index, "index_select", "index")._array
+    same_device("index_select", input=input, index=index)
     if i.ndim > 1 or i.dtype.kind not in "iu":
         raise ShapeError(
             f"index_select: index must be 1-D and hold integers, got shape {i.shape}, {dtypes.of_array(i)}"
@@ -272,6 +299,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     if rows.dtype.kind not in "iu":
         raise DtypeError(f"embedding: indices must be int64, got {dtypes.of_array(rows)}")
     count = tensor_of(weight, "embedding", "weight")._array.shape[0]
+    same_device("embedding", input=input, weight=weight)
     if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
         bad = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
         raise IndexError(f"embedding: index {bad} is out of range for a table of {count} rows")
@@ -324,9 +352,9 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     """The indices that sort ``input`` along ``dim``; equal elements keep their order."""
     x = tensor_of(input, "argsort")._array
     d = axis_of(dim, x.ndim, "argsort")
-    if x.ndim == 0:
-        return wrap(np.zeros((), np.int64))
     xp = namespace(x)
+    if x.ndim == 0:
+        return wrap(xp.zeros((), np.int64))
     if not descending:
         return wrap(x.argsort(axis=d, kind="stable"))
     # Sorting the reversed axis keeps equal elements in order once the result is reversed as well.

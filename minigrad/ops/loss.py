@@ -16,7 +16,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
 from .activation import LogSoftmax, Softplus, sigmoid_of, softmax_of
-from .common import cast, fill, meet, require_floating, sum_to, tensor_of
+from .common import cast, fill, meet, require_floating, same_device, sum_to, tensor_of
 
 
 def reduce(terms: Any, reduction: str) -> Any:
@@ -439,6 +439,7 @@ def _class_weight(name: str, weight: Any, x: Any) -> Any:
 def _as_rows(name: str, x: Any, t: Any, w: Any, ignore: int) -> tuple[Any, Any, tuple[int, ...]]:
     """(N, C, d…) scores and (N, d…) classes → (rows, C), (rows) and the shape of the terms, everything checked."""
     a, b = x._array, t._array
+    same_device(name, input=x, target=t)
     if b.dtype.kind not in "iu":
         raise DtypeError(
             f"{name}: class indices must be int64, got {dtypes.of_array(b)}; convert them with .long()"

@@ -466,7 +466,7 @@ def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     d = axis_of(dim, tensor_of(input, "median")._array.ndim, "median")
     _not_empty(input, (d,) if input._array.ndim else None, "median")
     if input._array.ndim == 0:
-        return values_indices(input.clone(), wrap(np.zeros((), np.int64)))
+        return values_indices(input.clone(), wrap(namespace(input._array).zeros((), np.int64)))
     order = input._array.argsort(axis=d, kind="stable")
     middle = [slice(None)] * order.ndim
     middle[d] = slice((order.shape[d] - 1) // 2, (order.shape[d] - 1) // 2 + 1)
