@@ -243,7 +243,7 @@ def gone(pids):
                 with open(f"/proc/{pid}/stat") as stat:
                     if stat.read().rsplit(")", 1)[1].split()[0] != "Z":
                         alive.append(pid)
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
                 pass
         if not alive:
             return True
