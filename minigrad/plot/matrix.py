@@ -23,7 +23,8 @@ def confusion_matrix(counts: Any, names: Sequence[str] | None = None, title: str
     side = max(3.2, 1.2 + 0.55 * k)
     figure, ((axes,),) = new_figure(side + 0.6, side)
     axes.imshow(counts, cmap="Blues", vmin=0)
-    axes.set_xticks(range(k), names, rotation=45 if max(map(len, names)) > 4 else 0)
+    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 4 else {}
+    axes.set_xticks(range(k), names, **slanted)
     axes.set_yticks(range(k), names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")

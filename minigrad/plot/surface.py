@@ -35,7 +35,7 @@ def decision_surface(
     grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)  # (R, R, 2) → (R², 2)
     probability = to_array(predict(grid)).reshape(resolution, resolution)
     wide, high = (float(side[-1] - side[0]) for side in sides)
-    figure, ((axes,),) = new_figure(5.6, 0.7 + 4.1 * min(max(high / wide, 0.3), 1.5))
+    figure, ((axes,),) = new_figure(5.6, 0.7 + 3.85 * min(max(high / wide, 0.3), 1.5))
     filled = axes.contourf(*sides, probability, levels=np.linspace(0, 1, 21), cmap=_pale("RdBu_r"), extend="neither")
     if probability.min() < 0.5 < probability.max():
         axes.contour(*sides, probability, levels=[0.5], colors="black", linewidths=1.2)
@@ -44,10 +44,11 @@ def decision_surface(
         axes.scatter(
             points[:, 0], points[:, 1], s=9, color=colour, edgecolor="white", linewidth=0.3, label=f"class {label}"
         )
-    scale = axes.inset_axes((1.03, 0, 0.035, 1))  # as high as the picture, whatever its proportions
-    figure.colorbar(filled, cax=scale, label="probability of class 1", ticks=np.linspace(0, 1, 6))
+    figure.set_layout_engine("compressed")  # keeps the colour bar as high as the picture, whatever its proportions
+    figure.colorbar(filled, ax=axes, label="probability of class 1", ticks=np.linspace(0, 1, 6))
     as_chart(axes, "x₁", "x₂", title)
     axes.grid(False)
+    axes.locator_params(nbins=6)
     axes.set_aspect("equal")
     axes.legend(fontsize="small", loc="upper right")
     return figure
