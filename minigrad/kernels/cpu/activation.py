@@ -21,7 +21,10 @@ from numba.extending import intrinsic
 
 from .. import Kernel
 from ..compile import jit
+from ..threads import get_num_threads
 from .layout import takes
+
+PARALLEL_FROM = 1 << 17  # elements from which a second thread pays
 
 F = np.float32
 LOG2E = F(1.4426950408889634)
@@ -138,79 +141,89 @@ def tanh32(x: Any) -> Any:
     return y if x == x else x
 
 
-@jit(parallel=True)
-def _relu(x: Any, y: Any) -> None:
-    for i in prange(x.size):
-        y[i] = x[i] if x[i] > ZERO or x[i] != x[i] else ZERO
+NONE, RELU, SIGMOID, TANH, SILU = -1, 0, 1, 2, 3
+
+
+@jit
+def activate(x: Any, y: Any, f: int) -> None:
+    """y = f(x), flat. (With y = x the compiler's SIMD loops would stand back for fear of overlap.)"""
+    if f == RELU:
+        for i in range(x.size):
+            y[i] = x[i] if x[i] > ZERO or x[i] != x[i] else ZERO
+    elif f == SIGMOID:
+        for i in range(x.size):
+            y[i] = sigmoid32(x[i])
+    elif f == TANH:
+        for i in range(x.size):
+            y[i] = tanh32(x[i])
+    elif f == SILU:
+        for i in range(x.size):
+            y[i] = x[i] * sigmoid32(x[i])
+
+
+@jit
+def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
+    """dx = dy · f′, flat; f′ is read off what the op saved: its input for SiLU, else its output."""
+    if f == RELU:
+        for i in range(dy.size):
+            dx[i] = dy[i] if saved[i] > ZERO else ZERO
+    elif f == SIGMOID:
+        for i in range(dy.size):
+            dx[i] = dy[i] * saved[i] * (ONE - saved[i])
+    elif f == TANH:
+        for i in range(dy.size):
+            dx[i] = dy[i] * (ONE - saved[i] * saved[i])
+    elif f == SILU:
+        for i in range(dy.size):
+            s = sigmoid32(saved[i])
+            dx[i] = dy[i] * s * (ONE + saved[i] * (ONE - s))
 
 
 @jit(parallel=True)
-def _relu_backward(dy: Any, y: Any, dx: Any) -> None:
-    for i in prange(dy.size):
-        dx[i] = dy[i] if y[i] > ZERO else ZERO
+def _activate_shared(x: Any, y: Any, f: int, parts: int) -> None:
+    length = (x.size + parts - 1) // parts
+    for t in prange(parts):
+        activate(x[t * length : (t + 1) * length], y[t * length : (t + 1) * length], f)
 
 
 @jit(parallel=True)
-def _sigmoid(x: Any, y: Any) -> None:
-    for i in prange(x.size):
-        y[i] = sigmoid32(x[i])
+def _slopes_shared(dy: Any, saved: Any, f: int, dx: Any, parts: int) -> None:
+    length = (dy.size + parts - 1) // parts
+    for t in prange(parts):
+        a, b = t * length, (t + 1) * length
+        slopes(dy[a:b], saved[a:b], f, dx[a:b])
 
 
-@jit(parallel=True)
-def _sigmoid_backward(dy: Any, y: Any, dx: Any) -> None:
-    for i in prange(dy.size):
-        dx[i] = dy[i] * y[i] * (ONE - y[i])
-
-
-@jit(parallel=True)
-def _tanh(x: Any, y: Any) -> None:
-    for i in prange(x.size):
-        y[i] = tanh32(x[i])
-
-
-@jit(parallel=True)
-def _tanh_backward(dy: Any, y: Any, dx: Any) -> None:
-    for i in prange(dy.size):
-        dx[i] = dy[i] * (ONE - y[i] * y[i])
-
-
-@jit(parallel=True)
-def _silu(x: Any, y: Any) -> None:
-    for i in prange(x.size):
-        y[i] = x[i] * sigmoid32(x[i])
-
-
-@jit(parallel=True)
-def _silu_backward(dy: Any, x: Any, dx: Any) -> None:
-    for i in prange(dy.size):
-        s = sigmoid32(x[i])
-        dx[i] = dy[i] * s * (ONE + x[i] * (ONE - s))
-
-
-def _elementwise(forward_loop: Any, backward_loop: Any, saves_output: bool, smallest: int) -> Kernel:
-    """The kernel pair of an activation from its two loops over flat arrays; its rule needs y or x (see ``ops``)."""
+def _elementwise(f: int, smallest: int) -> Kernel:
+    """The kernel pair of an activation, for arrays of at least ``smallest`` elements."""
 
     def forward(ctx: Any, x: Any) -> Any:
         if not takes(x, smallest):
             return NotImplemented
         y = np.empty(x.shape, np.float32)
-        forward_loop(x.ravel(), y.ravel())
-        ctx.saved = (y,) if saves_output else (x,)
+        if x.size < PARALLEL_FROM:
+            activate(x.ravel(), y.ravel(), f)
+        else:
+            _activate_shared(x.ravel(), y.ravel(), f, get_num_threads())
+        ctx.saved = (x,) if f == SILU else (y,)
         return y
 
     def backward(ctx: Any, dy: Any) -> Any:
         if not takes(dy, 0):
             return NotImplemented
         dx = np.empty(dy.shape, np.float32)
-        backward_loop(dy.ravel(), ctx.saved[0].ravel(), dx.ravel())
+        if dy.size < PARALLEL_FROM:
+            slopes(dy.ravel(), ctx.saved[0].ravel(), f, dx.ravel())
+        else:
+            _slopes_shared(dy.ravel(), ctx.saved[0].ravel(), f, dx.ravel(), get_num_threads())
         return dx
 
     return Kernel(forward, backward)
 
 
 KERNELS = {
-    "relu": _elementwise(_relu, _relu_backward, True, 4096),
-    "sigmoid": _elementwise(_sigmoid, _sigmoid_backward, True, 128),
-    "tanh": _elementwise(_tanh, _tanh_backward, True, 1024),
-    "silu": _elementwise(_silu, _silu_backward, False, 128),
+    "relu": _elementwise(RELU, 1024),
+    "sigmoid": _elementwise(SIGMOID, 128),
+    "tanh": _elementwise(TANH, 512),
+    "silu": _elementwise(SILU, 128),
 }

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import Kernel
 from ..compile import jit
-from .activation import ONE, ZERO, sigmoid32, tanh32
+from .activation import NONE, RELU, SIGMOID, TANH, ZERO, activate, slopes
 from .gemm import times, times_transposed, transposed_times
 from .layout import FLOAT32, takes
 from .narrow import is_narrow, narrow_forward
@@ -138,53 +138,25 @@ def _thin(rows: int, inputs: int, outputs: int) -> bool:
     return (inputs <= THIN or outputs <= THIN) and 0 < rows * inputs * outputs <= LARGEST and outputs > 0
 
 
-_NONE, _RELU, _SIGMOID, _TANH = -1, 0, 1, 2
-_CODES = {"relu": _RELU, "sigmoid": _SIGMOID, "tanh": _TANH}
+_CODES = {"relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
 
 
 @jit
-def _activate(y: Any, f: int) -> None:
-    """y ← f(y), flat."""
-    if f == _RELU:
-        for i in range(y.size):
-            y[i] = y[i] if y[i] > ZERO or y[i] != y[i] else ZERO
-    elif f == _SIGMOID:
-        for i in range(y.size):
-            y[i] = sigmoid32(y[i])
-    elif f == _TANH:
-        for i in range(y.size):
-            y[i] = tanh32(y[i])
-
-
-@jit
-def _slopes(dy: Any, y: Any, f: int, dz: Any) -> None:
-    """dz = dy · f′, f′ read off y, flat."""
-    if f == _RELU:
-        for i in range(y.size):
-            dz[i] = dy[i] if y[i] > ZERO else ZERO
-    elif f == _SIGMOID:
-        for i in range(y.size):
-            dz[i] = dy[i] * y[i] * (ONE - y[i])
-    else:
-        for i in range(y.size):
-            dz[i] = dy[i] * (ONE - y[i] * y[i])
-
-
-@jit
-def _bias_activate(y: Any, b: Any, f: int) -> None:
-    """y ← f(y + b), row by row, each row while it is in the cache."""
-    for i in range(y.shape[0]):
-        row = y[i]
+def _bias_activate(z: Any, b: Any, f: int, y: Any) -> None:
+    """y = f(z + b), row by row, each row while it is in the cache. z is used up; without an activation it may be y."""
+    for i in range(z.shape[0]):
+        row = z[i]
         for o in range(row.size):
             row[o] += b[o]
-        _activate(row, f)
+        if f != NONE:
+            activate(row, y[i], f)
 
 
 @jit
 def _slopes_and_bias(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
     """dz = dy · f′ (or dy itself, if that is dz) and db = Σ dz over rows."""
-    if f != _NONE:
-        _slopes(dy.ravel(), y.ravel(), f, dz.ravel())
+    if f != NONE:
+        slopes(dy.ravel(), y.ravel(), f, dz.ravel())
     db[:] = ZERO
     n, outputs = dz.shape
     whole = n - n % 4
@@ -199,19 +171,21 @@ def _slopes_and_bias(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
 
 @jit
 def _thin_layer(x: Any, w: Any, b: Any, y: Any, f: int) -> None:
+    z = y if f == NONE else np.empty_like(y)
     if x.shape[1] <= THIN:
-        _few_inputs(x, w, b, y)
+        _few_inputs(x, w, b, z)
     else:
-        _few_outputs(x, w, b, y)
-    _activate(y.ravel(), f)
+        _few_outputs(x, w, b, z)
+    if f != NONE:
+        activate(z.ravel(), y.ravel(), f)
 
 
 @jit
 def _thin_layer_backward(dy: Any, x: Any, w: Any, y: Any, f: int, dx: Any, dw: Any, db: Any) -> None:
     dz = dy
-    if f != _NONE:
+    if f != NONE:
         dz = np.empty_like(y)
-        _slopes(dy.ravel(), y.ravel(), f, dz.ravel())
+        slopes(dy.ravel(), y.ravel(), f, dz.ravel())
     if x.shape[1] <= THIN:
         _few_inputs_backward(dz, x, w, dx, dw, db)
     else:
@@ -231,16 +205,20 @@ def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
     elif b.dtype is not FLOAT32 or b.shape != (outputs,):
         return NotImplemented
     thin = _thin(rows, inputs, outputs)
+    y = np.empty((rows, outputs), FLOAT32)
     if thin:
-        y = np.empty((rows, outputs), FLOAT32)
         _thin_layer(x, w, b, y, f)
-    elif is_narrow(inputs, outputs) and x.flags.c_contiguous:
-        y = np.empty((rows, outputs), FLOAT32)
-        narrow_forward(x, w, b, y)
-        _activate(y.ravel(), f)
+    elif not (x.flags.c_contiguous and w.flags.c_contiguous):
+        return NotImplemented
+    elif is_narrow(inputs, outputs):
+        z = y if f == NONE else np.empty_like(y)
+        narrow_forward(x, w, b, z)
+        if f != NONE:
+            activate(z.ravel(), y.ravel(), f)
     else:
-        y = times_transposed(x, w) if x.flags.c_contiguous and w.flags.c_contiguous else x @ w.T
-        _bias_activate(y, b, f)
+        z = times_transposed(x, w)
+        y = z if f == NONE else y
+        _bias_activate(z, b, f, y)
     ctx.shape = x.shape
     # The pass over thin rows gives all three gradients, so it needs both operands whichever are wanted.
     ctx.scratch = (x, w, y, f, thin)
@@ -259,18 +237,16 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
         _thin_layer_backward(dy, x, w, y, f, dx, dw, db)
         return dx, dw, db
     dz = dy
-    if wants_b is not None or f != _NONE:
-        dz = dy if f == _NONE else np.empty(y.shape, FLOAT32)
+    if wants_b is not None or f != NONE:
+        dz = dy if f == NONE else np.empty(y.shape, FLOAT32)
         _slopes_and_bias(dy, y, f, dz, db)
-    if not (x.flags.c_contiguous and w.flags.c_contiguous):
-        return dz @ w, dz.T @ x, db
     if wants_w is not None:
         dw = transposed_times(dz, x)
     return times(dz, w) if wants_x is not None else None, dw, db
 
 
 def linear_forward(ctx: Any, x: Any, w: Any, b: Any) -> Any:
-    y = _layer(ctx, x, w, b, _NONE)
+    y = _layer(ctx, x, w, b, NONE)
     if y is not NotImplemented:
         wants_x, wants_w, _ = ctx.edges
         ctx.saved = (x if wants_w is not None else None, w if wants_x is not None else None)
