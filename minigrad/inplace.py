@@ -174,7 +174,7 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
         if not dtypes.can_cast(dtypes.result_type(a, b), a.dtype):
             raise DtypeError(f"{name}: a floating number cannot be written into {dtypes.of_array(a)}")
     try:
-        ufunc(a, b, out=a, casting="same_kind")
+        ufunc(a, b, out=a, casting="unsafe")  # can_cast() has decided
     except (TypeError, ValueError) as error:
         if isinstance(other, Variable):
             same_device(name, input=x, other=other)
@@ -204,7 +204,7 @@ def write(x: Any, index: Any, value: Any) -> None:
         value = value.to(of_array(x._array))  # type: ignore[attr-defined]
     if _recorded(x, value):
         value = cast(value, x._array.dtype) if isinstance(value, Variable) else x._array.dtype.type(value)
-        replace(x, indexing.SetItem.apply(x, value, index), "setitem")
+        replace(x, indexing.SetItem.apply(x, value, indexing.own_index(index, x, value)), "setitem")
         return
     raw = value._array if isinstance(value, Variable) else value
     try:

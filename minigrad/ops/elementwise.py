@@ -732,7 +732,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     kind = next(x for x in (a, b) if isinstance(x, Variable))._array.dtype
     # np.where, unlike the operators, would let a Python number decide the dtype.
     a, b = (x if isinstance(x, Variable) else kind.type(x) for x in (a, b))
-    return Where.apply(a, b, condition._array)
+    return Where.apply(a, b, condition)
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd.function import Op
+from ..autograd.modes import modes
 from ..autograd.variable import Variable, namespace, wrap
 from ..devices import array_module, of_array
 from ..errors import DtypeError, ShapeError
@@ -200,6 +201,16 @@ def integers_first(index: Any) -> tuple[Any, Any] | None:
     return tuple(first), tuple(p for p, is_whole in zip(index, whole, strict=True) if not is_whole)
 
 
+def own_index(index: Any, *tensors: Any) -> Any:
+    """The index with copies of its arrays if a graph through these tensors will keep it: the caller's index tensor may
+    change in place before the walk back."""
+    if not modes.grad or not any(isinstance(t, Variable) and t._requires_grad for t in tensors):
+        return index
+    if isinstance(index, tuple):
+        return tuple([p.copy() if hasattr(p, "dtype") else p for p in index])
+    return index.copy() if hasattr(index, "dtype") else index
+
+
 def getitem(input: Any, index: Any) -> Any:
     """input[index]: slices, integers, None, Ellipsis, bool masks, integer arrays and tensors, as in PyTorch.
 
@@ -211,7 +222,8 @@ def getitem(input: Any, index: Any) -> Any:
         refuse_outside(input, index)
         steps = integers_first(index)
         if steps is not None:
-            return GetItem.apply(GetItem.apply(input, steps[0]), steps[1])
+            input, index = GetItem.apply(input, steps[0]), steps[1]
+        index = own_index(index, input)
     return GetItem.apply(input, index)
 
 
@@ -221,7 +233,7 @@ def gather(input: Any, dim: int, index: Any, *, axis: Any = None) -> Any:
     ``index`` (int64) has as many axes as ``input`` and is at most as long on all but ``dim``.
     """
     d = axis_of(dim if axis is None else axis, tensor_of(input, "gather")._array.ndim, "gather")
-    return Gather.apply(input, _places(input, d, index, "gather"))
+    return Gather.apply(input, own_index(_places(input, d, index, "gather"), input))
 
 
 def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
@@ -249,14 +261,14 @@ def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """``input`` with src[i][j] added at [index[i][j]][j] (dim = 0; likewise for other axes)."""
     d = axis_of(dim, tensor_of(input, "scatter_add")._array.ndim, "scatter_add")
-    places = _places(input, d, index, "scatter_add")
+    places = own_index(_places(input, d, index, "scatter_add"), input, src)
     return ScatterAdd.apply(*_source(input, src, index, "scatter_add"), places)
 
 
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
     """``input`` with src[i][j] (or ``value``) written at [index[i][j]][j] (dim = 0; likewise for other axes)."""
     d = axis_of(dim, tensor_of(input, "scatter")._array.ndim, "scatter")
-    places = _places(input, d, index, "scatter")
+    places = own_index(_places(input, d, index, "scatter"), input, src)
     src = value if src is None else src
     if not isinstance(src, Variable):
         return SetItem.apply(input, input._array.dtype.type(src), places)
@@ -303,7 +315,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
         bad = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
         raise IndexError(f"embedding: index {bad} is out of range for a table of {count} rows")
-    y = GetItem.apply(weight, rows)
+    y = GetItem.apply(weight, own_index(rows, weight))
     if padding_idx is None:
         return y
     if not -count <= padding_idx < count:
@@ -377,12 +389,3 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     order = argsort(input, d, descending=largest)
     index = order if x.ndim == 0 else order[(slice(None),) * d + (slice(0, k),)]
     return values_indices(gather(input, d, index), index)
-
-
-def setitem(input: Any, index: Any, value: Any) -> Any:
-    """The tensor that ``input`` becomes by ``input[index] = value`` (see ``Tensor.__setitem__``)."""
-    if not isinstance(value, Variable):
-        _, value = meet(input, value)
-        if value is NotImplemented:
-            raise TypeError("setitem: the value must be a tensor or a number")
-    return SetItem.apply(input, value if not isinstance(value, Variable) else cast(value, input._array.dtype), index)

@@ -394,17 +394,18 @@ def binary_cross_entropy_with_logits(
     _same_shape(name, x, t)
     w = None
     if pos_weight is not None:
-        w = fill_constant(cast(tensor_of(pos_weight, name, "pos_weight"), x._array.dtype), x._array.shape, name)
+        w = cast(tensor_of(pos_weight, name, "pos_weight"), x._array.dtype).detach()
+        _fits(w, x._array.shape, name)
     if weight is not None:
         return _weighted(lambda r: BCEWithLogits.apply(x, t, w, r), weight, reduction)
     return BCEWithLogits.apply(x, t, w, reduction)
 
 
-def fill_constant(w: Any, shape: tuple[int, ...], name: str) -> Any:
-    """A weight's array, checked to broadcast to ``shape``."""
+def _fits(w: Any, shape: tuple[int, ...], name: str) -> None:
+    """Refuse a weight that does not broadcast to ``shape``."""
     try:
         if np.broadcast_shapes(w._array.shape, shape) == shape:
-            return w._array
+            return
     except ValueError:
         pass
     raise ShapeError(f"{name}: pos_weight of shape {w._array.shape} does not broadcast to {shape}")
@@ -507,7 +508,7 @@ def cross_entropy(
     w = _class_weight("cross_entropy", weight, x)
     rows, classes, shape = _as_rows("cross_entropy", x, t, w, ignore_index)
     if plain and not bool((classes == ignore_index).any()):
-        return CrossEntropy.apply(rows, classes, reduction)
+        return CrossEntropy.apply(x, t, reduction)
     log_p = LogSoftmax.apply(rows, 1)
     y = NLL.apply(log_p, classes, w, ignore_index, reduction)
     if label_smoothing:
