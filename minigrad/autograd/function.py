@@ -524,6 +524,8 @@ def explain(cls: type[Op], arrays: list[Any], error: Exception) -> None:
         raise DeviceError(
             f"{op}: its tensors are on different devices ({', '.join(places)}); move them together with .to(device)"
         ) from None
+    if not isinstance(error, (ValueError, TypeError, IndexError)):
+        return  # a kernel that fails to import or to compile, or memory that ran out, says best itself what is wrong
     cls.check(*arrays)
     shapes = [a.shape for a in arrays if hasattr(a, "shape")]
     if isinstance(error, ValueError) and len(shapes) > 1:

@@ -76,7 +76,7 @@ def namespace(x: Any) -> Any:
 
 def _user_frame() -> FrameType:
     """The innermost frame on the stack that is not minigrad's own."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)  # the two nearest ones are always ours
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
     return frame

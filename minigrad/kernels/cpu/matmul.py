@@ -82,14 +82,25 @@ def _few_inputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> 
 
 @jit
 def _few_outputs(x: Any, w: Any, b: Any, y: Any) -> None:
-    """y (N, out) = x (N, in) · w (out, in)ᵀ + b, with a small ``out``."""
-    for i in range(x.shape[0]):
-        row = x[i]
-        for o in range(w.shape[0]):
-            s = ZERO
-            for k in range(row.size):
-                s += row[k] * w[o, k]
-            y[i, o] = s + b[o]
+    """y (N, out) = x (N, in) · w (out, in)ᵀ + b, with a small ``out``; four rows share each load of w."""
+    n = x.shape[0]
+    whole = n - n % 4
+    for o in range(w.shape[0]):
+        line = w[o]
+        for i in range(0, whole, 4):
+            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+            s0 = s1 = s2 = s3 = ZERO
+            for k in range(line.size):
+                s0 += x0[k] * line[k]
+                s1 += x1[k] * line[k]
+                s2 += x2[k] * line[k]
+                s3 += x3[k] * line[k]
+            y[i, o], y[i + 1, o], y[i + 2, o], y[i + 3, o] = s0 + b[o], s1 + b[o], s2 + b[o], s3 + b[o]
+        for i in range(whole, n):
+            s0 = ZERO
+            for k in range(line.size):
+                s0 += x[i, k] * line[k]
+            y[i, o] = s0 + b[o]
 
 
 @jit
@@ -97,26 +108,29 @@ def _few_outputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) ->
     """dx = dy · w, dw (out, in) = dyᵀ · x, db = Σ dy; dx may be empty (not wanted)."""
     n, outputs = dy.shape
     inputs = x.shape[1]
-    dw[:] = ZERO
     db[:] = ZERO
     whole = n - n % 4
+    total = np.zeros(inputs, np.float32)
     for o in range(outputs):
-        row = dw[o]
+        total[:] = ZERO
         for i in range(0, whole, 4):
             d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
             db[o] += (d0 + d1) + (d2 + d3)
             x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
             for k in range(inputs):
-                row[k] += (d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])
+                total[k] += (d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])
         for i in range(whole, n):
             db[o] += dy[i, o]
             for k in range(inputs):
-                row[k] += dy[i, o] * x[i, k]
+                total[k] += dy[i, o] * x[i, k]
+        for k in range(inputs):
+            dw[o, k] = total[k]
     if dx.size:
         for i in range(n):
-            out = dx[i]
+            out, d0 = dx[i], dy[i, 0]
+            line = w[0]
             for k in range(inputs):
-                out[k] = dy[i, 0] * w[0, k]
+                out[k] = d0 * line[k]
             for o in range(1, outputs):
                 for k in range(inputs):
                     out[k] += dy[i, o] * w[o, k]
