@@ -80,10 +80,9 @@ def run(device: str, case: Case, arrays: list[Any], grad: list[bool], second: bo
         return [*map(numbers, firsts), *[numbers(x.grad) for x in wanted_leaves]]
 
 
-class DeviceSuite:
-    """Sub-classes give the device (a fixture that makes ``device="cuda"`` work) and how near numbers must be."""
+class OnDevice:
+    """Sub-classes say how near the numbers must be. A fixture makes ``device="cuda"`` work."""
 
-    cases: ClassVar[list[Case]] = tables()
     rtol: ClassVar[float]
     atol: ClassVar[float]
 
@@ -103,7 +102,10 @@ class DeviceSuite:
             assert a is None or a.device.type == "cuda"
             self.same(numbers(a), numbers(b))
 
-    # --- ops ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.filterwarnings("ignore:.*they are broadcast")
+class OpsOnDevice(OnDevice):
+    cases: ClassVar[list[Case]] = tables()
 
     def test_an_op_gives_the_textbooks_numbers(self, case: Case) -> None:
         arrays, grad = case.arrays(), case.wants_grad()

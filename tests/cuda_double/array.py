@@ -53,6 +53,7 @@ class Pointer(NamedTuple):
 class ndarray:
     """Source: cupy.ndarray."""
 
+    __module__ = "cupy"
     __slots__ = ("__weakref__", "_device", "_host", "base")
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]

@@ -1,0 +1,39 @@
+"""``device="cuda"`` on a real GPU: the numbers that ``test_cuda_double.py`` cannot prove. Skipped without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from device_suite import OpsOnDevice
+from device_tensors import TensorsOnDevice
+from device_training import TrainingOnDevice
+
+from minigrad import cuda
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _gpu() -> Iterator[None]:
+    if not cuda.is_available():
+        pytest.skip("CuPy finds no GPU here")
+    yield
+    cuda.empty_cache()
+
+
+class Near:
+    """Sums run in another order on a GPU, and its exp, log and sin may differ from NumPy's in the last place."""
+
+    rtol = 1e-6
+    atol = 1e-9
+
+
+class TestOps(Near, OpsOnDevice):
+    pass
+
+
+class TestTensors(Near, TensorsOnDevice):
+    pass
+
+
+class TestTraining(Near, TrainingOnDevice):
+    pass
