@@ -259,7 +259,7 @@ def randn_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gr
 def randint(
     low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None
 ) -> Any:
-    """Integers from ``low`` (0 if left out) to ``high`` − 1: ``randint(high, size)`` or ``randint(low, high, size)``."""
+    """Integers from ``low`` (default 0) to ``high`` − 1: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if size is None:
         low, high, size = 0, low, high
     if high is None or size is None:

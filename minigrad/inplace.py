@@ -23,7 +23,7 @@ from .autograd.modes import modes
 from .autograd.variable import Variable, namespace, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError
-from .ops import elementwise, indexing
+from .ops import arithmetic, elementwise, indexing
 from .ops.common import axis_of, cast, meet, same_device
 
 
@@ -155,7 +155,7 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
     """x ← x op other: NumPy's own in-place form where no graph is recorded, else through the op."""
     _refuse(x, name)
     if _recorded(x, other):
-        result = elementwise.binary(op, x, other)
+        result = arithmetic.binary(op, x, other)
         if result is NotImplemented:
             raise TypeError(f"{name}: expected a tensor or a number, got {type(other).__name__}")
         return replace(x, result, name)
@@ -222,7 +222,7 @@ def _constant(x: Any, name: str, values: Any) -> Any:
     """x ← values (an array or number) that depend on nothing: no gradient reaches x's past."""
     _refuse(x, name)
     if _recorded(x):
-        result = elementwise.Mul.apply(x, 0.0)
+        result = arithmetic.Mul.apply(x, 0.0)
         result._array[...] = values
         return replace(x, result, name)
     x._array[...] = values
@@ -239,23 +239,23 @@ class InPlace:
         return replace(self, result, name)
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
-        other = other if alpha == 1 else elementwise.mul(other, alpha) if isinstance(other, Variable) else other * alpha
-        return _arithmetic(self, other, "add_", elementwise.Add, np.add)
+        other = other if alpha == 1 else arithmetic.mul(other, alpha) if isinstance(other, Variable) else other * alpha
+        return _arithmetic(self, other, "add_", arithmetic.Add, np.add)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        other = other if alpha == 1 else elementwise.mul(other, alpha) if isinstance(other, Variable) else other * alpha
-        return _arithmetic(self, other, "sub_", elementwise.Sub, np.subtract)
+        other = other if alpha == 1 else arithmetic.mul(other, alpha) if isinstance(other, Variable) else other * alpha
+        return _arithmetic(self, other, "sub_", arithmetic.Sub, np.subtract)
 
     def mul_(self, other: Any) -> Any:
-        return _arithmetic(self, other, "mul_", elementwise.Mul, np.multiply)
+        return _arithmetic(self, other, "mul_", arithmetic.Mul, np.multiply)
 
     def div_(self, other: Any) -> Any:
         if self._array.dtype.kind != "f":  # type: ignore[attr-defined]
             raise DtypeError(f"div_: the quotient is floating and cannot be written into {self.dtype}")  # type: ignore[attr-defined]
-        return _arithmetic(self, other, "div_", elementwise.Div, np.true_divide)
+        return _arithmetic(self, other, "div_", arithmetic.Div, np.true_divide)
 
     def pow_(self, exponent: Any) -> Any:
-        return replace(self, elementwise.pow(self, exponent), "pow_")
+        return replace(self, arithmetic.pow(self, exponent), "pow_")
 
     __iadd__ = add_
     __isub__ = sub_
@@ -265,18 +265,18 @@ class InPlace:
 
     def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         """self ← self + value · tensor1 · tensor2."""
-        return self.add_(elementwise.mul(tensor1, tensor2), alpha=value)
+        return self.add_(arithmetic.mul(tensor1, tensor2), alpha=value)
 
     def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         """self ← self + value · tensor1 / tensor2."""
-        return self.add_(elementwise.div(tensor1, tensor2), alpha=value)
+        return self.add_(arithmetic.div(tensor1, tensor2), alpha=value)
 
     def lerp_(self, end: Any, weight: Any) -> Any:
         """self ← self + weight · (end − self)."""
-        return self.add_(elementwise.mul(elementwise.sub(end, self), weight))
+        return self.add_(arithmetic.mul(arithmetic.sub(end, self), weight))
 
     def neg_(self) -> Any:
-        return replace(self, elementwise.neg(self), "neg_")
+        return replace(self, arithmetic.neg(self), "neg_")
 
     def exp_(self) -> Any:
         return replace(self, elementwise.exp(self), "exp_")

@@ -19,7 +19,7 @@ from .autograd.handles import RemovableHandle
 from .autograd.variable import Variable, wrap
 from .errors import DeviceError, DtypeError, GraphError, ShapeError
 from .inplace import InPlace, write
-from .ops import activation, elementwise, indexing, reduction
+from .ops import activation, arithmetic, comparison, elementwise, indexing, reduction
 from .ops import matmul as products
 from .ops import shape as shapes
 from .ops.common import cast
@@ -470,7 +470,7 @@ class Tensor(Variable, InPlace):
         """``np.exp(tensor)``, ``array + tensor``: the differentiable op of that name, else NumPy on the bare arrays."""
         name = _UFUNCS.get(ufunc.__name__)
         if method == "__call__" and name is not None and not kwargs:
-            op = getattr(Variable.namespace, name, None) or getattr(elementwise, name)
+            op = next(getattr(m, name) for m in _UFUNC_HOMES if hasattr(m, name))
             return op(*[wrap(x) if isinstance(x, np.ndarray) else x for x in inputs])
         if kwargs.get("out") is not None and any(isinstance(o, Tensor) for o in kwargs["out"]):
             return NotImplemented
@@ -489,48 +489,48 @@ class Tensor(Variable, InPlace):
     # --- operators ---------------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Any:
-        return elementwise.binary(elementwise.Add, self, other)
+        return arithmetic.binary(arithmetic.Add, self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return elementwise.binary(elementwise.Add, other, self)
+        return arithmetic.binary(arithmetic.Add, other, self)
 
     def __sub__(self, other: Any) -> Any:
         if self._array.dtype.kind == "b":
-            return elementwise.sub(self, other)
-        return elementwise.binary(elementwise.Sub, self, other)
+            return arithmetic.sub(self, other)
+        return arithmetic.binary(arithmetic.Sub, self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return elementwise.binary(elementwise.Sub, other, self)
+        return arithmetic.binary(arithmetic.Sub, other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return elementwise.binary(elementwise.Mul, self, other)
+        return arithmetic.binary(arithmetic.Mul, self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return elementwise.binary(elementwise.Mul, other, self)
+        return arithmetic.binary(arithmetic.Mul, other, self)
 
     def __truediv__(self, other: Any) -> Any:
-        return elementwise.div(self, other)
+        return arithmetic.div(self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return elementwise.div(other, self)
+        return arithmetic.div(other, self)
 
     def __floordiv__(self, other: Any) -> Any:
-        return elementwise.floor_divide(self, other)
+        return arithmetic.floor_divide(self, other)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return elementwise.floor_divide(other, self)
+        return arithmetic.floor_divide(other, self)
 
     def __mod__(self, other: Any) -> Any:
-        return elementwise.remainder(self, other)
+        return arithmetic.remainder(self, other)
 
     def __rmod__(self, other: Any) -> Any:
-        return elementwise.remainder(other, self)
+        return arithmetic.remainder(other, self)
 
     def __pow__(self, other: Any) -> Any:
-        return elementwise.pow(self, other)
+        return arithmetic.pow(self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return elementwise.pow(other, self)
+        return arithmetic.pow(other, self)
 
     def __matmul__(self, other: Any) -> Any:
         return products.matmul(self, wrap(other) if isinstance(other, np.ndarray) else other)
@@ -538,26 +538,26 @@ class Tensor(Variable, InPlace):
     def __rmatmul__(self, other: Any) -> Any:
         return products.matmul(wrap(other) if isinstance(other, np.ndarray) else other, self)
 
-    __neg__ = elementwise.neg
+    __neg__ = arithmetic.neg
     __abs__ = elementwise.abs_
-    __invert__ = elementwise.bitwise_not
+    __invert__ = comparison.bitwise_not
 
     def __pos__(self) -> Tensor:
         return self
 
     def __eq__(self, other: Any) -> Any:
-        return elementwise.eq(self, other)
+        return comparison.eq(self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return elementwise.ne(self, other)
+        return comparison.ne(self, other)
 
-    __lt__ = elementwise.lt
-    __le__ = elementwise.le
-    __gt__ = elementwise.gt
-    __ge__ = elementwise.ge
-    __and__ = __rand__ = elementwise.bitwise_and
-    __or__ = __ror__ = elementwise.bitwise_or
-    __xor__ = __rxor__ = elementwise.bitwise_xor
+    __lt__ = comparison.lt
+    __le__ = comparison.le
+    __gt__ = comparison.gt
+    __ge__ = comparison.ge
+    __and__ = __rand__ = comparison.bitwise_and
+    __or__ = __ror__ = comparison.bitwise_or
+    __xor__ = __rxor__ = comparison.bitwise_xor
     __getitem__ = indexing.getitem
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -565,15 +565,15 @@ class Tensor(Variable, InPlace):
 
     # --- methods that are ops ----------------------------------------------------------------------------------------
 
-    add = elementwise.add
-    sub = subtract = elementwise.sub
-    mul = multiply = elementwise.mul
-    div = divide = true_divide = elementwise.div
-    floor_divide = elementwise.floor_divide
-    remainder = elementwise.remainder
-    neg = negative = elementwise.neg
-    pow = elementwise.pow
-    square = elementwise.square
+    add = arithmetic.add
+    sub = subtract = arithmetic.sub
+    mul = multiply = arithmetic.mul
+    div = divide = true_divide = arithmetic.div
+    floor_divide = arithmetic.floor_divide
+    remainder = arithmetic.remainder
+    neg = negative = arithmetic.neg
+    pow = arithmetic.pow
+    square = arithmetic.square
     exp = elementwise.exp
     expm1 = elementwise.expm1
     log = elementwise.log
@@ -581,8 +581,8 @@ class Tensor(Variable, InPlace):
     log2 = elementwise.log2
     log10 = elementwise.log10
     sqrt = elementwise.sqrt
-    rsqrt = elementwise.rsqrt
-    reciprocal = elementwise.reciprocal
+    rsqrt = arithmetic.rsqrt
+    reciprocal = arithmetic.reciprocal
     sin = elementwise.sin
     cos = elementwise.cos
     tan = elementwise.tan
@@ -598,22 +598,22 @@ class Tensor(Variable, InPlace):
     maximum = elementwise.maximum
     minimum = elementwise.minimum
     clone = elementwise.clone
-    eq = elementwise.eq
-    ne = elementwise.ne
-    lt = elementwise.lt
-    le = elementwise.le
-    gt = elementwise.gt
-    ge = elementwise.ge
-    logical_and = elementwise.logical_and
-    logical_or = elementwise.logical_or
-    logical_xor = elementwise.logical_xor
-    logical_not = elementwise.logical_not
-    isnan = elementwise.isnan
-    isinf = elementwise.isinf
-    isfinite = elementwise.isfinite
-    allclose = elementwise.allclose
-    isclose = elementwise.isclose
-    equal = elementwise.equal
+    eq = comparison.eq
+    ne = comparison.ne
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
+    logical_and = comparison.logical_and
+    logical_or = comparison.logical_or
+    logical_xor = comparison.logical_xor
+    logical_not = comparison.logical_not
+    isnan = comparison.isnan
+    isinf = comparison.isinf
+    isfinite = comparison.isfinite
+    allclose = comparison.allclose
+    isclose = comparison.isclose
+    equal = comparison.equal
 
     def where(self, condition: Any, other: Any) -> Any:
         """This tensor where ``condition`` holds, else ``other``."""
@@ -684,6 +684,7 @@ class Tensor(Variable, InPlace):
 
 
 _DTYPE_NAMES = {d.name for d in dtypes._BY_NUMPY.values()}
+_UFUNC_HOMES = (Variable.namespace, arithmetic, comparison, elementwise)
 _UFUNCS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "power": "pow", "negative": "neg",
     "remainder": "remainder", "floor_divide": "floor_divide", "exp": "exp", "expm1": "expm1", "log": "log",

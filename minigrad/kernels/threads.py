@@ -2,9 +2,10 @@
 
 Two libraries with threads do not get on in one process. Threads that wait for work do so by spinning, each pool on
 all cores: NumPy's BLAS then waits for a core where an OpenMP thread of ours is spinning, and what takes microseconds
-takes milliseconds (measured: 16 ms instead of 2 for an attention step, 37 instead of 1 for a small network's). So once
-kernels are in use, the products of float32 matrices are ours (``kernels/cpu/gemm.py``) and NumPy's BLAS, left with small
-ones and with float64, gets one thread. ``threadpoolctl.threadpool_limits`` gives it more again if you know better.
+takes milliseconds (measured: 16 ms instead of 2 for an attention step, 37 instead of 1 for a small network's). So
+once kernels are in use, the products of float32 matrices are ours (``kernels/cpu/gemm.py``) and NumPy's BLAS, left
+with small ones and with float64, gets one thread. ``threadpoolctl.threadpool_limits`` gives it more again if you know
+better.
 """
 
 from __future__ import annotations

@@ -1,12 +1,27 @@
 """The textbook: a file a family, each op's equation, forward and hand-derived backward side by side."""
 
 from ..autograd.variable import Variable
-from . import activation, dropout, elementwise, fused, indexing, loss, matmul, namespace, reduction, shape
+from . import (
+    activation,
+    arithmetic,
+    comparison,
+    dropout,
+    elementwise,
+    fused,
+    indexing,
+    loss,
+    matmul,
+    namespace,
+    reduction,
+    shape,
+)
 
 Variable.namespace = namespace
 
 __all__ = [
     "activation",
+    "arithmetic",
+    "comparison",
     "dropout",
     "elementwise",
     "fused",

@@ -21,6 +21,15 @@ class values_indices(NamedTuple):
     indices: Any
 
 
+# For np.errstate: log(0) is −inf and 0/0 is NaN without a warning, as in PyTorch
+QUIET: Any = {"all": "ignore"}
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of an array, () of a number."""
+    return getattr(x, "shape", ())
+
+
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum ``g`` over the axes along which a tensor of ``shape`` was repeated.
 

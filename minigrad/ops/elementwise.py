@@ -1,7 +1,6 @@
-"""Element-wise ops: each output element depends on the input elements at its own place.
+"""Functions of each element, and choices between elements.
 
-For y = f(x) the chain rule is one product per element: dx = dy · f'(x). For two inputs that were broadcast against
-each other, each gradient is summed back to its input's shape by :func:`minigrad.ops.common.sum_to`.
+For y = f(x) the chain rule is one product per element: dx = dy · f′(x).
 """
 
 from __future__ import annotations
@@ -14,176 +13,8 @@ from .. import dtypes
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
-from .common import cast, floating, meet, sum_to, tensor_of
-
-_quiet: Any = {"all": "ignore"}  # log(0) is −inf and 0/0 is NaN without a warning, as in PyTorch
-
-
-def _shape(x: Any) -> tuple[int, ...]:
-    return getattr(x, "shape", ())
-
-
-# --- arithmetic ------------------------------------------------------------------------------------------------------
-
-
-class Add(Op, kernel="elementwise.add"):
-    """y = a + b.   ∂y/∂a = ∂y/∂b = 1, so da = dy and db = dy."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
-        return a + b
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.shapes
-        return sum_to(dy, a) if ctx.needs(0) else None, sum_to(dy, b) if ctx.needs(1) else None
-
-
-class Sub(Op):
-    """y = a − b.   da = dy, db = −dy."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
-        return a - b
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.shapes
-        return sum_to(dy, a) if ctx.needs(0) else None, sum_to(-dy, b) if ctx.needs(1) else None
-
-
-class Mul(Op):
-    """y = a b.   ∂y/∂a = b and ∂y/∂b = a, so da = dy b and db = dy a."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
-        # Each factor is only kept if the other one needs it.
-        ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
-        return a * b
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.saved
-        shape_a, shape_b = ctx.shapes
-        return sum_to(dy * b, shape_a) if ctx.needs(0) else None, sum_to(dy * a, shape_b) if ctx.needs(1) else None
-
-
-class Div(Op):
-    """y = a / b.   ∂y/∂a = 1/b and ∂y/∂b = −a/b² = −y/b."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
-        ctx.saved = (a if ctx.needs(1) else None, b)
-        with np.errstate(**_quiet):
-            return a / b
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.saved
-        shape_a, shape_b = ctx.shapes
-        da = sum_to(dy / b, shape_a) if ctx.needs(0) else None
-        db = sum_to(-dy * a / (b * b), shape_b) if ctx.needs(1) else None
-        return da, db
-
-
-class RoundedDiv(Op):
-    """y = a / b rounded down ("floor") or towards 0 ("trunc").   Constant between its jumps: da = db = 0."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any, mode: str) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
-        _refuse_whole_zeros("div", a, b)
-        with np.errstate(**_quiet):
-            if mode == "floor":
-                return np.floor_divide(a, b)  # not ⌊a / b⌋: 1 / 0.1 is a hair below 10, but rounds to 10
-            if (a if hasattr(a, "dtype") else b).dtype.kind == "f":
-                return np.trunc(a / b)
-            down = np.floor_divide(a, b)
-            return down + ((down < 0) & (down * b != a))
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        return tuple(sum_to(dy * 0.0, s) if ctx.needs(i) else None for i, s in enumerate(ctx.shapes))
-
-
-def _refuse_whole_zeros(name: str, a: Any, b: Any) -> None:
-    """Integers have no infinity: refuse to divide them by 0."""
-    kind = (a if hasattr(a, "dtype") else b).dtype.kind
-    if kind != "f" and not (b.all() if hasattr(b, "dtype") else b):
-        raise ZeroDivisionError(f"{name}: integers cannot be divided by 0; use .float() to get an infinity")
-
-
-class Neg(Op):
-    """y = −x.   dx = −dy."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        return -x
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        return -dy
-
-
-class Square(Op):
-    """y = x².   dx = dy · 2x."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.saved = (x,)
-        return x * x
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        (x,) = ctx.saved
-        return dy * (x + x)
-
-
-class PowScalar(Op):
-    """y = xᵖ for a number p.   dx = dy · p xᵖ⁻¹, and 0 for p = 0 (where xᵖ is constant, also at x = 0)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Any, p: float) -> Any:
-        ctx.p, ctx.saved = p, (x,)
-        with np.errstate(**_quiet):
-            return x**p
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        (x,) = ctx.saved
-        p = ctx.p
-        return dy * 0.0 if p == 0 else dy * (p * x ** (p - 1))
-
-
-class Pow(Op):
-    """y = aᵇ.   ∂y/∂a = b aᵇ⁻¹ (0 where b = 0);   ∂y/∂b = aᵇ ln a (0 where a = 0 and b ≥ 0, its limit)."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
-        ctx.saved = a, b
-        with np.errstate(**_quiet):
-            return a**b
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.saved
-        xp = namespace(dy)
-        da = db = None
-        if ctx.needs(0):
-            da = sum_to(dy * xp.where(b == 0, 0.0, b * a ** xp.where(b == 0, 1.0, b - 1)), ctx.shapes[0])
-        if ctx.needs(1):
-            flat = (a == 0) & (b >= 0)
-            log_a = xp.log(xp.where(flat, 1.0, a))
-            db = sum_to(dy * xp.where(flat, 0.0, a**b * log_a), ctx.shapes[1])
-        return da, db
-
-
-# --- functions of one variable ---------------------------------------------------------------------------------------
+from .arithmetic import mul
+from .common import QUIET, cast, floating, meet, shape_of, sum_to, tensor_of
 
 
 class Exp(Op):
@@ -191,7 +22,7 @@ class Exp(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
-        with np.errstate(**_quiet):
+        with np.errstate(**QUIET):
             y = np.exp(x)
         ctx.saved = (y,)
         return y
@@ -207,7 +38,7 @@ class Expm1(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
-        with np.errstate(**_quiet):
+        with np.errstate(**QUIET):
             y = np.expm1(x)
         ctx.saved = (y,)
         return y
@@ -224,7 +55,7 @@ class Log(Op):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        with np.errstate(**_quiet):
+        with np.errstate(**QUIET):
             return np.log(x)
 
     @staticmethod
@@ -239,7 +70,7 @@ class Log1p(Op):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        with np.errstate(**_quiet):
+        with np.errstate(**QUIET):
             return np.log1p(x)
 
     @staticmethod
@@ -253,7 +84,7 @@ class Sqrt(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
-        with np.errstate(**_quiet):
+        with np.errstate(**QUIET):
             y = np.sqrt(x)
         ctx.saved = (y,)
         return y
@@ -270,7 +101,7 @@ class Sin(Op):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        with np.errstate(**_quiet):
+        with np.errstate(**QUIET):
             return np.sin(x)
 
     @staticmethod
@@ -285,7 +116,7 @@ class Cos(Op):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        with np.errstate(**_quiet):
+        with np.errstate(**QUIET):
             return np.cos(x)
 
     @staticmethod
@@ -370,28 +201,7 @@ class Round(Op):
         return dy * 0.0
 
 
-class Remainder(Op):
-    """y = a − b ⌊a/b⌋ (the sign of b).   ∂y/∂a = 1, ∂y/∂b = −⌊a/b⌋ between the jumps."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
-        ctx.saved = a, b
-        _refuse_whole_zeros("remainder", a, b)
-        with np.errstate(**_quiet):
-            return a % b
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.saved
-        xp = namespace(dy)
-        return (
-            sum_to(dy, ctx.shapes[0]) if ctx.needs(0) else None,
-            sum_to(-dy * xp.floor(a / b), ctx.shapes[1]) if ctx.needs(1) else None,
-        )
-
-
-# --- choices ---------------------------------------------------------------------------------------------------------
+# --- choices ----------------------------------------------------------------------------------------------------------
 
 
 class Clamp(Op):
@@ -403,7 +213,7 @@ class Clamp(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, low: Any, high: Any) -> Any:
-        ctx.shapes = _shape(x), _shape(low), _shape(high)
+        ctx.shapes = shape_of(x), shape_of(low), shape_of(high)
         inside, below, above = True, False, False
         y = x
         if low is not None:
@@ -428,7 +238,7 @@ class Extremum(Op):
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any, pick: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
+        ctx.shapes = shape_of(a), shape_of(b)
         y = pick(a, b)
         ctx.saved = ((a == y) * y.dtype.type(1), (b == y) * y.dtype.type(1))
         return y
@@ -449,7 +259,7 @@ class Where(Op):
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any, condition: Any) -> Any:
-        ctx.shapes = _shape(a), _shape(b)
+        ctx.shapes = shape_of(a), shape_of(b)
         ctx.saved = (condition,)
         return np.where(condition, a, b)
 
@@ -474,109 +284,7 @@ class Clone(Op):
         return dy
 
 
-# --- the functions users call ----------------------------------------------------------------------------------------
-
-
-def binary(op: type[Op], a: Any, b: Any) -> Any:
-    """Apply an op of two operands, tensors or numbers, in the dtype in which they meet."""
-    # The usual pairs first: meet() would return them as they are.
-    if isinstance(a, Variable):
-        if isinstance(b, Variable):
-            if a._array.dtype is b._array.dtype:
-                return op.apply(a, b)
-        elif (b.__class__ is float or b.__class__ is int) and a._array.dtype.kind == "f":
-            return op.apply(a, b)
-    elif (a.__class__ is float or a.__class__ is int) and b._array.dtype.kind == "f":
-        return op.apply(a, b)
-    a, b = meet(a, b)
-    return NotImplemented if a is NotImplemented else op.apply(a, b)
-
-
-def _named(name: str, op: type[Op], a: Any, b: Any) -> Any:
-    result = binary(op, a, b)
-    if result is NotImplemented:
-        wrong = next(x for x in (a, b) if not isinstance(x, (Variable, int, float, np.generic, np.ndarray)))
-        raise TypeError(f"{name}: expected tensors or numbers, got {type(wrong).__name__}")
-    return result
-
-
-def _arithmetic(name: str, a: Any, b: Any) -> None:
-    if all(isinstance(x, bool) or (isinstance(x, Variable) and x._array.dtype.kind == "b") for x in (a, b)):
-        raise DtypeError(f"{name}: not defined for two bool tensors; use logical_xor, or convert one with .int()")
-
-
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """input + alpha · other."""
-    return _named("add", Add, input, other if alpha == 1 else mul(other, alpha))
-
-
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """input − alpha · other."""
-    _arithmetic("sub", input, other)
-    return _named("sub", Sub, input, other if alpha == 1 else mul(other, alpha))
-
-
-def mul(input: Any, other: Any) -> Any:
-    """input · other, element by element."""
-    return _named("mul", Mul, input, other)
-
-
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """input / other; integers give floats. ``rounding_mode``: None, "trunc" (towards 0) or "floor" (downwards)."""
-    if rounding_mode is None:
-        a, b = (floating(x, "div") if isinstance(x, Variable) else x for x in (input, other))
-        return _named("div", Div, a, b)
-    if rounding_mode not in ("floor", "trunc"):
-        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
-    a, b = meet(input, other)
-    if a is NotImplemented:
-        raise TypeError(f"div: expected tensors or numbers, got {type(input).__name__} and {type(other).__name__}")
-    return RoundedDiv.apply(a, b, rounding_mode)
-
-
-def floor_divide(input: Any, other: Any) -> Any:
-    """⌊input / other⌋."""
-    return div(input, other, rounding_mode="floor")
-
-
-def remainder(input: Any, other: Any) -> Any:
-    """input − other · ⌊input / other⌋: Python's %, with the sign of ``other``."""
-    return _named("remainder", Remainder, input, other)
-
-
-def neg(input: Any) -> Any:
-    """−input."""
-    if tensor_of(input, "neg")._array.dtype.kind == "b":
-        raise DtypeError("neg: not defined for a bool tensor; use logical_not or ~")
-    return Neg.apply(input)
-
-
-def square(input: Any) -> Any:
-    """input²."""
-    return Square.apply(tensor_of(input, "square"))
-
-
-def pow(input: Any, exponent: Any) -> Any:
-    """input to the power of ``exponent``; either may be a number."""
-    if isinstance(input, Variable) and isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
-        kind = input._array.dtype.kind
-        if kind == "f":
-            return Square.apply(input) if exponent == 2 else PowScalar.apply(input, float(exponent))
-        if isinstance(exponent, int):
-            if exponent < 0:
-                raise DtypeError(f"pow: integers to a negative power ({exponent}) are no integers; use .float()")
-            return PowScalar.apply(input, exponent)
-    if isinstance(input, Variable) or isinstance(exponent, Variable):
-        a, b = meet(input, exponent)
-        if a is not NotImplemented:
-            a, b = (
-                x if isinstance(x, Variable) else wrap(namespace(y._array).asarray(x, y._array.dtype))
-                for x, y in ((a, b), (b, a))
-            )
-            return Pow.apply(a, b)
-    raise TypeError(
-        f"pow: expected a tensor and a tensor or number, got {type(input).__name__}, {type(exponent).__name__}"
-    )
+# --- the functions users call -----------------------------------------------------------------------------------------
 
 
 def exp(input: Any) -> Any:
@@ -612,16 +320,6 @@ def log10(input: Any) -> Any:
 def sqrt(input: Any) -> Any:
     """√x."""
     return Sqrt.apply(floating(input, "sqrt"))
-
-
-def rsqrt(input: Any) -> Any:
-    """1 / √x."""
-    return PowScalar.apply(floating(input, "rsqrt"), -0.5)
-
-
-def reciprocal(input: Any) -> Any:
-    """1 / x."""
-    return Div.apply(1.0, floating(input, "reciprocal"))
 
 
 def sin(input: Any) -> Any:
@@ -738,135 +436,3 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
 def clone(input: Any, *, memory_format: Any = None) -> Any:
     """A copy in memory of its own, still part of the graph."""
     return Clone.apply(tensor_of(input, "clone"))
-
-
-# --- comparisons and logic: bool tensors, without gradients ----------------------------------------------------------
-
-
-def _compare(name: str, a: Any, b: Any, ufunc: Any) -> Any:
-    a, b = meet(a, b)
-    if a is NotImplemented:
-        return NotImplemented
-    return Compare.apply(a, b, ufunc)
-
-
-class Compare(Op):
-    """A bool for each pair of elements; no gradient."""
-
-    differentiable = False
-
-    @staticmethod
-    def forward(ctx: Any, a: Any, b: Any, ufunc: Any) -> Any:
-        return ufunc(a, b)
-
-
-def eq(input: Any, other: Any) -> Any:
-    """input == other, element by element."""
-    return _compare("eq", input, other, np.equal)
-
-
-def ne(input: Any, other: Any) -> Any:
-    """input != other, element by element."""
-    return _compare("ne", input, other, np.not_equal)
-
-
-def lt(input: Any, other: Any) -> Any:
-    """input < other, element by element."""
-    return _compare("lt", input, other, np.less)
-
-
-def le(input: Any, other: Any) -> Any:
-    """input <= other, element by element."""
-    return _compare("le", input, other, np.less_equal)
-
-
-def gt(input: Any, other: Any) -> Any:
-    """input > other, element by element."""
-    return _compare("gt", input, other, np.greater)
-
-
-def ge(input: Any, other: Any) -> Any:
-    """input >= other, element by element."""
-    return _compare("ge", input, other, np.greater_equal)
-
-
-def logical_and(input: Any, other: Any) -> Any:
-    """Whether both are true (not 0)."""
-    return _compare("logical_and", input, other, np.logical_and)
-
-
-def logical_or(input: Any, other: Any) -> Any:
-    """Whether at least one is true (not 0)."""
-    return _compare("logical_or", input, other, np.logical_or)
-
-
-def logical_xor(input: Any, other: Any) -> Any:
-    """Whether exactly one is true (not 0)."""
-    return _compare("logical_xor", input, other, np.logical_xor)
-
-
-def logical_not(input: Any) -> Any:
-    """Whether it is false (0)."""
-    return wrap(np.logical_not(tensor_of(input, "logical_not")._array))
-
-
-def _bitwise(name: str, a: Any, b: Any, ufunc: Any) -> Any:
-    for x in (a, b):
-        if isinstance(x, float) or (isinstance(x, Variable) and x._array.dtype.kind == "f"):
-            raise DtypeError(f"{name}: defined for bool and integer tensors, got a floating one")
-    return _compare(name, a, b, ufunc)
-
-
-def bitwise_and(input: Any, other: Any) -> Any:
-    """input & other, for bools and integers."""
-    return _bitwise("bitwise_and", input, other, np.bitwise_and)
-
-
-def bitwise_or(input: Any, other: Any) -> Any:
-    """input | other, for bools and integers."""
-    return _bitwise("bitwise_or", input, other, np.bitwise_or)
-
-
-def bitwise_xor(input: Any, other: Any) -> Any:
-    """input ^ other, for bools and integers."""
-    return _bitwise("bitwise_xor", input, other, np.bitwise_xor)
-
-
-def bitwise_not(input: Any) -> Any:
-    """~input, for bools and integers."""
-    if tensor_of(input, "bitwise_not")._array.dtype.kind == "f":
-        raise DtypeError("bitwise_not: defined for bool and integer tensors, got a floating one")
-    return wrap(~input._array)
-
-
-def isnan(input: Any) -> Any:
-    """Whether it is NaN."""
-    return wrap(np.isnan(tensor_of(input, "isnan")._array))
-
-
-def isinf(input: Any) -> Any:
-    """Whether it is +∞ or −∞."""
-    return wrap(np.isinf(tensor_of(input, "isinf")._array))
-
-
-def isfinite(input: Any) -> Any:
-    """Whether it is neither NaN nor infinite."""
-    return wrap(np.isfinite(tensor_of(input, "isfinite")._array))
-
-
-def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether |input − other| ≤ atol + rtol · |other| everywhere."""
-    a, b = tensor_of(input, "allclose")._array, tensor_of(other, "allclose", "other")._array
-    return bool(namespace(a).allclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
-
-
-def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Where |input − other| ≤ atol + rtol · |other|."""
-    a, b = tensor_of(input, "isclose")._array, tensor_of(other, "isclose", "other")._array
-    return wrap(namespace(a).isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
-
-
-def equal(input: Any, other: Any) -> bool:
-    """Whether two tensors have the same shape and the same elements."""
-    a, b = tensor_of(input, "equal")._array, tensor_of(other, "equal", "other")._array
-    return bool(a.shape == b.shape and (a == b).all())

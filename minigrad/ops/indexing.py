@@ -17,7 +17,7 @@ from ..autograd.modes import modes
 from ..autograd.variable import Variable, namespace, wrap
 from ..devices import array_module, of_array
 from ..errors import DtypeError, ShapeError
-from .common import axis_of, cast, meet, same_device, sum_to, tensor_of, values_indices
+from .common import axis_of, cast, same_device, sum_to, tensor_of, values_indices
 
 
 def is_basic(index: Any) -> bool:

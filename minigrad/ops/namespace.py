@@ -11,6 +11,7 @@ from typing import Any
 from ..autograd.variable import Variable
 from . import elementwise
 from .common import axes_of
+from .comparison import isnan  # noqa: F401
 from .elementwise import (
     abs_ as abs,  # noqa: F401
 )
@@ -18,7 +19,6 @@ from .elementwise import (
     cos,  # noqa: F401
     exp,  # noqa: F401
     floor,  # noqa: F401
-    isnan,  # noqa: F401
     log,  # noqa: F401
     log1p,  # noqa: F401
     sign,  # noqa: F401

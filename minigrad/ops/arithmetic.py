@@ -1,0 +1,310 @@
+"""Arithmetic: the four operations, powers and remainders, on tensors and numbers.
+
+Operands are broadcast against each other, so an element of one may be used many times, and each gradient is summed back
+to its operand's shape by :func:`minigrad.ops.common.sum_to`. This is the place to see what an op is: an equation, a
+forward pass, and the backward pass that follows from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd.function import Op
+from ..autograd.variable import Variable, namespace, wrap
+from ..errors import DtypeError
+from .common import QUIET, floating, meet, shape_of, sum_to, tensor_of
+
+
+class Add(Op, kernel="elementwise.add"):
+    """y = a + b.   ∂y/∂a = ∂y/∂b = 1, so da = dy and db = dy."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.shapes = shape_of(a), shape_of(b)
+        return a + b
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        a, b = ctx.shapes
+        return sum_to(dy, a) if ctx.needs(0) else None, sum_to(dy, b) if ctx.needs(1) else None
+
+
+class Sub(Op):
+    """y = a − b.   da = dy, db = −dy."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.shapes = shape_of(a), shape_of(b)
+        return a - b
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        a, b = ctx.shapes
+        return sum_to(dy, a) if ctx.needs(0) else None, sum_to(-dy, b) if ctx.needs(1) else None
+
+
+class Mul(Op):
+    """y = a b.   ∂y/∂a = b and ∂y/∂b = a, so da = dy b and db = dy a."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.shapes = shape_of(a), shape_of(b)
+        # Each factor is only kept if the other one needs it.
+        ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
+        return a * b
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        a, b = ctx.saved
+        shape_a, shape_b = ctx.shapes
+        return sum_to(dy * b, shape_a) if ctx.needs(0) else None, sum_to(dy * a, shape_b) if ctx.needs(1) else None
+
+
+class Div(Op):
+    """y = a / b.   ∂y/∂a = 1/b and ∂y/∂b = −a/b² = −y/b."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.shapes = shape_of(a), shape_of(b)
+        ctx.saved = (a if ctx.needs(1) else None, b)
+        with np.errstate(**QUIET):
+            return a / b
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        a, b = ctx.saved
+        shape_a, shape_b = ctx.shapes
+        da = sum_to(dy / b, shape_a) if ctx.needs(0) else None
+        db = sum_to(-dy * a / (b * b), shape_b) if ctx.needs(1) else None
+        return da, db
+
+
+class RoundedDiv(Op):
+    """y = a / b rounded down ("floor") or towards 0 ("trunc").   Constant between its jumps: da = db = 0."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any, mode: str) -> Any:
+        ctx.shapes = shape_of(a), shape_of(b)
+        _refuse_whole_zeros("div", a, b)
+        with np.errstate(**QUIET):
+            if mode == "floor":
+                return np.floor_divide(a, b)  # not ⌊a / b⌋: 1 / 0.1 is a hair below 10, but rounds to 10
+            if (a if hasattr(a, "dtype") else b).dtype.kind == "f":
+                return np.trunc(a / b)
+            down = np.floor_divide(a, b)
+            return down + ((down < 0) & (down * b != a))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return tuple(sum_to(dy * 0.0, s) if ctx.needs(i) else None for i, s in enumerate(ctx.shapes))
+
+
+class Neg(Op):
+    """y = −x.   dx = −dy."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return -x
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return -dy
+
+
+class Square(Op):
+    """y = x².   dx = dy · 2x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.saved = (x,)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x,) = ctx.saved
+        return dy * (x + x)
+
+
+class PowScalar(Op):
+    """y = xᵖ for a number p.   dx = dy · p xᵖ⁻¹, and 0 for p = 0 (where xᵖ is constant, also at x = 0)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, p: float) -> Any:
+        ctx.p, ctx.saved = p, (x,)
+        with np.errstate(**QUIET):
+            return x**p
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x,) = ctx.saved
+        p = ctx.p
+        return dy * 0.0 if p == 0 else dy * (p * x ** (p - 1))
+
+
+class Pow(Op):
+    """y = aᵇ.   ∂y/∂a = b aᵇ⁻¹ (0 where b = 0);   ∂y/∂b = aᵇ ln a (0 where a = 0 and b ≥ 0, its limit)."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.shapes = shape_of(a), shape_of(b)
+        ctx.saved = a, b
+        with np.errstate(**QUIET):
+            return a**b
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        a, b = ctx.saved
+        xp = namespace(dy)
+        da = db = None
+        if ctx.needs(0):
+            da = sum_to(dy * xp.where(b == 0, 0.0, b * a ** xp.where(b == 0, 1.0, b - 1)), ctx.shapes[0])
+        if ctx.needs(1):
+            flat = (a == 0) & (b >= 0)
+            log_a = xp.log(xp.where(flat, 1.0, a))
+            db = sum_to(dy * xp.where(flat, 0.0, a**b * log_a), ctx.shapes[1])
+        return da, db
+
+
+class Remainder(Op):
+    """y = a − b ⌊a/b⌋ (the sign of b).   ∂y/∂a = 1, ∂y/∂b = −⌊a/b⌋ between the jumps."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        ctx.shapes = shape_of(a), shape_of(b)
+        ctx.saved = a, b
+        _refuse_whole_zeros("remainder", a, b)
+        with np.errstate(**QUIET):
+            return a % b
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        a, b = ctx.saved
+        xp = namespace(dy)
+        return (
+            sum_to(dy, ctx.shapes[0]) if ctx.needs(0) else None,
+            sum_to(-dy * xp.floor(a / b), ctx.shapes[1]) if ctx.needs(1) else None,
+        )
+
+
+def _refuse_whole_zeros(name: str, a: Any, b: Any) -> None:
+    """Integers have no infinity: refuse to divide them by 0."""
+    kind = (a if hasattr(a, "dtype") else b).dtype.kind
+    if kind != "f" and not (b.all() if hasattr(b, "dtype") else b):
+        raise ZeroDivisionError(f"{name}: integers cannot be divided by 0; use .float() to get an infinity")
+
+
+# --- the functions users call -----------------------------------------------------------------------------------------
+
+
+def binary(op: type[Op], a: Any, b: Any) -> Any:
+    """Apply an op of two operands, tensors or numbers, in the dtype in which they meet."""
+    # The usual pairs first: meet() would return them as they are.
+    if isinstance(a, Variable):
+        if isinstance(b, Variable):
+            if a._array.dtype is b._array.dtype:
+                return op.apply(a, b)
+        elif (b.__class__ is float or b.__class__ is int) and a._array.dtype.kind == "f":
+            return op.apply(a, b)
+    elif (a.__class__ is float or a.__class__ is int) and isinstance(b, Variable) and b._array.dtype.kind == "f":
+        return op.apply(a, b)
+    a, b = meet(a, b)
+    return NotImplemented if a is NotImplemented else op.apply(a, b)
+
+
+def _named(name: str, op: type[Op], a: Any, b: Any) -> Any:
+    result = binary(op, a, b)
+    if result is NotImplemented:
+        wrong = next(x for x in (a, b) if not isinstance(x, (Variable, int, float, np.generic, np.ndarray)))
+        raise TypeError(f"{name}: expected tensors or numbers, got {type(wrong).__name__}")
+    return result
+
+
+def _arithmetic(name: str, a: Any, b: Any) -> None:
+    if all(isinstance(x, bool) or (isinstance(x, Variable) and x._array.dtype.kind == "b") for x in (a, b)):
+        raise DtypeError(f"{name}: not defined for two bool tensors; use logical_xor, or convert one with .int()")
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """input + alpha · other."""
+    return _named("add", Add, input, other if alpha == 1 else mul(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """input − alpha · other."""
+    _arithmetic("sub", input, other)
+    return _named("sub", Sub, input, other if alpha == 1 else mul(other, alpha))
+
+
+def mul(input: Any, other: Any) -> Any:
+    """input · other, element by element."""
+    return _named("mul", Mul, input, other)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """input / other; integers give floats. ``rounding_mode``: None, "trunc" (towards 0) or "floor" (downwards)."""
+    if rounding_mode is None:
+        a, b = (floating(x, "div") if isinstance(x, Variable) else x for x in (input, other))
+        return _named("div", Div, a, b)
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+    a, b = meet(input, other)
+    if a is NotImplemented:
+        raise TypeError(f"div: expected tensors or numbers, got {type(input).__name__} and {type(other).__name__}")
+    return RoundedDiv.apply(a, b, rounding_mode)
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """⌊input / other⌋."""
+    return div(input, other, rounding_mode="floor")
+
+
+def remainder(input: Any, other: Any) -> Any:
+    """input − other · ⌊input / other⌋: Python's %, with the sign of ``other``."""
+    return _named("remainder", Remainder, input, other)
+
+
+def neg(input: Any) -> Any:
+    """−input."""
+    if tensor_of(input, "neg")._array.dtype.kind == "b":
+        raise DtypeError("neg: not defined for a bool tensor; use logical_not or ~")
+    return Neg.apply(input)
+
+
+def square(input: Any) -> Any:
+    """input²."""
+    return Square.apply(tensor_of(input, "square"))
+
+
+def pow(input: Any, exponent: Any) -> Any:
+    """input to the power of ``exponent``; either may be a number."""
+    if isinstance(input, Variable) and isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
+        kind = input._array.dtype.kind
+        if kind == "f":
+            return Square.apply(input) if exponent == 2 else PowScalar.apply(input, float(exponent))
+        if isinstance(exponent, int):
+            if exponent < 0:
+                raise DtypeError(f"pow: integers to a negative power ({exponent}) are no integers; use .float()")
+            return PowScalar.apply(input, exponent)
+    if isinstance(input, Variable) or isinstance(exponent, Variable):
+        a, b = meet(input, exponent)
+        if a is not NotImplemented:
+            a, b = (
+                x if isinstance(x, Variable) else wrap(namespace(y._array).asarray(x, y._array.dtype))
+                for x, y in ((a, b), (b, a))
+            )
+            return Pow.apply(a, b)
+    raise TypeError(
+        f"pow: expected a tensor and a tensor or number, got {type(input).__name__}, {type(exponent).__name__}"
+    )
+
+
+def rsqrt(input: Any) -> Any:
+    """1 / √x."""
+    return PowScalar.apply(floating(input, "rsqrt"), -0.5)
+
+
+def reciprocal(input: Any) -> Any:
+    """1 / x."""
+    return Div.apply(1.0, floating(input, "reciprocal"))
