@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from device_suite import OpsOnDevice
 from device_tensors import TensorsOnDevice
@@ -11,13 +9,8 @@ from device_training import TrainingOnDevice
 
 from minigrad import cuda
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _gpu() -> Iterator[None]:
-    if not cuda.is_available():
-        pytest.skip("CuPy finds no GPU here")
-    yield
-    cuda.empty_cache()
+if not cuda.is_available():
+    pytest.skip("CuPy finds no GPU here", allow_module_level=True)
 
 
 class Near:
