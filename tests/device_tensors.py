@@ -255,6 +255,16 @@ class TensorsOnDevice(OnDevice):
 
         self.both(compute)
 
+    def test_whole_parts_and_rests_are_exact(self) -> None:
+        a = [1.0, -1.0, 0.3, 7.5, -7.5, 0.0, 1.0, -1.0, 1.0, -1.0, 0.0, float("inf"), float("nan"), 1e16, 5.0]
+        b = [0.1, 0.1, -0.1, 2.5, 2.5, 3.0, float("inf"), float("inf"), 0.0, 0.0, 0.0, 2.0, 1.0, 3.0, float("nan")]
+
+        def compute(device: str) -> list[Any]:
+            x, y = (tensor(v, dtype=minigrad.float64, device=device) for v in (a, b))
+            return [x // y, x % y, x // 0.1, x % 0.1, 1.0 // y, 1.0 % y, minigrad.div(x, y, rounding_mode="trunc")]
+
+        self.both(compute)
+
     def test_scalars_have_their_place_too(self) -> None:
         def compute(device: str) -> list[Any]:
             x = tensor(2.0, device=device)

@@ -90,7 +90,8 @@ class RoundedDiv(Op):
         _refuse_whole_zeros("div", a, b)
         with np.errstate(**QUIET):
             if mode == "floor":
-                return np.floor_divide(a, b)  # not ⌊a / b⌋: 1 / 0.1 is a hair below 10, but rounds to 10
+                # Not ⌊a / b⌋: 1 / 0.1 is a hair below 10, but rounds to 10.
+                return _whole_and_rest(a, b)[0] if _divides_first(a, b) else np.floor_divide(a, b)
             if (a if hasattr(a, "dtype") else b).dtype.kind == "f":
                 return np.trunc(a / b)
             down = np.floor_divide(a, b)
@@ -176,7 +177,7 @@ class Remainder(Op):
         ctx.saved = a, b
         _refuse_whole_zeros("remainder", a, b)
         with np.errstate(**QUIET):
-            return a % b
+            return _whole_and_rest(a, b)[1] if _divides_first(a, b) else a % b
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -186,6 +187,22 @@ class Remainder(Op):
             sum_to(dy, ctx.shapes[0]) if ctx.needs(0) else None,
             sum_to(-dy * xp.floor(a / b), ctx.shapes[1]) if ctx.needs(1) else None,
         )
+
+
+def _divides_first(a: Any, b: Any) -> bool:
+    """Whether // and % of these go by ⌊a / b⌋: CuPy's do for floats, and so make 10 of 1 // 0.1 and NaN of 1 % ∞."""
+    array = a if hasattr(a, "dtype") else b
+    return not isinstance(array, (np.ndarray, np.generic)) and array.dtype.kind == "f"
+
+
+def _whole_and_rest(a: Any, b: Any) -> tuple[Any, Any]:
+    """(⌊a / b⌋, a − b ⌊a / b⌋) of CuPy's arrays and numbers, by fmod: the exact rest, with a's sign."""
+    array = a if hasattr(a, "dtype") else b
+    a, b = (x if hasattr(x, "dtype") else namespace(array).asarray(x, array.dtype) for x in (a, b))
+    rest = np.fmod(a, b)
+    whole = np.rint((a - rest) / b)
+    below = (rest != 0) & ((rest < 0) != (b < 0))  # fmod has rounded towards 0, and that was upwards
+    return np.where(b == 0, a / b, whole - below), np.where(below, rest + b, rest)
 
 
 def _refuse_whole_zeros(name: str, a: Any, b: Any) -> None:

@@ -46,12 +46,25 @@ class Ufunc:
 
 _UFUNCS = """
     absolute add arctan bitwise_and bitwise_or bitwise_xor ceil cos cosh divide equal exp exp2 expm1 fabs floor
-    floor_divide fmax fmin greater greater_equal invert isfinite isinf isnan left_shift less less_equal log log10
+    floor_divide fmax fmin fmod greater greater_equal invert isfinite isinf isnan left_shift less less_equal log log10
     log1p log2 logical_and logical_not logical_or logical_xor matmul maximum minimum multiply negative not_equal
     positive power reciprocal remainder right_shift rint sign signbit sin sinh sqrt square subtract tan tanh
     true_divide trunc
 """
+
+
+def _floor_divide(a: Any, b: Any, **kwargs: Any) -> Any:
+    whole = np.floor_divide(a, b, **kwargs)
+    return np.floor(np.true_divide(a, b)).astype(whole.dtype) if whole.dtype.kind == "f" else whole
+
+
+def _remainder(a: Any, b: Any, **kwargs: Any) -> Any:
+    rest = np.remainder(a, b, **kwargs)
+    return a - _floor_divide(a, b) * b if rest.dtype.kind == "f" else rest
+
+
 globals().update({name: Ufunc(getattr(np, name)) for name in _UFUNCS.split()})
+globals()["floor_divide"].ufunc, globals()["remainder"].ufunc = _floor_divide, _remainder  # CuPy's own formulas
 abs = globals()["absolute"]
 special_erf = Ufunc(special.erf)
 
