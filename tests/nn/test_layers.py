@@ -39,9 +39,7 @@ def compare(ours, theirs, x, dtype, tolerance):
         pairs += [(p.grad, q.grad) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True)]
     for mine, other in pairs:
         assert str(mine.dtype) == f"minigrad.{dtype}"
-        np.testing.assert_allclose(
-            mine.detach().numpy(), other.detach().numpy(), rtol=tolerance, atol=tolerance
-        )
+        np.testing.assert_allclose(mine.detach().numpy(), other.detach().numpy(), rtol=tolerance, atol=tolerance)
 
 
 ACTIVATIONS = {
@@ -122,9 +120,7 @@ def test_linear_arguments():
     assert nn.Linear(3, 2, bias=False).bias is None
     nn.Linear(0, 2)
     for arguments in ((3.5, 2), (3, -1), (True, 2), ("3", 2)):
-        with pytest.raises(
-            ValueError, match=r"Linear: (in|out)_features must be a non-negative integer, got"
-        ):
+        with pytest.raises(ValueError, match=r"Linear: (in|out)_features must be a non-negative integer, got"):
             nn.Linear(*arguments)
     with pytest.raises(RuntimeError, match=r"784.*\(64, 784\).*512"):
         nn.Linear(512, 256)(minigrad.zeros(64, 784))

@@ -117,9 +117,7 @@ def test_weights_are_buffers():
 )
 def test_the_old_arguments_are_named(kind):
     for old in ("size_average", "reduce"):
-        with pytest.raises(
-            NotImplementedError, match=f"{kind.__name__}: {old} is PyTorch's deprecated spelling"
-        ):
+        with pytest.raises(NotImplementedError, match=f"{kind.__name__}: {old} is PyTorch's deprecated spelling"):
             kind(**{old: False})
     with pytest.raises(ValueError, match=f"{kind.__name__}: reduction must be one of .*; got 'average'"):
         kind(reduction="average")

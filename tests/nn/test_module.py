@@ -119,9 +119,7 @@ def test_forgetting_super_init_is_explained():
         def __init__(self):
             self.layer = nn.Linear(2, 2)
 
-    with pytest.raises(
-        AttributeError, match=r"before Module.__init__ has run; make `super\(\).__init__\(\)`"
-    ):
+    with pytest.raises(AttributeError, match=r"before Module.__init__ has run; make `super\(\).__init__\(\)`"):
         Forgetful()
 
     class Late(nn.Module):

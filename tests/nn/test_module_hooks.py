@@ -42,12 +42,8 @@ def test_forward_pre_hooks_may_replace_the_inputs():
 def test_hooks_with_keywords():
     module = Double()
     seen = []
-    module.register_forward_pre_hook(
-        lambda m, args, kwargs: (args, {"extra": kwargs["extra"] + 1}), with_kwargs=True
-    )
-    module.register_forward_hook(
-        lambda m, args, kwargs, out: seen.append((args, kwargs, out)), with_kwargs=True
-    )
+    module.register_forward_pre_hook(lambda m, args, kwargs: (args, {"extra": kwargs["extra"] + 1}), with_kwargs=True)
+    module.register_forward_hook(lambda m, args, kwargs, out: seen.append((args, kwargs, out)), with_kwargs=True)
     assert module(1, extra=5) == 8
     assert seen == [((1,), {"extra": 6}, 8)]
     module.register_forward_pre_hook(lambda m, args, kwargs: 3, with_kwargs=True)
@@ -128,9 +124,7 @@ def both(action, shape=(4, 3)):
     for library in (minigrad, torch):
         layer = library.nn.Linear(3, 5).to(library.float64)
         layer.load_state_dict({"weight": library.tensor(w), "bias": library.tensor(b)})
-        results.append(
-            action(library, library.tensor(x, requires_grad=True), layer, library.tensor(upstream))
-        )
+        results.append(action(library, library.tensor(x, requires_grad=True), layer, library.tensor(upstream)))
     for a, b in zip(*results, strict=True):
         if a is None or b is None:
             assert a is b

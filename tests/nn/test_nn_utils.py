@@ -102,13 +102,9 @@ def test_vectors_and_back():
     for p in ours:
         p.grad = None
     vector.backward(upstream)
-    np.testing.assert_allclose(
-        np.concatenate([p.grad.numpy().ravel() for p in ours]), upstream.numpy(), rtol=1e-6
-    )
+    np.testing.assert_allclose(np.concatenate([p.grad.numpy().ravel() for p in ours]), upstream.numpy(), rtol=1e-6)
     nn.utils.vector_to_parameters(upstream, ours)
-    np.testing.assert_allclose(
-        np.concatenate([p.detach().numpy().ravel() for p in ours]), upstream.numpy(), rtol=1e-6
-    )
+    np.testing.assert_allclose(np.concatenate([p.detach().numpy().ravel() for p in ours]), upstream.numpy(), rtol=1e-6)
     assert ours[0].is_leaf
 
 

@@ -61,9 +61,7 @@ def test_copies_are_parameters(duplicate):
 
 
 def test_repr():
-    assert (
-        repr(nn.Parameter(minigrad.ones(2))) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
-    )
+    assert repr(nn.Parameter(minigrad.ones(2))) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
 
 
 def test_bad_data_is_explained():

@@ -22,9 +22,7 @@ def optimizer_of(library, rule="SGD", **settings):
 
 def rates(optimizer):
     """The learning rate and the momentum of each group."""
-    return [
-        (g["lr"], g["betas"][0] if "betas" in g else g.get("momentum", 0.0)) for g in optimizer.param_groups
-    ]
+    return [(g["lr"], g["betas"][0] if "betas" in g else g.get("momentum", 0.0)) for g in optimizer.param_groups]
 
 
 def follow(library, schedulers, make, steps=100, rule="SGD", **settings):

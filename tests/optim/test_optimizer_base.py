@@ -206,9 +206,7 @@ def test_bad_settings_are_named(rule):
         rule([parameter(2)], lr=0.1, weight_decay=float("nan"))
     with pytest.raises(NotImplementedError, match=f"{name}: differentiable=True is not in minigrad"):
         rule([parameter(2)], lr=0.1, differentiable=True)
-    rule(
-        [parameter(2)], lr=0.1, foreach=True
-    )  # chooses between PyTorch's implementations: nothing to choose here
+    rule([parameter(2)], lr=0.1, foreach=True)  # chooses between PyTorch's implementations: nothing to choose here
 
 
 def test_bad_settings_of_single_rules():
