@@ -115,7 +115,7 @@ class Swish(Op):
         return dx, db
 
 
-class GELU(Op):
+class GELU(Op, kernel="activation.gelu"):
     """y = x Φ(x), Φ(x) = (1 + erf(x/√2)) / 2 the normal distribution.   dy/dx = Φ(x) + x φ(x), φ(x) = e^(−x²/2)/√2π.
 
     Hendrycks & Gimpel 2016.

@@ -141,7 +141,36 @@ def tanh32(x: Any) -> Any:
     return y if x == x else x
 
 
-NONE, RELU, SIGMOID, TANH, SILU = -1, 0, 1, 2, 3
+@jit
+def erf32(x: Any) -> Any:
+    """The error function: x times a polynomial in x² up to 1, beyond it 1 − e^(−x²)/|x| times one in 1/x² (Cephes)."""
+    a = abs(x)
+    s = x * x
+    p = F(7.853861353153693e-5) * s + F(-8.010193625184903e-4)
+    p = p * s + F(5.188327685732524e-3)
+    p = p * s + F(-2.685381193529856e-2)
+    p = p * s + F(1.128358514861418e-1)
+    p = p * s + F(-3.761262582423300e-1)
+    near = x * (p * s + F(1.128379165726710))
+    q = ONE / max(a, HALF)
+    y = q * q
+    p = F(2.326819970068386e-2) * y + F(-1.387039388740657e-1)
+    p = p * y + F(3.687424674597105e-1)
+    p = p * y + F(-5.824733027278666e-1)
+    p = p * y + F(6.210004621745983e-1)
+    p = p * y + F(-4.944515323274145e-1)
+    p = p * y + F(3.404879937665872e-1)
+    p = p * y + F(-2.741127028184656e-1)
+    p = p * y + F(5.638259427386472e-1)
+    far = ONE - exp_inside(max(-s, -LIMIT)) * q * p
+    far = ONE if a > F(4) else far
+    far = -far if x < ZERO else far
+    y = near if a < ONE else far
+    return y if x == x else x
+
+
+NONE, RELU, SIGMOID, TANH, SILU, GELU = -1, 0, 1, 2, 3, 4
+ROOT_HALF, DENSITY = F(0.70710678118654752), F(0.39894228040143268)  # √½ and 1/√2π
 
 
 @jit
@@ -159,11 +188,14 @@ def activate(x: Any, y: Any, f: int) -> None:
     elif f == SILU:
         for i in range(x.size):
             y[i] = x[i] * sigmoid32(x[i])
+    elif f == GELU:
+        for i in range(x.size):
+            y[i] = x[i] * HALF * (ONE + erf32(x[i] * ROOT_HALF))
 
 
 @jit
 def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
-    """dx = dy · f′, flat; f′ is read off what the op saved: its input for SiLU, else its output."""
+    """dx = dy · f′, flat; f′ is read off what the op saved: its input for SiLU and GELU, else its output."""
     if f == RELU:
         for i in range(dy.size):
             dx[i] = dy[i] if saved[i] > ZERO else ZERO
@@ -177,6 +209,11 @@ def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
         for i in range(dy.size):
             s = sigmoid32(saved[i])
             dx[i] = dy[i] * s * (ONE + saved[i] * (ONE - s))
+    elif f == GELU:
+        for i in range(dy.size):
+            z = saved[i]
+            density = DENSITY * exp_inside(max(-HALF * z * z, -LIMIT))
+            dx[i] = dy[i] * (HALF * (ONE + erf32(z * ROOT_HALF)) + z * density)
 
 
 @jit(parallel=True)
@@ -205,7 +242,7 @@ def _elementwise(f: int, smallest: int) -> Kernel:
             activate(x.ravel(), y.ravel(), f)
         else:
             _activate_shared(x.ravel(), y.ravel(), f, get_num_threads())
-        ctx.saved = (x,) if f == SILU else (y,)
+        ctx.saved = (x,) if f in (SILU, GELU) else (y,)
         return y
 
     def backward(ctx: Any, dy: Any) -> Any:
@@ -226,4 +263,5 @@ KERNELS = {
     "sigmoid": _elementwise(SIGMOID, 128),
     "tanh": _elementwise(TANH, 512),
     "silu": _elementwise(SILU, 128),
+    "gelu": _elementwise(GELU, 128),
 }

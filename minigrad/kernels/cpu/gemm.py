@@ -36,6 +36,7 @@ PACK_FROM = 4  # row blocks from which copying a panel of B into one piece pays
 SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
 DEPTH = 512  # of one walk of the tile
 WIDE = 512  # columns from which a tile with empty rows still beats BLAS
+TRANSPOSE_PARALLEL_FROM = 1 << 14  # elements
 PARALLEL_FROM = 1 << 18  # multiply-adds from which a second thread pays
 
 
@@ -169,18 +170,18 @@ def _transpose_block(typing_context, x, x_start, x_rows, y, y_start, y_rows):  #
 
 
 @jit
-def transpose(x: Any, y: Any) -> None:
-    """y = xᵀ, in squares of LANES × LANES; what is left at the edges one by one."""
+def _transpose_rows(x: Any, y: Any, top: int, bottom: int) -> None:
+    """Rows ``top`` to ``bottom`` of x into y = xᵀ, in squares of LANES × LANES; the edges one by one."""
     m, n = x.shape
     flat_x, flat_y = x.ravel(), y.ravel()
-    rows, columns = m - m % LANES, n - n % LANES
-    for i in range(0, rows, LANES):
+    rows, columns = bottom - (bottom - top) % LANES, n - n % LANES
+    for i in range(top, rows, LANES):
         for j in range(0, columns, LANES):
             _transpose_block(flat_x, i * n + j, n, flat_y, j * m + i, m)
         for j in range(columns, n):
             for r in range(i, i + LANES):
                 y[j, r] = x[r, j]
-    for i in range(rows, m):
+    for i in range(rows, bottom):
         for j in range(n):
             y[j, i] = x[i, j]
 
@@ -301,9 +302,21 @@ def _product(a: Any, a_rows: int, a_step: int, m: int, b: Any) -> Any:
     return c
 
 
+@jit(parallel=True)
+def _transpose_shared(x: Any, y: Any, parts: int) -> None:
+    """y = xᵀ, the rows of x shared out over threads in whole squares."""
+    length = (x.shape[0] // LANES + parts - 1) // parts * LANES
+    for t in prange(parts):
+        _transpose_rows(x, y, min(x.shape[0], t * length), x.shape[0] if t == parts - 1 else (t + 1) * length)
+
+
 def _transposed(x: Any) -> Any:
     y = np.empty((x.shape[1], x.shape[0]), np.float32)
-    transpose(x, y)
+    parts = get_num_threads()
+    if parts == 1 or x.size < TRANSPOSE_PARALLEL_FROM or x.shape[0] < parts * LANES:
+        _transpose_rows(x, y, 0, x.shape[0])
+    else:
+        _transpose_shared(x, y, parts)
     return y
 
 
@@ -337,7 +350,7 @@ def times_transposed(a: Any, b: Any) -> Any:
     Aᵀ and the result to transpose; whichever moves fewer numbers.
     """
     (m, k), n = a.shape, b.shape[0]
-    if not (_pays(m, k, n) and _pays(n, k, m)):
+    if m * k * n <= SMALLEST or not (_pays(m, k, n) and _pays(n, k, m)):
         return a @ b.T
     if m * (k + n) < k * n:
         return _transposed(_product(b.ravel(), k, 1, n, _transposed(a)))

@@ -219,19 +219,20 @@ def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
     elif b.dtype is not FLOAT32 or b.shape != (outputs,):
         return NotImplemented
     thin = _thin(rows, inputs, outputs)
-    y = np.empty((rows, outputs), FLOAT32)
     if thin:
+        y = np.empty((rows, outputs), FLOAT32)
         _thin_layer(x, w, b, y, f)
     elif not (x.flags.c_contiguous and w.flags.c_contiguous):
         return NotImplemented
     elif is_narrow(inputs, outputs):
-        z = y if f == NONE else np.empty_like(y)
+        y = z = np.empty((rows, outputs), FLOAT32)
         narrow_forward(x, w, b, z)
         if f != NONE:
+            y = np.empty_like(z)
             activate(z.ravel(), y.ravel(), f)
     else:
         z = times_transposed(x, w)
-        y = z if f == NONE else y
+        y = z if f == NONE else np.empty_like(z)
         _bias_activate(z, b, f, y)
     ctx.shape = x.shape
     # The pass over thin rows gives all three gradients, so it needs both operands whichever are wanted.
