@@ -49,14 +49,20 @@ def tensor(
     """
     array = _as_array(data, "tensor")
     if dtype is not None:
-        array = array.astype(dtypes.as_dtype(dtype).numpy)
+        array = _converted(array, dtypes.as_dtype(dtype).numpy)
     elif isinstance(data, (Tensor, np.ndarray, np.generic)) or hasattr(data, "__cuda_array_interface__"):
         dtypes.of_array(array)  # refuses what minigrad has no dtype for
         array = array.copy()
     else:
-        array = array.astype(_kind_of_data(data, array))
+        array = _converted(array, _kind_of_data(data, array))
     where = _place(device) if device is not None else None
     return _finish(array if where is None else move(array, where), requires_grad, "tensor")
+
+
+def _converted(array: Any, kind: np.dtype[Any]) -> Any:
+    """A copy in another dtype; what does not fit becomes infinite without a warning, as in PyTorch."""
+    with np.errstate(all="ignore"):
+        return array.astype(kind)
 
 
 def _as_array(data: Any, name: str) -> Any:
@@ -68,6 +74,8 @@ def _as_array(data: Any, name: str) -> Any:
         array = np.asarray(_unwrapped(data))
     except ValueError as error:
         raise ShapeError(f"{name}: the rows of nested data must have one length each ({error})") from None
+    if array.dtype == np.uint64 and not hasattr(data, "dtype"):
+        raise DtypeError(f"{name}: data must be numbers that fit into int64, the largest is {array.max()}")
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"{name}: data must be numbers, got {type(data).__name__} of {array.dtype}")
     return array
@@ -84,7 +92,7 @@ def _kind_of_data(data: Any, array: Any) -> np.dtype[Any]:
         first: Any = data
         while isinstance(first, (list, tuple)) and first:
             first = first[0]
-        if isinstance(first, (np.ndarray, np.generic)) and not isinstance(first, float):
+        if isinstance(first, (np.ndarray, np.generic)):
             return array.dtype
     return dtypes.get_default_dtype().numpy if array.dtype.kind == "f" or array.size == 0 else array.dtype
 
@@ -104,9 +112,9 @@ def from_numpy(ndarray: Any) -> Any:
     """A tensor that shares the array's memory."""
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
-    dtypes.of_array(ndarray)
     if not ndarray.dtype.isnative:
         raise DtypeError(f"from_numpy: byte order {ndarray.dtype.byteorder!r} is not this machine's; use .astype()")
+    dtypes.of_array(ndarray)
     return wrap(ndarray)
 
 
@@ -262,6 +270,8 @@ def randint(
     """Integers from ``low`` (default 0) to ``high`` − 1: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     if high is None or size is None:
         raise TypeError("randint: size is missing; call randint(high, size) or randint(low, high, size)")
     if high <= low:

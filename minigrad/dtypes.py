@@ -103,36 +103,32 @@ def _kind(d: np.dtype[Any]) -> int:
     return {"b": 0, "u": 1, "i": 1, "f": 2}[d.kind]
 
 
+def _wider(a: np.dtype[Any] | None, b: np.dtype[Any]) -> np.dtype[Any]:
+    """The wider of two types of one kind, else the one of the higher kind in its own width: int64 and float16 meet in
+    float16 (NumPy would say float64)."""
+    if a is None or _kind(b) > _kind(a):
+        return b
+    return a if _kind(a) > _kind(b) else np.promote_types(a, b)
+
+
 def result_type(*operands: Any) -> np.dtype[Any]:
     """The NumPy dtype in which arrays and Python scalars meet, by the rule in this module's docstring."""
     full: np.dtype[Any] | None = None  # arrays with at least one axis
     zero: np.dtype[Any] | None = None  # 0-dimensional arrays
     scalar: np.dtype[Any] | None = None  # Python scalars
     for x in operands:
-        if isinstance(x, bool):
-            kind = bool_.numpy
-        elif isinstance(x, int):
-            kind = int64.numpy
-        elif isinstance(x, float):
-            kind = _default.numpy
+        if isinstance(x, (bool, int, float)):
+            kind = bool_ if isinstance(x, bool) else int64 if isinstance(x, int) else _default
+            scalar = _wider(scalar, kind.numpy)
         elif x.ndim:
-            full = x.dtype if full is None else np.promote_types(full, x.dtype)
-            continue
+            full = _wider(full, x.dtype)
         else:
-            zero = x.dtype if zero is None else np.promote_types(zero, x.dtype)
-            continue
-        scalar = kind if scalar is None or _kind(kind) > _kind(scalar) else scalar
+            zero = _wider(zero, x.dtype)
     chosen = full
     for weaker in (zero, scalar):
         if weaker is not None and (chosen is None or _kind(weaker) > _kind(chosen)):
             chosen = weaker
     assert chosen is not None, "result_type: no operands"
-    # np.promote_types(int64, float32) is float64; PyTorch keeps the floating operand's own width.
-    floats = [x.dtype for x in operands if hasattr(x, "ndim") and x.ndim and x.dtype.kind == "f"]
-    if chosen.kind == "f" and floats:
-        chosen = floats[0]
-        for other in floats[1:]:
-            chosen = np.promote_types(chosen, other)
     return chosen
 
 

@@ -124,7 +124,7 @@ class GELU(Op, kernel="activation.gelu"):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        return (x * (0.5 * (1.0 + erf_array(x * math.sqrt(0.5))))).astype(x.dtype, copy=False)
+        return x * (0.5 * (1.0 + erf_array(x * math.sqrt(0.5))))
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -333,7 +333,7 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
 
 def logsigmoid(input: Any) -> Any:
     """ln σ(x) = −softplus(−x)."""
-    return -softplus(-floating(input, "logsigmoid"), threshold=1e30)
+    return -softplus(-floating(input, "logsigmoid"), threshold=math.inf)
 
 
 def _softmax_axis(input: Any, dim: Any, name: str) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
-from .common import QUIET, floating, meet, shape_of, sum_to, tensor_of
+from .common import QUIET, cast, floating, meet, shape_of, sum_to, tensor_of
 
 
 class Add(Op, kernel="elementwise.add"):
@@ -262,8 +262,11 @@ def mul(input: Any, other: Any) -> Any:
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """input / other; integers give floats. ``rounding_mode``: None, "trunc" (towards 0) or "floor" (downwards)."""
     if rounding_mode is None:
-        a, b = (floating(x, "div") if isinstance(x, Variable) else x for x in (input, other))
-        return _named("div", Div, a, b)
+        if any(isinstance(x, Variable) and x._array.dtype.kind != "f" for x in (input, other)):
+            a, b = meet(input, other)
+            if a is not NotImplemented:
+                input, other = (floating(x, "div") if isinstance(x, Variable) else x for x in (a, b))
+        return _named("div", Div, input, other)
     if rounding_mode not in ("floor", "trunc"):
         raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
     a, b = meet(input, other)
@@ -291,7 +294,7 @@ def neg(input: Any) -> Any:
 
 def square(input: Any) -> Any:
     """input²."""
-    return Square.apply(tensor_of(input, "square"))
+    return pow(tensor_of(input, "square"), 2)
 
 
 def pow(input: Any, exponent: Any) -> Any:
@@ -303,7 +306,7 @@ def pow(input: Any, exponent: Any) -> Any:
         if isinstance(exponent, int):
             if exponent < 0:
                 raise DtypeError(f"pow: integers to a negative power ({exponent}) are no integers; use .float()")
-            return PowScalar.apply(input, exponent)
+            return PowScalar.apply(input if kind != "b" else cast(input, np.dtype(np.int64)), exponent)
     if isinstance(input, Variable) or isinstance(exponent, Variable):
         a, b = meet(input, exponent)
         if a is not NotImplemented:

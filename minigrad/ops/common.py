@@ -64,7 +64,8 @@ class Cast(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, to: np.dtype[Any]) -> Any:
         ctx.source = x.dtype
-        return x.astype(to)
+        with np.errstate(all="ignore"):
+            return x.astype(to)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -76,7 +77,8 @@ def cast(x: Any, to: np.dtype[Any]) -> Any:
     if x._array.dtype == to:
         return x
     if to.kind != "f" or not x._requires_grad:
-        return wrap(x._array.astype(to))
+        with np.errstate(all="ignore"):  # what does not fit becomes infinite without a warning, as in PyTorch
+            return wrap(x._array.astype(to))
     return Cast.apply(x, to)
 
 
@@ -122,7 +124,14 @@ def meet(x: Any, y: Any) -> tuple[Any, Any]:
         return NotImplemented, NotImplemented
     raw_x, raw_y = (a._array if isinstance(a, Variable) else a for a in (x, y))
     common = dtypes.result_type(raw_x, raw_y)
-    return tuple(cast(a, common) if isinstance(a, Variable) else common.type(a).item() for a in (x, y))
+    return tuple(cast(a, common) if isinstance(a, Variable) else _number(a, common) for a in (x, y))
+
+
+def _number(x: Any, common: np.dtype[Any]) -> Any:
+    """A Python number as it is in a dtype: integers that do not fit wrap round, as in C and PyTorch."""
+    if common.kind in "iu" and isinstance(x, int):
+        return np.asarray(x).astype(common).item()
+    return common.type(x).item()
 
 
 def _operand(x: Any) -> Any:

@@ -11,8 +11,15 @@ from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .common import meet, tensor_of
 
+_ORDER = frozenset([np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal])
+
 
 def _compare(name: str, a: Any, b: Any, ufunc: Any) -> Any:
+    if ufunc in _ORDER:
+        # Integers are compared as the numbers they are: 3 > -1 also for a uint8, into which -1 does not go.
+        for x, y in ((a, b), (b, a)):
+            if isinstance(x, Variable) and y.__class__ is int and x._array.dtype.kind in "iu":
+                return Compare.apply(a, b, ufunc)
     a, b = meet(a, b)
     if a is NotImplemented:
         return NotImplemented
