@@ -26,6 +26,8 @@ from .report import Block, Page, Picture, Table, Text, render
 
 T = TypeVar("T")
 
+HISTORY_EVERY = 10.0  # seconds between writes of history.csv, so that a run that is killed leaves it
+
 
 class Run:
     """One run of an experiment: its folder, its progress bar, its figures, its report.
@@ -78,7 +80,7 @@ class Run:
         self._progress: Progress[Any] | None = None
         self._writer: Any = None
         self._started = datetime.now(UTC)
-        self._clock = time.perf_counter()
+        self._clock = self._written = time.perf_counter()
         self.folder = _new_folder(Path(out), name)
         environment = {
             "started": self._started.isoformat(timespec="seconds"),
@@ -121,6 +123,8 @@ class Run:
             self._writer.add_scalar(key, number, count)
         if self._progress is not None:
             self._progress.show(**numbers)
+        if time.perf_counter() - self._written > HISTORY_EVERY:
+            self._write_history()
 
     def say(self, text: str) -> None:
         """Print, above the progress bar if there is one."""
@@ -174,11 +178,7 @@ class Run:
             self._writer.close()
         if self.status == "running":
             self.status = "finished"
-        columns = list(dict.fromkeys(key for row in self.history for key in row)) or [self.unit]
-        with open(self.folder / "history.csv", "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, columns, restval="")
-            table.writeheader()
-            table.writerows(self.history)
+        self._write_history()
         seconds = round(time.perf_counter() - self._clock, 3)
         self._write_json(
             "summary.json",
@@ -207,6 +207,14 @@ class Run:
             self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self.notices.append(f"The run ended early: {type(error).__name__}: {error}".rstrip(": "))
         self.finish()
+
+    def _write_history(self) -> None:
+        columns = list(dict.fromkeys(key for row in self.history for key in row)) or [self.unit]
+        with open(self.folder / "history.csv", "w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, columns, restval="")
+            table.writeheader()
+            table.writerows(self.history)
+        self._written = time.perf_counter()
 
     def _write_json(self, name: str, content: Any) -> None:
         text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)

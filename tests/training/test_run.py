@@ -106,6 +106,14 @@ def test_an_error_passes_and_leaves_the_history(tmp_path, error, status):
     assert (run.folder / "history.csv").read_text() == "epoch,loss\n1,0.5\n"
 
 
+def test_a_run_that_is_killed_leaves_its_history(tmp_path, monkeypatch):
+    monkeypatch.setattr("minigrad.training.run.HISTORY_EVERY", 0.0)
+    run = Run(tmp_path, "base", {})
+    run.log(1, loss=0.5)
+    assert (run.folder / "history.csv").read_text() == "epoch,loss\n1,0.5\n"
+    assert (run.folder / "config.json").exists()
+
+
 def test_rows_of_different_columns_and_numbers_that_are_not_finite(tmp_path):
     with Run(tmp_path, "base", {}, unit="step") as run:
         run.log(1, a=1)
