@@ -169,6 +169,7 @@ def erf32(x: Any) -> Any:
     return y if x == x else x
 
 
+FAR = F(-200)  # x σ(x) and x φ(x) are 0 from here on; σ and φ as computed, never quite 0, must not meet a larger x
 NONE, RELU, SIGMOID, TANH, SILU, GELU = -1, 0, 1, 2, 3, 4
 ROOT_HALF, DENSITY = F(0.70710678118654752), F(0.39894228040143268)  # √½ and 1/√2π
 
@@ -187,7 +188,7 @@ def activate(x: Any, y: Any, f: int) -> None:
             y[i] = tanh32(x[i])
     elif f == SILU:
         for i in range(x.size):
-            y[i] = x[i] * sigmoid32(x[i])
+            y[i] = max(x[i], FAR) * sigmoid32(x[i])
     elif f == GELU:
         for i in range(x.size):
             y[i] = x[i] * HALF * (ONE + erf32(x[i] * ROOT_HALF))
@@ -207,13 +208,14 @@ def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
             dx[i] = dy[i] * (ONE - saved[i] * saved[i])
     elif f == SILU:
         for i in range(dy.size):
-            s = sigmoid32(saved[i])
-            dx[i] = dy[i] * s * (ONE + saved[i] * (ONE - s))
+            z = max(saved[i], FAR)
+            s = sigmoid32(z)
+            dx[i] = dy[i] * s * (ONE + z * (ONE - s))
     elif f == GELU:
         for i in range(dy.size):
             z = saved[i]
             density = DENSITY * exp_inside(max(-HALF * z * z, -LIMIT))
-            dx[i] = dy[i] * (HALF * (ONE + erf32(z * ROOT_HALF)) + z * density)
+            dx[i] = dy[i] * (HALF * (ONE + erf32(z * ROOT_HALF)) + min(max(z, FAR), -FAR) * density)
 
 
 @jit(parallel=True)

@@ -37,7 +37,10 @@ def _largest(row: Any) -> Any:
 
 @jit(parallel=True)
 def _softmax(x: Any, y: Any, logs: Any) -> None:
-    """Rows of x → their softmax in y, and ln Σ eˣ of each row in ``logs``."""
+    """Rows of x → their softmax in y, and for each row in ``logs`` its largest element m and ln Σ e^(x − m).
+
+    The two are kept apart: ln Σ eˣ = m + … as one float32 would lose the small part beside a large m.
+    """
     n, classes = x.shape
     for i in prange(n):
         top = _largest(x[i])
@@ -49,7 +52,8 @@ def _softmax(x: Any, y: Any, logs: Any) -> None:
         scale = np.float32(1) / total
         for c in range(classes):
             y[i, c] *= scale
-        logs[i] = np.log(total) + top
+        logs[i, 0] = top
+        logs[i, 1] = np.log(total)
 
 
 @jit(parallel=True)
@@ -71,9 +75,9 @@ def _log_softmax(x: Any, y: Any) -> None:
         total = np.float32(0)
         for c in range(classes):
             total += exp32(x[i, c] - top)
-        shift = np.log(total) + top
+        log = np.log(total)
         for c in range(classes):
-            y[i, c] = x[i, c] - shift
+            y[i, c] = (x[i, c] - top) - log
 
 
 @jit(parallel=True)
@@ -90,7 +94,7 @@ def _log_softmax_backward(dy: Any, y: Any, dx: Any) -> None:
 @jit(parallel=True)
 def _pick_class(x: Any, logs: Any, target: Any, terms: Any) -> None:
     for i in prange(x.shape[0]):
-        terms[i] = logs[i] - x[i, target[i]]
+        terms[i] = logs[i, 1] - (x[i, target[i]] - logs[i, 0])
 
 
 @jit(parallel=True)
@@ -99,7 +103,7 @@ def _weigh_classes(x: Any, logs: Any, q: Any, terms: Any) -> None:
     for i in prange(n):
         s = np.float32(0)
         for c in range(classes):
-            s += q[i, c] * (logs[i] - x[i, c])
+            s += q[i, c] * (logs[i, 1] - (x[i, c] - logs[i, 0]))
         terms[i] = s
 
 
@@ -134,7 +138,7 @@ def softmax_forward(ctx: Any, x: Any, axis: int) -> Any:
     ctx.axis = axis
     y = np.empty(x.shape, np.float32)
     classes = x.shape[-1]
-    _softmax(x.reshape(-1, classes), y.reshape(-1, classes), np.empty(x.size // classes, np.float32))
+    _softmax(x.reshape(-1, classes), y.reshape(-1, classes), np.empty((x.size // classes, 2), np.float32))
     ctx.saved = (y,)
     return y
 
@@ -173,7 +177,7 @@ def cross_entropy_forward(ctx: Any, x: Any, q: Any, reduction: str) -> Any:
     by_class = q.ndim == 1
     if by_class and q.dtype != np.int64:
         return NotImplemented
-    p, logs = np.empty(x.shape, np.float32), np.empty(x.shape[0], np.float32)
+    p, logs = np.empty(x.shape, np.float32), np.empty((x.shape[0], 2), np.float32)
     _softmax(x, p, logs)
     terms = np.empty(x.shape[0], np.float32)
     (_pick_class if by_class else _weigh_classes)(x, logs, q, terms)
