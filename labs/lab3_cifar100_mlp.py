@@ -276,7 +276,10 @@ def compare(parent: Run, runs: dict[str, Run], data: Data, quick: bool) -> None:
         parent.results[name] = run.results
         parent.reference[name] = None if quick else RUNS[name].reference
     columns = ("run", "test, report", f"test, {data.kind}", f"train, {data.kind}")
-    parent.table("Accuracy", columns, rows, "" if quick or data.kind == "CIFAR-100" else OTHER_DATA)
+    note = "" if quick or data.kind == "CIFAR-100" else OTHER_DATA
+    if {"base", "width-10"} <= runs.keys():
+        note += " width-10 has the settings of base, so with one seed it comes out the same."
+    parent.table("Accuracy", columns, rows, note.strip())
     for key, what in (("loss", "Training loss"), ("val_loss", "Test loss"), ("val_accuracy", "Test accuracy")):
         # Runs differ in length by a factor of thirty, so each is drawn over its own share of the training.
         lines = {
