@@ -96,7 +96,7 @@ class enable_grad(_BareMode):
 
 
 class inference_mode(_Mode):
-    """As ``no_grad``; what is made inside can never be part of a graph that needs its values, as in PyTorch."""
+    """As ``no_grad``. PyTorch also refuses tensors made inside in any later graph; here they are ordinary constants."""
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__(**({"grad": False, "inference": True} if mode else {"grad": True, "inference": False}))

@@ -231,10 +231,11 @@ def binary(op: type[Op], a: Any, b: Any) -> Any:
 
 
 def _named(name: str, op: type[Op], a: Any, b: Any) -> Any:
-    result = binary(op, a, b)
+    known = (Variable, np.ndarray)
+    result = binary(op, a, b) if isinstance(a, known) or isinstance(b, known) else NotImplemented
     if result is NotImplemented:
-        wrong = next(x for x in (a, b) if not isinstance(x, (Variable, int, float, np.generic, np.ndarray)))
-        raise TypeError(f"{name}: expected tensors or numbers, got {type(wrong).__name__}")
+        kinds = " and ".join(type(x).__name__ for x in (a, b))
+        raise TypeError(f"{name}: expected tensors, or a tensor and a number, got {kinds}")
     return result
 
 
@@ -243,15 +244,21 @@ def _arithmetic(name: str, a: Any, b: Any) -> None:
         raise DtypeError(f"{name}: not defined for two bool tensors; use logical_xor, or convert one with .int()")
 
 
+def _scaled(other: Any, alpha: Any) -> Any:
+    if alpha.__class__ is int and alpha == 1:
+        return other
+    return mul(other, alpha) if isinstance(other, Variable) else other * alpha
+
+
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input + alpha · other."""
-    return _named("add", Add, input, other if alpha == 1 else mul(other, alpha))
+    return _named("add", Add, input, _scaled(other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input − alpha · other."""
     _arithmetic("sub", input, other)
-    return _named("sub", Sub, input, other if alpha == 1 else mul(other, alpha))
+    return _named("sub", Sub, input, _scaled(other, alpha))
 
 
 def mul(input: Any, other: Any) -> Any:

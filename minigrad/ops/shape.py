@@ -212,7 +212,10 @@ def sizes_of(args: tuple[Any, ...], name: str) -> tuple[int, ...]:
 
 def reshape(input: Any, *shape: Any) -> Any:
     """The same elements under another shape; one size may be -1. A view where the memory allows."""
-    return Reshape.apply(tensor_of(input, "reshape"), sizes_of(shape, "reshape"))
+    sizes = sizes_of(shape, "reshape")
+    if sizes and min(sizes) < -1:  # NumPy takes any negative number for -1
+        raise ShapeError(f"reshape: sizes must not be negative, except one that is -1, got {sizes}")
+    return Reshape.apply(tensor_of(input, "reshape"), sizes)
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:

@@ -131,6 +131,10 @@ class TestTwoOperands(OpSuite):
         Case("where, broadcast mask", lambda lib, m, x, y: lib.where(m, x, y), [mask(4), real(3, 1), real(3, 4)]),
         Case("x.where", lambda lib, m, x, y: x.where(m, y), [mask(3, 4), real(3, 4), real(3, 4)]),
         Case("masked_fill by a tensor", lambda lib, m, x, v: x.masked_fill(m, v), [mask(3, 1), real(3, 4), real()]),
+        Case("clamp above by a tensor", lambda lib, x, a: x.clamp(max=a), [distinct(3, 4), distinct(4, offset=0.05)]),
+        Case("div floor", lambda lib, x, y: lib.div(x, y, rounding_mode="floor"), [between(3.1, 3.9, 3, 4), between(2.0, 3.0, 4)]),
+        Case("div trunc", lambda lib, x, y: x.div(y, rounding_mode="trunc"), [between(-3.9, -3.1, 3, 4), between(2.0, 3.0, 4)]),
+        Case("add a number, alpha", lambda lib, x: x.add(2, alpha=3) - lib.sub(x * x, 1.5, alpha=2), [real(3, 4)]),
         Case("add alpha", lambda lib, x, y: lib.add(x, y, alpha=2.5), [real(3, 4), real(4)]),
         Case("sub alpha", lambda lib, x, y: x.sub(y, alpha=-3), [real(3, 4), real(4)]),
         Case("x and x", lambda lib, x: x * x + x / (x * x + 1.0) - x, [real(3, 4)]),
@@ -213,10 +217,10 @@ def test_tensor_bounds_pass_the_gradient_to_the_bound_that_holds() -> None:
     for lib in (minigrad, torch):
         x, low, high = (
             lib.tensor(v, dtype=lib.float64, requires_grad=True)
-            for v in ([1.0, 2.0, 3.0, 0.0], [1.0, 5.0, 0.0, 3.0], [2.0, 6.0, 1.0, 1.0])
+            for v in ([1.0, 2.0, 3.0, 0.0, 0.0, 3.0], [1.0, 5.0, 0.0, 3.0, 1.0, 1.0], [2.0, 6.0, 1.0, 1.0, 1.0, 1.0])
         )
         y = x.clamp(low, high)
-        y.backward(lib.tensor([1.0, 10.0, 100.0, 1000.0], dtype=lib.float64))
+        y.backward(lib.tensor([1.0, 10.0, 100.0, 1000.0, 2.0, 20.0], dtype=lib.float64))
         results.append((y.tolist(), x.grad.tolist(), low.grad.tolist(), high.grad.tolist()))
     assert results[0] == results[1]
 
@@ -390,8 +394,9 @@ def test_refusals_name_the_op() -> None:
         -minigrad.tensor([True])
     with pytest.raises(DtypeError, match="negative power"):
         minigrad.tensor([2]) ** -1
-    with pytest.raises(TypeError, match="add"):
-        minigrad.add(x, "1")
+    for pair in ((x, "1"), ("1", x), (1, 2), (None, None)):
+        with pytest.raises(TypeError, match="add: expected tensors"):
+            minigrad.add(*pair)
     with pytest.raises(TypeError):
         x + "1"  # type: ignore[operator]
     with pytest.raises(TypeError, match="exp"):

@@ -237,6 +237,14 @@ def test_refusals() -> None:
         x.gather(1, minigrad.tensor([[0.0]]))
     with pytest.raises(DtypeError, match="src is"):
         x.scatter_add(1, minigrad.tensor([[0]]), minigrad.ones(1, 1, dtype=minigrad.float64))
+    for src in (minigrad.ones(1, 1), minigrad.ones(3)):
+        with pytest.raises(ShapeError, match="src has shape"):
+            x.scatter_add(1, minigrad.tensor([[0, 1]]), src)
+    with pytest.raises(ShapeError, match="longer than input"):
+        x.gather(1, minigrad.tensor([[0], [0], [0]]))
+    for places in (minigrad.tensor([[0]]), minigrad.tensor([0.0])):
+        with pytest.raises(ShapeError, match="index_select: index must be 1-D"):
+            x.index_select(0, places)
     with pytest.raises(ShapeError, match="topk"):
         x.topk(4)
     with pytest.raises(IndexError, match="embedding: index 9"):

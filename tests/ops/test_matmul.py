@@ -56,6 +56,9 @@ EINSUM: list[tuple[str, list[tuple[int, ...]]]] = [
     ("...ij,jk->...ik", [(5, 6, 2, 3), (3, 4)]),
     ("...ij,...jk->...ik", [(6, 1, 2, 3), (5, 3, 4)]),
     ("...i,...i->...", [(5, 3), (3,)]),
+    ("...ij,...jk->...ik", [(1, 2, 3), (1, 3, 4)]),
+    ("...i->...", [(1, 3)]),
+    ("...i,...i->...i", [(1, 3), (5, 1, 3)]),
     ("...ij->...ji", [(5, 2, 3)]),
     ("i...->...", [(5, 2, 3)]),
     ("...", [(2, 3)]),
@@ -183,6 +186,13 @@ def test_refusals() -> None:
             one(shapes[0]) @ one(shapes[1])
     with pytest.raises(ShapeError, match="mm: expected two tensors of 2 axes"):
         minigrad.mm(one(2), one(2, 2))
+    for pair in ((one(2), one(2, 2)), (one(2, 2), one(2))):
+        with pytest.raises(ShapeError, match="outer: expected two vectors"):
+            minigrad.outer(*pair)
+        with pytest.raises(ShapeError, match="dot: expected two tensors of 1 axes"):
+            minigrad.dot(*pair)
+    with pytest.raises(ShapeError, match="mv: expected a matrix and a vector"):
+        minigrad.mv(one(2, 2), one(2, 2))
     with pytest.raises(ShapeError, match="batches differ"):
         minigrad.bmm(one(2, 2, 2), one(1, 2, 2))
     with pytest.raises(ShapeError, match=r"784 features.*\(64, 784\).*512.*\(256, 512\)"):

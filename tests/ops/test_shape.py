@@ -103,6 +103,10 @@ class TestShapes(OpSuite):
             ("constant", (0, 0), (2, 3)),
             ("reflect", (2, 1), (2, 3, 4)),
             ("reflect", (1, 2, 2, 1), (1, 2, 4, 5)),
+            ("reflect", (3, 0), (2, 3, 4)),
+            ("reflect", (0, 3), (3, 4)),
+            ("replicate", (2, 1), (3, 1)),
+            ("circular", (4, 4), (3, 4)),
             ("replicate", (2, 5), (2, 3, 4)),
             ("replicate", (1, 2, 0, 3), (1, 2, 4, 5)),
             ("circular", (3, 1), (2, 3, 4)),
@@ -208,6 +212,9 @@ def test_refusals() -> None:
         x.reshape(4, 2)
     with pytest.raises(ShapeError, match="only one size may be -1"):
         x.reshape(-1, -1)
+    for sizes in ((-2,), (-2, 3), (2, -3)):
+        with pytest.raises(ShapeError, match="negative"):
+            x.reshape(*sizes)
     with pytest.raises(ShapeError, match="only axes of size 1"):
         x.expand(4, 3)
     with pytest.raises(ShapeError, match="fewer axes"):
