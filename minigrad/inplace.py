@@ -61,7 +61,7 @@ def _refuse(x: Any, name: str) -> None:
         raise ShapeError(f"{name}: elements of an expanded tensor share their memory; change its clone()")
     if not modes.grad:
         return
-    owner = x if x._base is None else x._base[0]
+    owner = x if x._base is None or (x._requires_grad and x._node is None) else x._base[0]
     if not owner._requires_grad:
         return
     if owner._node is None:

@@ -162,6 +162,8 @@ PROGRAMS = {
     "a leaf's view of a view": ("x.t()[0].zero_()", "x"),
     "a leaf filled": ("x.fill_(0)", "x"),
     "a leaf copied into": ("x.copy_(x)", "x"),
+    "a leaf that is a view of a constant": ("c = T([1.0, 2.0, 3.0])", "v = c[1:].requires_grad_()", "v += 1", "v * 1"),
+    "memory expanded to two": ("y = x[:, :1] * 1", "y.expand(2, 2).mul_(2)", "y"),
     "expanded memory": ("y = x[:, :1] * 1", "y.expand(2, 3).add_(1)", "y"),
     "a view made under no_grad": ("y = x * 1\nwith lib.no_grad(): v = y[0]", "v += 1", "y"),
 }
