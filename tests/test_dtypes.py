@@ -191,6 +191,10 @@ def test_dtype_objects() -> None:
     assert minigrad.float32.is_floating_point
     assert not minigrad.int64.is_floating_point
     assert (minigrad.float16.itemsize, minigrad.int64.itemsize, minigrad.bool.itemsize) == (2, 8, 1)
+    for name in NAMES:
+        ours, theirs = getattr(minigrad, name), getattr(torch, name)
+        assert (ours.is_signed, ours.is_complex) == (theirs.is_signed, theirs.is_complex)
+        assert (ours.is_floating_point, ours.itemsize) == (theirs.is_floating_point, theirs.itemsize)
     assert copy.deepcopy(minigrad.int8) is minigrad.int8
     assert pickle.loads(pickle.dumps(minigrad.int8)) is minigrad.int8
     assert {minigrad.float32: 1}[minigrad.tensor([1.0]).dtype] == 1

@@ -70,6 +70,7 @@ def program(*lines: str) -> Callable[[Any, Any], Any]:
 PROGRAMS = {
     # every in-place method on a tensor of the graph
     "add_": ("y = x * 1", "y.add_(2)", "y"),
+    "add_ a number, alpha": ("y = x * 1", "y.add_(2, alpha=3)", "y.sub_(1.5, alpha=0.5)", "y"),
     "add_ alpha": ("y = x * 1", "y.add_(x, alpha=3)", "y"),
     "sub_": ("y = x * 1", "y.sub_(x * x, alpha=0.5)", "y"),
     "mul_": ("y = x * 1", "y.mul_(x)", "y"),

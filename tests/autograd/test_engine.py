@@ -293,6 +293,27 @@ def test_grad_with_respect_to_an_output_itself(lib: Any) -> None:
 
 
 @BOTH
+def test_grad_of_outputs_of_one_op(lib: Any) -> None:
+    class Both(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3, x * 5
+
+        @staticmethod
+        def backward(ctx, a, b, c):
+            return a * 2 + b * 3 + c * 5
+
+    x = leaf(lib, [1.0, 2.0])
+    double, triple, _ = Both.apply(x)
+    y = double * triple
+    da, db, dx = lib.autograd.grad(y, [double, triple, x], constant(lib, [1.0, 10.0]))
+    assert da.tolist() == [3.0, 60.0]
+    assert db.tolist() == [2.0, 40.0]
+    assert dx.tolist() == [12.0, 240.0]
+    assert [number for _, number in y.grad_fn.next_functions] == [0, 1]
+
+
+@BOTH
 def test_grad_and_inputs_that_do_not_matter(lib: Any) -> None:
     x, w = leaf(lib, [1.0, 2.0]), leaf(lib, [3.0])
     with pytest.raises(RuntimeError, match="allow_unused"):

@@ -233,6 +233,26 @@ def test_an_input_handed_back_is_a_tensor_of_its_own(lib: Any) -> None:
     assert same.tolist() == constant.tolist()
 
 
+def test_views_cannot_be_marked_dirty() -> None:
+    # PyTorch can; here the base and its other views would not know of the change
+    class Double(minigrad.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.mul_(2)
+            ctx.mark_dirty(x)
+            return x
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * 2
+
+    y = leaf(minigrad) * 1
+    v = y[:1]
+    for changed in (v, y):
+        with pytest.raises(GraphError, match="Double: it changed a view"):
+            Double.apply(changed)
+
+
 def test_an_output_that_shows_an_input_is_never_a_way_around_the_rule() -> None:
     class Flat(minigrad.autograd.Function):
         @staticmethod

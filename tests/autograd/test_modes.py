@@ -152,6 +152,24 @@ def test_infinities_are_found_too() -> None:
         1.0 / x
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_infinities_that_came_in_are_no_fault() -> None:
+    mask = minigrad.tensor([[0.0, -np.inf], [-np.inf, 0.0]])
+    x = minigrad.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    with minigrad.autograd.detect_anomaly():
+        y = (x + mask).softmax(1)
+        y.backward(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        z = mask * 0.0  # NaN, but not out of finite numbers
+    assert y.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert np.isnan(z.numpy()).any()
+
+
+def test_a_nan_that_came_in_is_named_where_it_is_met() -> None:
+    data = minigrad.tensor([1.0, 2.0, np.nan])
+    with minigrad.autograd.detect_anomaly(), pytest.raises(AnomalyError, match=r"Mul: argument 0.*NaN already.*\(2,\)"):
+        data * minigrad.ones(3, requires_grad=True)
+
+
 def test_a_bad_gradient_is_named_with_the_line_of_its_op() -> None:
     x = minigrad.tensor([4.0, 0.0], requires_grad=True)
     with minigrad.autograd.detect_anomaly():

@@ -175,6 +175,16 @@ def test_shapes_that_do_not_broadcast_are_refused(pair: Any) -> None:
             minigrad.zeros(a) + minigrad.zeros(b)
 
 
+def test_the_refusal_names_axis_and_sizes() -> None:
+    for a, b, where in [
+        ((2, 3), (4,), "axis -1 has sizes 3 and 4"),
+        ((2, 3), (4, 3), "axis -2 has sizes 2 and 4"),
+        ((5, 1, 3), (2, 4, 3), "axis -3 has sizes 2 and 5"),
+    ]:
+        with pytest.raises(ShapeError, match=f"Mul.*{where}"):
+            minigrad.ones(a) * minigrad.ones(b)
+
+
 # --- points where a rule has to choose, and numbers at the edge ------------------------------------------------------
 
 EDGES = [0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 6.0, 0.5, math.inf, -math.inf]
