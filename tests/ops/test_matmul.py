@@ -14,6 +14,7 @@ from support import Case, OpSuite, agree, away, given, real, torch
 
 import minigrad
 from minigrad.errors import ShapeError
+from minigrad.ops.fused import LinearActivation
 
 # Every way two operands can meet in ``@``.
 SHAPES = [
@@ -75,9 +76,20 @@ EINSUM: list[tuple[str, list[tuple[int, ...]]]] = [
 ]
 
 
+def layer(activation: str) -> tuple[Any, Any]:
+    """A layer and its activation as one op, and as the two that it stands for."""
+    return (
+        lambda lib, x, w, b: LinearActivation.apply(x, w, b, activation),
+        lambda lib, x, w, b: getattr(lib, activation)(lib.nn.functional.linear(x, w, b)),
+    )
+
+
 # fmt: off
 class TestProducts(OpSuite):
     cases = [
+        Case(f"linear and {name}", layer(name)[0], [real(3, 4), real(5, 4), real(5)], reference=layer(name)[1], large=[real(70, 60), real(50, 60), real(50)], atol=1e-4)
+        for name in ("relu", "sigmoid", "tanh")
+    ] + [
         Case(f"{a} @ {b}", lambda lib, x, y: x @ y, [real(*a), real(*b)], rtol=1e-5, atol=1e-5) for a, b in SHAPES
     ] + [
         Case(f"einsum {equation} {shapes}", lambda lib, *xs, e=equation: lib.einsum(e, *xs), [real(*s) for s in shapes], rtol=1e-5, atol=1e-5)
