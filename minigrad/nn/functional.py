@@ -37,8 +37,8 @@ from ..ops.loss import (
     smooth_l1_loss,
 )
 from ..ops.matmul import cosine_similarity, linear
+from ..ops.padding import pad
 from ..ops.reduction import normalize
-from ..ops.shape import pad
 
 __all__ = [
     "binary_cross_entropy",

@@ -12,6 +12,7 @@ from . import (
     loss,
     matmul,
     namespace,
+    padding,
     reduction,
     shape,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "loss",
     "matmul",
     "namespace",
+    "padding",
     "reduction",
     "shape",
 ]

@@ -16,6 +16,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from .common import axes_of, axis_of, meet, sum_to, tensor_of
+from .indexing import PutAt
 
 
 class Reshape(Op):
@@ -136,38 +137,6 @@ class Stack(Op):
     @staticmethod
     def check(*args: Any) -> None:
         raise ShapeError("stack: all tensors must have one shape, got " + ", ".join(str(x.shape) for x in args[:-1]))
-
-
-class PadConstant(Op):
-    """x within a frame of ``value``; negative widths crop.   dx: the part of dy inside the frame."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
-        ctx.widths = widths
-        shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
-        y = namespace(x).full(shape, value, dtype=x.dtype)
-        target, source = (
-            zip(
-                *[
-                    (slice(max(a, 0), m - max(b, 0)), slice(max(-a, 0), n - max(-b, 0)))
-                    for n, m, (a, b) in zip(x.shape, shape, widths, strict=True)
-                ],
-                strict=True,
-            )
-            if x.ndim
-            else ((), ())
-        )
-        y[target] = x[source]
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        back = tuple((-a, -b) for a, b in ctx.widths)
-        if isinstance(dy, Variable):
-            return PadConstant.apply(dy, back, 0.0)
-        if all(a >= 0 and b >= 0 for a, b in ctx.widths):
-            return dy[tuple(slice(a, n - b) for n, (a, b) in zip(dy.shape, ctx.widths, strict=True))]
-        return PadConstant.forward(Op(), dy, back, 0.0)
 
 
 class Flip(Op):
@@ -413,40 +382,6 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     return tuple(input[(slice(None),) * d + (i,)] for i in range(input._array.shape[d]))
 
 
-def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
-    """A frame around the last axes: ``pad`` = (left, right, top, bottom, …), last axis first; negative widths crop.
-
-    ``mode``: "constant" (``value``, default 0), "reflect" (mirrored, edge not repeated), "replicate" (the edge
-    repeated) or "circular". Source: torch.nn.functional.pad.
-    """
-    shape = tensor_of(input, "pad")._array.shape
-    widths = sizes_of((pad,), "pad")
-    if len(widths) % 2 or len(widths) > 2 * len(shape):
-        raise ShapeError(f"pad: expected 2 widths for each of up to {len(shape)} axes, got {widths}")
-    pairs = [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)][::-1]
-    full = [(0, 0)] * (len(shape) - len(pairs)) + pairs
-    if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(shape, full, strict=True)):
-        raise ShapeError(f"pad: widths {widths} crop more than shape {shape} has")
-    if mode == "constant":
-        return PadConstant.apply(input, tuple(full), 0.0 if value is None else value)
-    numpy_mode = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}.get(mode)
-    if numpy_mode is None:
-        raise ValueError(f"pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
-    y = input
-    for d, (n, (a, b)) in enumerate(zip(shape, full, strict=True)):
-        if a == b == 0:
-            continue
-        limit = {"reflect": n - 1, "circular": n}.get(mode)
-        if a < 0 or b < 0 or n == 0 or (limit is not None and max(a, b) > limit):
-            raise ShapeError(
-                f"pad: mode {mode!r} takes widths from 0 to {limit} on axis {d} of shape {shape}, got {(a, b)}"
-            )
-        # Padding is reading again from places inside: the index is padded, and indexing has its rule already.
-        index = np.pad(np.arange(n), (a, b), mode=numpy_mode)  # type: ignore[call-overload]
-        y = y[(slice(None),) * d + (wrap(namespace(y._array).asarray(index)),)]
-    return y
-
-
 def flip(input: Any, *dims: Any) -> Any:
     """Read backwards along ``dims``."""
     ndim = tensor_of(input, "flip")._array.ndim
@@ -488,9 +423,9 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     x = tensor_of(input, "diag")._array
     if x.ndim != 1:
         return _diagonal(input, diagonal)
-    below, right = max(-diagonal, 0), max(diagonal, 0)
-    square = input.reshape(-1, 1) * wrap(namespace(x).eye(x.shape[0], dtype=x.dtype))  # xᵢ [i = j]
-    return PadConstant.apply(square, ((below, right), (right, below)), 0.0)
+    xp, size = namespace(x), x.shape[0] + abs(diagonal)
+    rows = xp.arange(x.shape[0]) + max(-diagonal, 0)
+    return PutAt.apply(input, (rows, rows + diagonal), (size, size))
 
 
 def diagonal(input: Any, offset: int = 0) -> Any:
