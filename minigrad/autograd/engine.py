@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import devices, kernels
 from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
+from ..kernels.memory import whole
 from .function import Node, Output, _all_finite, _kind_of, freed_message
 from .modes import set_grad_enabled, watch
 from .variable import Variable, namespace, wrap
@@ -215,7 +216,7 @@ class _Walk:
             elif old is None:
                 if g.dtype is not leaf._array.dtype:
                     g = g.astype(leaf._array.dtype)
-                elif g.base is not None or id(g) in lent or not g.flags.c_contiguous:
+                elif id(g) in lent or not (whole(g) and g.flags.c_contiguous):
                     g = g.copy(order="C") if g.ndim else g.copy()
                 lent.add(id(g))
                 leaf._grad = wrap(g)
@@ -379,7 +380,7 @@ def grad(
                 else None
             )
         elif not isinstance(g, Variable):
-            if g.base is not None or id(g) in walk.lent:
+            if id(g) in walk.lent or not whole(g):
                 g = g.copy()
             walk.lent.add(id(g))
             g = wrap(g)

@@ -2,6 +2,8 @@
 
 Numba's cache lies beside the source by default, which fails where the package is installed read-only; here it is
 ``MINIGRAD_CACHE``, else the user's cache folder, else (neither writable) a folder in the system's temporary one.
+Compiling takes seconds, so the first kernel that has to be compiled in a process is announced on standard error, unless
+``MINIGRAD_QUIET`` is set.
 """
 
 from __future__ import annotations
@@ -54,12 +56,55 @@ if _first_numba:
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
 
 import numba  # noqa: E402  (the cache folder must be set before)
+from llvmlite import binding  # noqa: E402
+from numba.core import event  # noqa: E402
 
+from .simd import LANES  # noqa: E402
 from .threads import apply_to_kernels  # noqa: E402
 
 if not _first_numba and not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = str(cache_folder())
 apply_to_kernels()
+
+
+def _use_whole_registers() -> None:
+    """Let LLVM fill AVX-512 registers when it turns loops into SIMD.
+
+    On most processors that have them it stops at half (``prefer-256-bit``), because the first ones slowed their clock
+    for the rest of the program. A kernel is worth it: sigmoid and tanh gain a third and more. This has no effect where
+    Numba has compiled something in this process before; what the user chose for Numba stands.
+    """
+    features = binding.get_host_cpu_features()
+    chosen = numba.config.CPU_NAME is not None or numba.config.CPU_FEATURES is not None
+    if LANES == 16 and features.get("avx512f") and numba.config.ENABLE_AVX and not chosen:
+        numba.config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
+
+
+_use_whole_registers()
+
+
+class _Announcer(event.Listener):  # type: ignore[misc]
+    """Says once in a process that kernels are being compiled. What comes out of the cache is no such event."""
+
+    said = False
+
+    def on_start(self, event: Any) -> None:
+        if self.said or not event.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):
+            return
+        self.said = True
+        if not os.environ.get("MINIGRAD_QUIET"):
+            print(
+                f"minigrad: compiling kernels, once per machine; they are kept in {numba.config.CACHE_DIR} "
+                "(MINIGRAD_QUIET=1 hides this line)",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcer())
 
 
 def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:

@@ -90,6 +90,11 @@ def empty(shape: tuple[int, ...]) -> Any:
     return np.asarray(lease)
 
 
+def whole(array: Any) -> bool:
+    """Whether a NumPy array holds memory of its own, from ``np.empty`` or from :func:`empty`, and is no view."""
+    return array.base is None or array.base.__class__ is _Lease
+
+
 def release() -> int:
     """Give all waiting memory back to the system; returns the bytes."""
     with _store.lock:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import Kernel
 from ..compile import jit
-from .activation import ONE, ZERO, exp32, log32, sigmoid32
+from .functions import ONE, ZERO, exp32, log32, sigmoid32
 from .layout import takes
 
 LARGEST = 1 << 18  # elements: one thread does the sum, so that its order is fixed

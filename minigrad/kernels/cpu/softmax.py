@@ -13,7 +13,7 @@ from numba import prange
 
 from .. import Kernel
 from ..compile import jit
-from .activation import exp32
+from .functions import exp32
 from .layout import takes
 
 

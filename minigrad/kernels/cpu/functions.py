@@ -1,0 +1,149 @@
+"""Functions of one float32 that loops can be made of: e^x, ln x, σ, tanh, and the tail of the normal distribution.
+
+The compiler turns a loop into SIMD, provided that nothing in it is a call: ``exp`` of the C library would be one per
+element. So e^x is written out. Split x = n ln 2 + r with |r| ≤ ln 2 / 2; then e^x = 2ⁿ eʳ. A polynomial gives eʳ, and a
+product with 2ⁿ is an addition to the exponent, which is a field of bits of its own. Coefficients: the degree-6 minimax
+fit of (eʳ − 1 − r)/r² (Cephes, S. Moshier); the error is below 2 units in the last place.
+
+Choices are written so that NaN fails them and passes through: ``HIGH if x > HIGH else x``, not ``min(x, HIGH)``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ..compile import jit
+
+F = np.float32
+LOG2E = F(1.4426950408889634)
+LN2_HIGH = F(0.693359375)  # few enough bits that n · LN2_HIGH is exact
+LN2_LOW = F(-2.12194440e-4)
+MAX_X = F(88.72283)  # ln of the largest float32
+MIN_X = F(-87.33654)  # ln of the smallest normal float32
+LIMIT = F(87)
+ONE, HALF, ZERO, TWO = F(1), F(0.5), F(0), F(2)
+C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
+C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
+# 1.5 · 2²³: a sum with it has no room for a fraction, so its last bits are the other summand, rounded, as an integer.
+ROUNDER, ROUNDER_BITS = F(12582912), np.int32(0x4B400000)
+EXPONENT = np.int32(23)  # the exponent's place in a float32
+
+
+@intrinsic
+def float_of_bits(typing_context: Any, bits: Any) -> Any:
+    """The float32 whose bit pattern is the given int32 (a register move, no conversion)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@intrinsic
+def bits_of_float(typing_context: Any, x: Any) -> Any:
+    """The bit pattern of a float32 as an int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@jit
+def _split_exp(x: Any) -> Any:
+    """(q, n) with e^x = 2ⁿ (1 + q), for x from MIN_X to MAX_X. q is exact also where it is small."""
+    n = np.int32(bits_of_float(x * LOG2E + ROUNDER) - ROUNDER_BITS)
+    k = F(n)
+    r = x - k * LN2_HIGH - k * LN2_LOW
+    return (((((C0 * r + C1) * r + C2) * r + C3) * r + C4) * r + C5) * r * r + r, n
+
+
+@jit
+def exp_inside(x: Any) -> Any:
+    """e^x for MIN_X ≤ x ≤ MAX_X."""
+    q, n = _split_exp(x)
+    return float_of_bits(np.int32(bits_of_float(q + ONE) + np.int32(n << EXPONENT)))
+
+
+@jit
+def exp32(x: Any) -> Any:
+    """e^x for float32: +∞ above ln(max), 0 below ln(min normal), NaN for NaN."""
+    inside = MAX_X if x > MAX_X else x
+    inside = MIN_X if inside < MIN_X else inside
+    y = exp_inside(inside)
+    y = F(np.inf) if x > MAX_X else y
+    y = ZERO if x < MIN_X else y
+    return y if x == x else x
+
+
+@jit
+def log32(x: Any) -> Any:
+    """ln x for float32: x = 2ⁿ m with √½ ≤ m < √2, and ln m by a polynomial in m − 1 (Cephes); −∞ for 0, NaN below.
+
+    Numbers below the smallest normal one count as 0.
+    """
+    bits = bits_of_float(x)
+    n = (bits >> EXPONENT) - np.int32(126)
+    m = float_of_bits((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000))  # ½ ≤ m < 1
+    small = m < F(0.70710678)
+    n = n - np.int32(1) if small else n
+    m = m + m - ONE if small else m - ONE
+    p = F(7.0376836292e-2) * m + F(-1.1514610310e-1)
+    p = p * m + F(1.1676998740e-1)
+    p = p * m + F(-1.2420140846e-1)
+    p = p * m + F(1.4249322787e-1)
+    p = p * m + F(-1.6668057665e-1)
+    p = p * m + F(2.0000714765e-1)
+    p = p * m + F(-2.4999993993e-1)
+    p = p * m + F(3.3333331174e-1)
+    z = m * m
+    e = F(n)
+    y = p * m * z + e * LN2_LOW - HALF * z
+    y = m + y + e * LN2_HIGH
+    y = F(-np.inf) if x < F(1.17549435e-38) else y
+    y = F(np.nan) if x < ZERO else y
+    return x if x != x or x == F(np.inf) else y
+
+
+@jit
+def sigmoid32(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ). Beyond ±87 it is 0 or 1 to float32's precision."""
+    z = -LIMIT if x < -LIMIT else x
+    z = LIMIT if z > LIMIT else z
+    return ONE / (ONE + exp_inside(-z))
+
+
+SURE = F(9.02)  # from here on tanh is 1 to float32's precision
+
+
+@jit
+def tanh32(x: Any) -> Any:
+    """(e²ˣ − 1)/(e²ˣ + 1), with e²ˣ − 1 = 2ⁿ q + (2ⁿ − 1), which cancels nowhere: near 0, where n = 0, it is q."""
+    z = -SURE if x < -SURE else x
+    z = SURE if z > SURE else z
+    q, n = _split_exp(z + z)
+    scale = float_of_bits(np.int32((n + np.int32(127)) << EXPONENT))
+    less_one = scale * q + (scale - ONE)
+    return less_one / (less_one + TWO)
+
+
+FARTHEST = F(13)  # Φ(−13) is below the smallest normal float32
+DENSITY = F(0.39894228040143268)  # 1/√2π
+# Σ Tₖ tᵏ⁺¹ with t = 1/(1 + T a) is Φ(−a) e^(a²/2) for 0 ≤ a ≤ 13: a minimax fit of ours to SciPy's erfcx, 5e-8 relative
+T = F(0.23)
+T0, T1, T2, T3 = F(0.09194261374634562), F(0.08865385651089186), F(0.1089124298569842), F(-0.009361521749363727)
+T4, T5, T6, T7 = F(0.26892019358105246), F(-0.25075794351329667), F(0.27758821849601667), F(-0.0758978371933796)
+
+
+@jit
+def normal_tail(a: Any) -> Any:
+    """(Φ(−a), e^(−a²/2)) of the normal distribution, for 0 ≤ a ≤ FARTHEST; the second is its density times √2π."""
+    bell = exp_inside(-HALF * a * a)
+    t = ONE / (ONE + T * a)
+    p = ((((((T7 * t + T6) * t + T5) * t + T4) * t + T3) * t + T2) * t + T1) * t + T0
+    return p * t * bell, bell
