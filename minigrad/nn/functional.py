@@ -22,7 +22,14 @@ from ..ops.activation import (
     softplus,
     swish,
 )
-from ..ops.dropout import dropout
+from ..ops.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from ..ops.elementwise import tanh
 from ..ops.indexing import embedding, one_hot
 from ..ops.loss import (
@@ -41,13 +48,18 @@ from ..ops.padding import pad
 from ..ops.reduction import normalize
 
 __all__ = [
+    "alpha_dropout",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
+    "feature_alpha_dropout",
     "gelu",
     "glu",
     "hardsigmoid",
