@@ -44,11 +44,14 @@ from ..ops.loss import (
     smooth_l1_loss,
 )
 from ..ops.matmul import cosine_similarity, linear
+from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_norm
 from ..ops.padding import pad
 from ..ops.reduction import normalize
+from ..ops.rescaling import local_response_norm, rms_norm
 
 __all__ = [
     "alpha_dropout",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cosine_similarity",
@@ -62,14 +65,18 @@ __all__ = [
     "feature_alpha_dropout",
     "gelu",
     "glu",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "mse_loss",
@@ -80,6 +87,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -12,8 +12,10 @@ from . import (
     loss,
     matmul,
     namespace,
+    normalization,
     padding,
     reduction,
+    rescaling,
     shape,
 )
 
@@ -30,7 +32,9 @@ __all__ = [
     "loss",
     "matmul",
     "namespace",
+    "normalization",
     "padding",
     "reduction",
+    "rescaling",
     "shape",
 ]

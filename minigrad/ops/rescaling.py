@@ -1,0 +1,138 @@
+"""Normalizations that only rescale: no mean is subtracted.
+
+RMS norm divides by the root of the mean square of a row, local response norm by a power of the mean square of the
+neighbouring channels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autograd.function import Op
+from ..autograd.variable import Variable, namespace
+from ..errors import ShapeError
+from .common import require_floating
+from .normalization import HALF, in_single, inverse_of, mean_of, rows_of, scaled
+from .normalization_checks import check_tensors, check_trailing, trailing_shape
+
+
+class RMSNorm(Op):
+    """y = γ x̂, x̂ = x/r, r = √(mean(x²) + ε), the mean over the last axes, whose sizes are ``shape``.
+
+    There is no mean to subtract, so of the three ways through which x acts two are left: through itself, g/r, and
+    through r. ∂x̂ⱼ/∂r = −x̂ⱼ/r and ∂r/∂xᵢ = (1/2r)(2/n) xᵢ = x̂ᵢ/n give −(1/r) x̂ᵢ mean(g x̂):
+    dx = (g − x̂ mean(g x̂)) / r.   Zhang and Sennrich 2019.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, weight: Any, shape: tuple[int, ...], eps: float) -> Any:
+        RMSNorm.check(x, weight, shape, eps)
+        ctx.eps, ctx.shape = eps, shape
+        rows = rows_of(x, shape)
+        inverse = inverse_of(mean_of(rows * rows, (1,)), eps)  # (rows, 1)
+        ctx.saved = (x, weight, inverse)
+        return scaled(rows * inverse, weight if weight is None else weight.reshape(-1), None).reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, weight, inverse = ctx.saved
+        rows, dy = rows_of(x, ctx.shape), rows_of(dy, ctx.shape)
+        if isinstance(dy, Variable):
+            inverse = inverse_of(mean_of(rows * rows, (1,)), ctx.eps)
+        x_hat = rows * inverse
+        dx = None
+        if ctx.needs(0):
+            g = dy if weight is None else dy * weight.reshape(-1)
+            dx = ((g - x_hat * mean_of(g * x_hat, (1,))) * inverse).reshape(x.shape)
+        return dx, (dy * x_hat).sum(axis=0).reshape(ctx.shape) if ctx.needs(1) else None
+
+    @staticmethod
+    def check(x: Any, weight: Any, shape: tuple[int, ...], eps: float) -> None:
+        check_trailing("rms_norm", x, shape, weight=weight)
+
+
+class LocalResponseNorm(Op):
+    """y = x s^−β with s_c = k + (α/m) Σ x_j², j over the m channels around c: a loud channel quiets its neighbours.
+
+    The sum over neighbours is a matrix product, s = k + (α/m) B x², where B (C, C) has a 1 where channel j is near
+    channel c. x_j acts through its own y and through s of all channels that it is near to:
+
+        dx = dy s^−β + ds/dx,   where  d̄s = −β dy x s^(−β−1)  reaches s, and Bᵀ d̄s · (α/m) 2x reaches x.
+
+    Krizhevsky et al. 2012.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, size: int, alpha: float, beta: float, k: float) -> Any:
+        ctx.options = alpha / size, beta, k
+        c = namespace(x).arange(x.shape[1])
+        distance = c[None, :] - c[:, None]  # (C, C): j − c
+        band = ((distance >= -(size // 2)) & (distance <= (size - 1) // 2)).astype(x.dtype)
+        ctx.saved = (x, band)
+        planes = _planes(x)
+        return (planes * LocalResponseNorm.scale(ctx, planes, band) ** -beta).reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, band = ctx.saved
+        share, beta, _ = ctx.options
+        planes, dy = _planes(x), _planes(dy)
+        s = LocalResponseNorm.scale(ctx, planes, band)
+        ds = dy * planes * s ** (-beta - 1.0) * -beta
+        reached = namespace(dy).matmul(band.swapaxes(0, 1), ds)
+        return (dy * s**-beta + reached * planes * (2.0 * share)).reshape(x.shape)
+
+    @staticmethod
+    def scale(ctx: Any, planes: Any, band: Any) -> Any:
+        """s, in the shape of ``planes``."""
+        share, _, k = ctx.options
+        return namespace(planes).matmul(band, planes * planes) * share + k
+
+
+def _planes(x: Any) -> Any:
+    """(N, C, …) → (N, C, places)."""
+    return x.reshape((*x.shape[:2], math.prod(x.shape[2:])))
+
+
+# --- the functions users call ----------------------------------------------------------------------------------------
+
+
+def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    """y = x/√(mean(x²) + ε) · weight, the mean over the last axes, whose sizes are ``normalized_shape``.
+
+    ``eps`` None: the smallest ε with 1 + ε ≠ 1 in x's dtype. Source: torch.nn.functional.rms_norm.
+
+    Raises:
+        ShapeError: the last axes of x, or the weight, are not of ``normalized_shape``.
+    """
+    require_floating(input, "rms_norm")
+    check_tensors("rms_norm", weight=weight)
+    shape = trailing_shape("rms_norm", normalized_shape)
+    eps = float(np.finfo(input._array.dtype).eps) if eps is None else eps
+    if input._array.dtype == HALF:
+        return in_single(lambda x, w: rms_norm(x, shape, w, eps), input, weight)
+    return RMSNorm.apply(input, weight, shape, eps)
+
+
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """y = x / (k + alpha · mean of x² over ``size`` neighbouring channels)^beta for x (N, C, places …).
+
+    Beyond the first and the last channel there are zeros, which count. Source: torch.nn.functional.local_response_norm.
+
+    Raises:
+        ShapeError: x has less than 3 axes.
+        ValueError: ``size`` is not a positive integer.
+    """
+    require_floating(input, "local_response_norm")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"local_response_norm: size must be a positive integer, got {size!r}")
+    if input._array.ndim < 3:
+        raise ShapeError(
+            f"local_response_norm: input must have at least 3 axes (N, C, places …), got shape {input._array.shape}"
+        )
+    if input._array.dtype == HALF:
+        return in_single(lambda x: local_response_norm(x, size, alpha, beta, k), input)
+    return LocalResponseNorm.apply(input, size, alpha, beta, k)
