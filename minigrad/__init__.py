@@ -121,6 +121,7 @@ from .ops.comparison import (
     lt,
     ne,
 )
+from .ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .ops.dropout import dropout
 from .ops.elementwise import (
     abs_ as abs,
@@ -264,6 +265,10 @@ __all__ = [
     "clone",
     "concat",
     "concatenate",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cos",
     "cosine_similarity",
     "count_nonzero",

@@ -1,6 +1,6 @@
 """Neural networks: modules, parameters, layers and losses, under PyTorch's names (``torch.nn``)."""
 
-from . import functional, init, utils
+from . import functional, grad, init, utils
 from .module import Module
 from .modules.activation import (
     ELU,
@@ -21,6 +21,7 @@ from .modules.activation import (
     Tanh,
 )
 from .modules.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .modules.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Fold, Unfold
 from .modules.dropout import (
     AlphaDropout,
     Dropout,
@@ -86,6 +87,10 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -94,6 +99,7 @@ __all__ = [
     "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
@@ -136,10 +142,12 @@ __all__ = [
     "Swish",
     "Tanh",
     "Unflatten",
+    "Unfold",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
     "functional",
+    "grad",
     "init",
     "utils",
 ]

@@ -22,6 +22,7 @@ from ..ops.activation import (
     softplus,
     swish,
 )
+from ..ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from ..ops.dropout import (
     alpha_dropout,
     dropout,
@@ -48,12 +49,17 @@ from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_nor
 from ..ops.padding import pad
 from ..ops.reduction import normalize
 from ..ops.rescaling import local_response_norm, rms_norm
+from ..ops.unfold import fold, unfold
 
 __all__ = [
     "alpha_dropout",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
@@ -63,6 +69,7 @@ __all__ = [
     "elu",
     "embedding",
     "feature_alpha_dropout",
+    "fold",
     "gelu",
     "glu",
     "group_norm",
@@ -95,4 +102,5 @@ __all__ = [
     "softplus",
     "swish",
     "tanh",
+    "unfold",
 ]

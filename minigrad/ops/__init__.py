@@ -5,6 +5,7 @@ from . import (
     activation,
     arithmetic,
     comparison,
+    conv,
     dropout,
     elementwise,
     fused,
@@ -17,6 +18,7 @@ from . import (
     reduction,
     rescaling,
     shape,
+    unfold,
 )
 
 Variable.namespace = namespace
@@ -25,6 +27,7 @@ __all__ = [
     "activation",
     "arithmetic",
     "comparison",
+    "conv",
     "dropout",
     "elementwise",
     "fused",
@@ -37,4 +40,5 @@ __all__ = [
     "reduction",
     "rescaling",
     "shape",
+    "unfold",
 ]
