@@ -235,12 +235,12 @@ class GroupNorm(Op):
     @staticmethod
     def by_group(x: Any, groups: int) -> Any:
         """(N, C, …) → (N, G, C/G, places)."""
-        return x.reshape((x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:])))
+        return x.reshape((x.shape[0], groups, x.shape[1] // max(groups, 1), math.prod(x.shape[2:])))
 
     @staticmethod
     def parameter(p: Any, groups: int) -> Any:
         """(C) → (1, G, C/G, 1)."""
-        return None if p is None else p.reshape((1, groups, p.shape[0] // groups, 1))
+        return None if p is None else p.reshape((1, groups, p.shape[0] // max(groups, 1), 1))
 
     @staticmethod
     def check(
