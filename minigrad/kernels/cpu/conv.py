@@ -1,18 +1,271 @@
-"""Convolutions on the CPU."""
+"""Convolution on the CPU: which of the ways of computing it a shape takes.
+
+- ``conv_depthwise.py``: one input channel per group,
+- ``conv_flat.py``: stride 1 and few channels on one side: vectors hold pixels,
+- ``conv_direct.py``: everything else: vectors hold output channels.
+
+Each computes the forward pass, the gradient of the input (the same correlation with turned weights) and the gradient of
+the weight. Groups run one after the other.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .. import Kernel
+import numpy as np
+
+from .. import Kernel, memory
+from ..simd import LANES
+from ..threads import get_num_threads
+from . import conv_depthwise, conv_direct, conv_flat, conv_plan
+from .layout import FLOAT32, takes
+
+SPLIT_FROM = 1 << 18  # multiply-adds from which a second thread pays
+THIN = 4  # input channels: fewer products than that per tap do not pay for turning the image pixel-major
+
+_NO_FLOOR = np.array([-np.inf], np.float32)
+_ZEROS: dict[int, Any] = {}
 
 
-def _none(ctx: Any, *args: Any) -> Any:
-    return NotImplemented
+def _bias(b: Any, channels: int) -> Any:
+    """The bias, or zeros: one array per size."""
+    if b is not None:
+        return b
+    zeros = _ZEROS.get(channels)
+    if zeros is None:
+        zeros = _ZEROS[channels] = np.zeros(channels, FLOAT32)
+    return zeros
+
+
+def _parts(images: int, work: int) -> int:
+    return max(1, min(get_num_threads(), images)) if work >= SPLIT_FROM else 1
+
+
+def _output(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, int]:
+    oh, ow = (
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+    return oh, ow
+
+
+def correlate(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """y = x ⋆ w + b for contiguous float32 arrays."""
+    n, c, h, wd = x.shape
+    o, inner, kh, kw = w.shape
+    oh, ow = _output((h, wd), (kh, kw), stride, padding, dilation)
+    y = memory.empty((n, o, oh, ow))
+    parts = _parts(n, y.size * inner * kh * kw)
+    flat_x, flat_w, flat_y, b = x.ravel(), w.ravel(), y.ravel(), _bias(b, o)
+    if inner == 1 and groups > 1:
+        conv_depthwise.depthwise(
+            flat_x,
+            flat_w,
+            b,
+            _NO_FLOOR,
+            flat_y,
+            n,
+            c,
+            o // c,
+            h,
+            wd,
+            oh,
+            ow,
+            kh,
+            kw,
+            *stride,
+            *padding,
+            *dilation,
+            parts,
+        )
+        return y
+    outer, taps = o // groups, kh * kw
+    flat = stride == (1, 1) and (outer < LANES or inner < THIN)
+    for g in range(groups):
+        x_start, w_start, y_start = g * inner * h * wd, g * outer * inner * taps, g * outer * oh * ow
+        if flat:
+            conv_flat.correlate_flat(
+                flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, 0, inner, outer, n, h, wd, oh, ow,
+                kh, kw, *padding, *dilation, b, g * outer, _NO_FLOOR, flat_y, o * oh * ow, y_start, parts,
+            )  # fmt: skip
+        else:
+            plan = conv_plan.forward_plan(inner, outer, (h, wd), (kh, kw), stride, padding, dilation)
+            conv_direct.correlate(
+                flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, inner, outer, n, *plan,
+                b, g * outer, _NO_FLOOR, flat_y, o * oh * ow, y_start, parts,
+            )  # fmt: skip
+    return y
+
+
+def input_gradient(dy: Any, w: Any, b: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """dx (N, C, H, W) from dy and w, plus a bias per channel of x: the transposed convolution."""
+    n, o, oh, ow = dy.shape
+    _, inner, kh, kw = w.shape
+    (h, wd), c = size, inner * groups
+    dx = memory.empty((n, c, h, wd))
+    parts = _parts(n, dy.size * inner * kh * kw)
+    flat_dy, flat_w, flat_dx, b = dy.ravel(), w.ravel(), dx.ravel(), _bias(b, c)
+    if inner == 1 and groups > 1:
+        conv_depthwise.depthwise_input(
+            flat_dy, flat_w, flat_dx, n, c, o // c, h, wd, oh, ow, kh, kw, *stride, *padding, *dilation, b, parts
+        )
+        return dx
+    outer, taps = o // groups, kh * kw
+    top, left = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+    flat = stride == (1, 1) and (inner < LANES or outer < THIN) and top >= 0 and left >= 0
+    for g in range(groups):
+        dy_start, w_start, dx_start = g * outer * oh * ow, g * outer * inner * taps, g * inner * h * wd
+        if flat:
+            conv_flat.correlate_flat(
+                flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, 1, outer, inner, n, oh, ow, h, wd,
+                kh, kw, top, left, *dilation, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts,
+            )  # fmt: skip
+        else:
+            plan = conv_plan.backward_plan(outer, inner, (oh, ow), (h, wd), (kh, kw), stride, padding, dilation)
+            conv_direct.correlate(
+                flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, outer, inner, n, *plan,
+                b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts,
+            )  # fmt: skip
+    return dx
+
+
+def weight_gradient(
+    x: Any, dy: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> tuple[Any, Any]:
+    """(dw, db) from x and dy."""
+    n, c, h, wd = x.shape
+    _, o, oh, ow = dy.shape
+    inner, outer, (kh, kw) = c // groups, o // groups, kernel
+    dw, db = np.empty((o, inner, kh, kw), FLOAT32), np.empty(o, FLOAT32)
+    work = dy.size * inner * kh * kw
+    flat_x, flat_dy, flat_dw = x.ravel(), dy.ravel(), dw.ravel()
+    if inner == 1 and groups > 1:
+        parts = _parts(c, work)
+        conv_depthwise.depthwise_weight(
+            flat_x, flat_dy, flat_dw, db, n, c, o // c, h, wd, oh, ow, kh, kw, *stride, *padding, *dilation, parts
+        )
+        return dw, db
+    parts = _parts(n, work)
+    flat = stride == (1, 1) and (outer < LANES or inner < THIN)
+    for g in range(groups):
+        x_start, dy_start = g * inner * h * wd, g * outer * oh * ow
+        part = flat_dw[g * outer * inner * kh * kw : (g + 1) * outer * inner * kh * kw]
+        db_part = db[g * outer : (g + 1) * outer]
+        if flat:
+            conv_flat.weight_gradient_flat(
+                flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, h, wd, oh, ow,
+                kh, kw, *padding, *dilation, part, db_part, parts,
+            )  # fmt: skip
+        else:
+            places, size, rows, into, runs, step, runs_dy, depth = conv_plan.weight_plan(
+                inner, outer, (h, wd), (kh, kw), stride, padding, dilation
+            )
+            conv_direct.weight_gradient(
+                flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, places, size,
+                rows, into, kh * kw, runs, step, runs_dy, depth, part, db_part, parts,
+            )  # fmt: skip
+    return dw, db
+
+
+# --- the pairs that the ops call ----------------------------------------------------------------------------------
+
+
+def _fit(x: Any, w: Any, b: Any, y: Any, size: Any, kernel: Any, options: Any) -> bool:
+    """Whether these are float32 arrays with something in them that fit together as x ⋆ w + b = y.
+
+    Each of x, w, b, y is an array, or the shape that it is to have. The kernels look no further: what lies outside an
+    array is read all the same. Whatever does not fit is left to the op, which explains it.
+    """
+    for array in (x, w, b, y):
+        if not isinstance(array, tuple | None) and not takes(array, 1):
+            return False
+    x, w, y = (array if isinstance(array, tuple) else array.shape for array in (x, w, y))
+    stride, padding, dilation, groups = options
+    return (
+        len(x) == len(w) == len(y) == 4
+        and x[2:] == size
+        and w[2:] == kernel
+        and x[0] == y[0]
+        and x[1] == w[1] * groups
+        and y[1] == w[0]
+        and w[0] % groups == 0
+        and y[2:] == _output(size, kernel, stride, padding, dilation)
+        and min(y) > 0
+    )
+
+
+def conv2d_forward(ctx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    options = stride, padding, dilation, groups
+    if x.ndim != 4 or w.ndim != 4:
+        return NotImplemented
+    size, kernel = x.shape[2:], w.shape[2:]
+    y = x.shape[0], w.shape[0], *_output(size, kernel, stride, padding, dilation)
+    if not _fit(x, w, b, y, size, kernel, options) or (b is not None and b.shape != w.shape[:1]):
+        return NotImplemented
+    ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
+    ctx.sizes, ctx.options = (size, kernel), options
+    return correlate(x, w, b, stride, padding, dilation, groups)
+
+
+def conv2d_backward(ctx: Any, dy: Any) -> Any:
+    if not takes(dy, 1):
+        return NotImplemented
+    x, w = ctx.saved
+    size, kernel = ctx.sizes
+    dx = input_gradient(dy, w, None, size, *ctx.options) if ctx.needs(0) else None
+    if ctx.needs(1):
+        dw, db = weight_gradient(x, dy, kernel, *ctx.options)
+        return dx, dw, db if ctx.needs(2) else None
+    return dx, None, dy.sum(axis=(0, 2, 3)) if ctx.needs(2) else None
+
+
+def conv_transpose2d_forward(
+    ctx: Any, x: Any, w: Any, b: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    options = stride, padding, dilation, groups
+    if x.ndim != 4 or w.ndim != 4:
+        return NotImplemented
+    image, kernel = (x.shape[0], w.shape[1] * groups, *size), w.shape[2:]
+    if not _fit(image, w, b, x, tuple(size), kernel, options) or (b is not None and b.shape != image[1:2]):
+        return NotImplemented
+    ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
+    ctx.sizes, ctx.options = (size, kernel), options
+    return input_gradient(x, w, b, size, *ctx.options)
+
+
+def conv_transpose2d_backward(ctx: Any, dy: Any) -> Any:
+    if not takes(dy, 1):
+        return NotImplemented
+    x, w = ctx.saved
+    dx = correlate(dy, w, None, *ctx.options) if ctx.needs(0) else None
+    dw = weight_gradient(dy, x, ctx.sizes[1], *ctx.options)[0] if ctx.needs(1) else None
+    return dx, dw, dy.sum(axis=(0, 2, 3)) if ctx.needs(2) else None
+
+
+def weight_gradient2d_forward(
+    ctx: Any, x: Any, y: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    options = stride, padding, dilation, groups
+    if x.ndim != 4 or y.ndim != 4:
+        return NotImplemented
+    w = y.shape[1], x.shape[1] // groups, *kernel
+    if not _fit(x, w, None, y, x.shape[2:], tuple(kernel), options):
+        return NotImplemented
+    ctx.saved = (x if ctx.needs(1) else None, y if ctx.needs(0) else None)
+    ctx.sizes, ctx.options = (x.shape[2:], kernel), options
+    return weight_gradient(x, y, kernel, *ctx.options)[0]
+
+
+def weight_gradient2d_backward(ctx: Any, dw: Any) -> Any:
+    if not takes(dw, 1):
+        return NotImplemented
+    x, y = ctx.saved
+    dx = input_gradient(y, dw, None, ctx.sizes[0], *ctx.options) if ctx.needs(0) else None
+    return dx, correlate(x, dw, None, *ctx.options) if ctx.needs(1) else None
 
 
 KERNELS = {
-    "conv2d": Kernel(_none, _none),
-    "conv_transpose2d": Kernel(_none, _none),
-    "weight_gradient2d": Kernel(_none, _none),
+    "conv2d": Kernel(conv2d_forward, conv2d_backward),
+    "conv_transpose2d": Kernel(conv_transpose2d_forward, conv_transpose2d_backward),
+    "weight_gradient2d": Kernel(weight_gradient2d_forward, weight_gradient2d_backward),
 }

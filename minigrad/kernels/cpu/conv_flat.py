@@ -1,0 +1,129 @@
+"""Convolution with few output channels and stride 1, on planes as they are.
+
+``conv_direct.py`` puts output channels into the lanes of a vector. Six channels would leave ten of sixteen lanes empty,
+so here a vector holds pixels. In a padded image with rows of Wp pixels, the output at (h, w) is number l = h·Wp + w, and
+the tap (c, i, j) reads the plane c at l + i·Wp + j: one shift for all pixels. So a tap times a whole line of pixels is
+"one number times one vector", the register tile again, with channels as rows and pixels as columns. At the end of each
+row a few columns are computed and thrown away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..compile import jit
+from ..simd import COLUMNS, LANES, ROWS
+from .conv_direct import add_parts, add_plane_sums
+from .tile import dot_tile, register_tile
+
+FEW = ROWS // 2  # output channels of a tile
+WIDTH = 2 * COLUMNS * LANES  # pixels of a tile
+TAPS = 4 if ROWS == 12 else 2  # of a tile of dot products
+flat_tile = register_tile(FEW, 2 * COLUMNS)
+dots = dot_tile(FEW, TAPS)
+
+
+@jit
+def _pad(x: Any, start: int, planes: int, h: int, w: int, top: int, left: int, high: int, wide: int, y: Any) -> None:
+    """Planes (h, w) of x, at ``start``, into the middle of planes (high, wide) of y."""
+    for c in range(planes):
+        for i in range(h):
+            a, b = start + (c * h + i) * w, (c * high + i + top) * wide + left
+            line, into = x[a : a + w], y[b : b + w]
+            for j in range(w):
+                into[j] = line[j]
+
+
+@jit(parallel=True)
+def correlate_flat(
+    x: Any, x_images: int, x_start: int, w: Any, w_start: int, to_source: int, to_result: int, flip: int, sources: int,
+    results: int, images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int,
+    dw: int, bias: Any, o_start: int, floor: Any, y: Any, y_images: int, y_start: int, parts: int,
+) -> None:  # fmt: skip
+    """y = max(x ⋆ w + bias, floor); with ``flip`` the taps are read backwards, as the input gradient wants them."""
+    high, wide = oh + dh * (kh - 1), ow + dw * (kw - 1)
+    taps = kh * kw
+    blocks = (results + FEW - 1) // FEW
+    packed = np.zeros(blocks * sources * taps * FEW, np.float32)
+    for o in range(results):
+        for c in range(sources):
+            for k in range(taps):
+                tap = taps - 1 - k if flip else k
+                place = (o // FEW * sources * taps + c * taps + k) * FEW + o % FEW
+                packed[place] = w[w_start + c * to_source + o * to_result + tap]
+    length = ((oh - 1) * wide + ow + WIDTH - 1) // WIDTH * WIDTH
+    rows, into = np.arange(FEW), np.arange(FEW) * length
+    a_runs, b_runs = np.arange(sources * kh) * kw * FEW, np.empty(sources * kh, np.int64)
+    for c in range(sources):
+        for i in range(kh):
+            b_runs[c * kh + i] = (c * high + i * dh) * wide
+    for t in prange(parts):
+        image = np.zeros(sources * high * wide + WIDTH + wide, np.float32)
+        out = np.empty(FEW * length, np.float32)
+        for n in range(t * images // parts, (t + 1) * images // parts):
+            _pad(x, n * x_images + x_start, sources, h, wd, top, left, high, wide, image)
+            for block in range(blocks):
+                start = block * sources * taps * FEW
+                for j in range(0, length, WIDTH):
+                    flat_tile(
+                        packed, start, rows, a_runs, FEW, image, j, b_runs, dw, sources * kh, kw, out, j, into, 0, 0
+                    )  # fmt: skip
+                for o in range(block * FEW, min(results, (block + 1) * FEW)):
+                    b, lowest = bias[o_start + o], floor[0]
+                    for i in range(oh):
+                        source, to = (o - block * FEW) * length + i * wide, n * y_images + y_start + (o * oh + i) * ow
+                        line, target = out[source : source + ow], y[to : to + ow]
+                        for q in range(ow):
+                            v = line[q] + b
+                            target[q] = lowest if v < lowest else v
+
+
+@jit(parallel=True)
+def weight_gradient_flat(
+    x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int, images: int,
+    h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int, gradient: Any, db: Any,
+    parts: int,
+) -> None:  # fmt: skip
+    """dw (O, C, KH, KW) as dot products along lines of pixels; dy's lines are filled up with zeros to whole vectors.
+
+    Each thread adds up its own images; the sums of the threads are added in their order, so that the result is always
+    the same.
+    """
+    high, wide = oh + dh * (kh - 1), ow + dw * (kw - 1)
+    steps = (ow + LANES - 1) // LANES
+    pitch = steps * LANES
+    blocks = (results + FEW - 1) // FEW
+    inner = sources * kh * kw
+    columns = (inner + TAPS - 1) // TAPS * TAPS
+    b_rows = np.zeros(columns, np.int64)
+    for k in range(inner):
+        c, i, j = k // (kh * kw), k // kw % kh, k % kw
+        b_rows[k] = (c * high + i * dh) * wide + j * dw
+    a_runs, b_runs = np.arange(oh) * pitch, np.arange(oh) * wide
+    sums = np.zeros((parts, results), np.float32)
+    total = np.zeros((parts, blocks * FEW * columns * LANES), np.float32)
+    for t in prange(parts):
+        image = np.zeros(sources * high * wide + pitch, np.float32)
+        lines = np.zeros(blocks * FEW * oh * pitch, np.float32)
+        mine = total[t]
+        for n in range(t * images // parts, (t + 1) * images // parts):
+            _pad(x, n * x_images + x_start, sources, h, wd, top, left, high, wide, image)
+            add_plane_sums(dy, n * dy_images + dy_start, results, oh * ow, sums[t])
+            _pad(dy, n * dy_images + dy_start, results, oh, ow, 0, 0, oh, pitch, lines)
+            for block in range(blocks):
+                for j in range(0, columns, TAPS):
+                    dots(
+                        lines, block * FEW * oh * pitch, oh * pitch, a_runs, image, 0, b_rows, b_runs, j, oh, steps,
+                        mine, block * FEW * columns * LANES, columns * LANES,
+                    )  # fmt: skip
+    add_parts(sums, db)
+    for o in range(results):
+        for k in range(inner):
+            s = np.float32(0)
+            for t in range(parts):
+                for q in range(LANES):
+                    s += total[t, (o * columns + k) * LANES + q]
+            gradient[o * inner + k] = s
