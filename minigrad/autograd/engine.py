@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import devices, kernels
 from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
-from ..kernels.memory import whole
+from ..kernels import memory
 from .function import Node, Output, _all_finite, _kind_of, freed_message
 from .modes import set_grad_enabled, watch
 from .variable import Variable, namespace, wrap
@@ -216,8 +216,8 @@ class _Walk:
             elif old is None:
                 if g.dtype is not leaf._array.dtype:
                     g = g.astype(leaf._array.dtype)
-                elif id(g) in lent or not (whole(g) and g.flags.c_contiguous):
-                    g = g.copy(order="C") if g.ndim else g.copy()
+                elif id(g) in lent or not (memory.whole(g) and g.flags.c_contiguous):
+                    g = memory.copy(g)
                 lent.add(id(g))
                 leaf._grad = wrap(g)
             else:
@@ -380,8 +380,8 @@ def grad(
                 else None
             )
         elif not isinstance(g, Variable):
-            if id(g) in walk.lent or not whole(g):
-                g = g.copy()
+            if id(g) in walk.lent or not memory.whole(g):
+                g = memory.copy(g)
             walk.lent.add(id(g))
             g = wrap(g)
         found.append(g)

@@ -31,7 +31,7 @@ class Add(Op, kernel="elementwise.add"):
         return sum_to(dy, a) if ctx.needs(0) else None, sum_to(dy, b) if ctx.needs(1) else None
 
 
-class Sub(Op):
+class Sub(Op, kernel="elementwise.sub"):
     """y = a − b.   da = dy, db = −dy."""
 
     @staticmethod
@@ -45,7 +45,7 @@ class Sub(Op):
         return sum_to(dy, a) if ctx.needs(0) else None, sum_to(-dy, b) if ctx.needs(1) else None
 
 
-class Mul(Op):
+class Mul(Op, kernel="elementwise.mul"):
     """y = a b.   ∂y/∂a = b and ∂y/∂b = a, so da = dy b and db = dy a."""
 
     @staticmethod
@@ -62,7 +62,7 @@ class Mul(Op):
         return sum_to(dy * b, shape_a) if ctx.needs(0) else None, sum_to(dy * a, shape_b) if ctx.needs(1) else None
 
 
-class Div(Op):
+class Div(Op, kernel="elementwise.div"):
     """y = a / b.   ∂y/∂a = 1/b and ∂y/∂b = −a/b² = −y/b."""
 
     @staticmethod

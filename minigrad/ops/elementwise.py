@@ -17,7 +17,7 @@ from .arithmetic import mul
 from .common import QUIET, cast, floating, meet, shape_of, sum_to, tensor_of
 
 
-class Exp(Op):
+class Exp(Op, kernel="elementwise.exp"):
     """y = eˣ.   dx = dy · y."""
 
     @staticmethod
@@ -49,7 +49,7 @@ class Expm1(Op):
         return dy * (y + 1.0)
 
 
-class Log(Op):
+class Log(Op, kernel="elementwise.log"):
     """y = ln x.   dx = dy / x."""
 
     @staticmethod
@@ -79,7 +79,7 @@ class Log1p(Op):
         return dy / (x + 1.0)
 
 
-class Sqrt(Op):
+class Sqrt(Op, kernel="elementwise.sqrt"):
     """y = √x.   dx = dy / (2y); infinite at x = 0, as the slope is."""
 
     @staticmethod

@@ -29,7 +29,7 @@ from .common import (
 from .indexing import gather
 
 
-class Sum(Op):
+class Sum(Op, kernel="reduction.sum"):
     """y = Σ x over some axes.   Every summand counts once: dx = dy, repeated along those axes."""
 
     @staticmethod
@@ -42,7 +42,7 @@ class Sum(Op):
         return fill(dy.reshape(ctx.kept), ctx.shape)
 
 
-class Mean(Op):
+class Mean(Op, kernel="reduction.mean"):
     """y = (1/n) Σ x over some axes with n elements.   dx = dy / n, repeated along those axes."""
 
     @staticmethod

@@ -1,14 +1,99 @@
-"""Adding a row to every row of a matrix, and the sum over rows that its rule asks for."""
+"""Arithmetic and functions of large arrays, shared out over threads; and a row added to every row of a matrix.
+
+NumPy's loops for these are good, but run on one thread, and one thread alone gets half of what the memory can deliver.
+Below ``LARGE`` elements, where arrays lie in the caches, NumPy stays in use.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numba import prange
 
-from .. import Kernel
+from .. import Kernel, memory
 from ..compile import jit
+from ..threads import get_num_threads
+from .functions import exp32, log32
 from .layout import FLOAT32, takes
+
+LARGE = 1 << 18  # elements from which threads pay
+ADD, SUB, MUL, DIV = 0, 1, 2, 3
+EXP, LOG, SQRT, COPY = 0, 1, 2, 3
+
+
+@jit
+def _combine(a: Any, b: Any, y: Any, f: int) -> None:
+    if f == ADD:
+        for i in range(y.size):
+            y[i] = a[i] + b[i]
+    elif f == SUB:
+        for i in range(y.size):
+            y[i] = a[i] - b[i]
+    elif f == MUL:
+        for i in range(y.size):
+            y[i] = a[i] * b[i]
+    elif f == DIV:
+        for i in range(y.size):
+            y[i] = a[i] / b[i]
+
+
+@jit(parallel=True)
+def _combine_shared(a: Any, b: Any, y: Any, f: int, parts: int) -> None:
+    length = (y.size + parts - 1) // parts
+    for t in prange(parts):
+        i, j = t * length, (t + 1) * length
+        _combine(a[i:j], b[i:j], y[i:j], f)
+
+
+@jit
+def _map(x: Any, y: Any, f: int) -> None:
+    if f == EXP:
+        for i in range(y.size):
+            y[i] = exp32(x[i])
+    elif f == LOG:
+        for i in range(y.size):
+            y[i] = log32(x[i])
+    elif f == SQRT:
+        for i in range(y.size):
+            y[i] = np.sqrt(x[i])
+    elif f == COPY:
+        for i in range(y.size):
+            y[i] = x[i]
+
+
+@jit(parallel=True)
+def _map_shared(x: Any, y: Any, f: int, parts: int) -> None:
+    length = (y.size + parts - 1) // parts
+    for t in prange(parts):
+        i, j = t * length, (t + 1) * length
+        _map(x[i:j], y[i:j], f)
+
+
+def combine(a: Any, b: Any, f: int) -> Any:
+    """f(a, b) of two large float32 arrays of one shape."""
+    y = memory.empty(a.shape)
+    _combine_shared(a.ravel(), b.ravel(), y.ravel(), f, get_num_threads())
+    return y
+
+
+def mapped(x: Any, f: int) -> Any:
+    """f(x) of a large float32 array."""
+    y = memory.empty(x.shape)
+    _map_shared(x.ravel(), y.ravel(), f, get_num_threads())
+    return y
+
+
+def copy(x: Any) -> Any:
+    """A C-contiguous copy of an array."""
+    return mapped(x, COPY) if takes(x, LARGE) else x.copy(order="C")
+
+
+def _pair(a: Any, b: Any) -> bool:
+    return takes(a, LARGE) and takes(b, LARGE) and a.shape == b.shape
+
+
+# --- sums and differences ---------------------------------------------------------------------------------------------
 
 
 @jit
@@ -35,11 +120,18 @@ def _add_row(x: Any, row: Any, y: Any) -> None:
 
 
 def add_forward(ctx: Any, a: Any, b: Any) -> Any:
-    """Only (N, M) + (M) or (1, M): NumPy sets up each row anew. Its addition of like shapes cannot be bettered."""
-    if not takes(a, 1024) or a.ndim != 2 or not takes(b, 1) or b.shape not in (a.shape[1:], (1, a.shape[1])):
+    """(N, M) + (M) or (1, M), for which NumPy sets up each row anew, and large arrays of one shape."""
+    if not takes(a, 1024) or not takes(b, 1):
+        return NotImplemented
+    if a.shape == b.shape:
+        if a.size < LARGE:
+            return NotImplemented
+        ctx.shapes = a.shape, b.shape
+        return combine(a, b, ADD)
+    if a.ndim != 2 or b.shape not in (a.shape[1:], (1, a.shape[1])):
         return NotImplemented  # a column (M, 1) has as many elements as a row
     ctx.shapes = a.shape, b.shape
-    y = np.empty(a.shape, FLOAT32)
+    y = memory.empty(a.shape)
     _add_row(a, b.ravel(), y)
     return y
 
@@ -49,9 +141,78 @@ def add_backward(ctx: Any, dy: Any) -> Any:
         return NotImplemented
     if ctx.edges[1] is None:
         return dy, None
+    if ctx.shapes[1] == dy.shape:
+        return dy, dy
     sums = np.empty(ctx.shapes[1], FLOAT32)
     _column_sums(dy, sums.ravel())
     return dy, sums
 
 
-KERNELS = {"add": Kernel(add_forward, add_backward)}
+def sub_forward(ctx: Any, a: Any, b: Any) -> Any:
+    if not _pair(a, b):
+        return NotImplemented
+    ctx.shapes = a.shape, b.shape
+    return combine(a, b, SUB)
+
+
+def sub_backward(ctx: Any, dy: Any) -> Any:
+    return NotImplemented  # there is nothing to be shared out
+
+
+# --- products and functions -------------------------------------------------------------------------------------------
+
+
+def mul_forward(ctx: Any, a: Any, b: Any) -> Any:
+    if not _pair(a, b):
+        return NotImplemented
+    ctx.shapes = a.shape, b.shape
+    ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
+    return combine(a, b, MUL)
+
+
+def mul_backward(ctx: Any, dy: Any) -> Any:
+    if not takes(dy):
+        return NotImplemented
+    a, b = ctx.saved
+    return combine(dy, b, MUL) if b is not None else None, combine(dy, a, MUL) if a is not None else None
+
+
+def div_forward(ctx: Any, a: Any, b: Any) -> Any:
+    if not _pair(a, b):
+        return NotImplemented
+    ctx.shapes = a.shape, b.shape
+    ctx.saved = (a if ctx.needs(1) else None, b)
+    return combine(a, b, DIV)
+
+
+def div_backward(ctx: Any, dy: Any) -> Any:
+    if ctx.needs(1) or not takes(dy):
+        return NotImplemented
+    return combine(dy, ctx.saved[1], DIV), None
+
+
+def _function(f: int, slope: Any) -> Kernel:
+    """The pair of a function of each element; ``slope(dy, saved)`` is its rule."""
+
+    def forward(ctx: Any, x: Any) -> Any:
+        if not takes(x, LARGE):
+            return NotImplemented
+        y = mapped(x, f)
+        ctx.saved = (x,) if f == LOG else (y,)
+        return y
+
+    def backward(ctx: Any, dy: Any) -> Any:
+        return slope(dy, ctx.saved[0]) if takes(dy) else NotImplemented
+
+    return Kernel(forward, backward)
+
+
+KERNELS = {
+    "add": Kernel(add_forward, add_backward),
+    "sub": Kernel(sub_forward, sub_backward),
+    "mul": Kernel(mul_forward, mul_backward),
+    "div": Kernel(div_forward, div_backward),
+    "exp": _function(EXP, lambda dy, y: combine(dy, y, MUL)),
+    "log": _function(LOG, lambda dy, x: combine(dy, x, DIV)),
+    "sqrt": _function(SQRT, lambda dy, y: combine(dy, combine(y, y, ADD), DIV)),
+}

@@ -81,14 +81,15 @@ def exp32(x: Any) -> Any:
     return y if x == x else x
 
 
+NORMAL = F(1.17549435e-38)  # the smallest normal float32
+
+
 @jit
 def log32(x: Any) -> Any:
-    """ln x for float32: x = 2ⁿ m with √½ ≤ m < √2, and ln m by a polynomial in m − 1 (Cephes); −∞ for 0, NaN below.
-
-    Numbers below the smallest normal one count as 0.
-    """
-    bits = bits_of_float(x)
-    n = (bits >> EXPONENT) - np.int32(126)
+    """ln x for float32: x = 2ⁿ m with √½ ≤ m < √2, and ln m by a polynomial in m − 1 (Cephes); −∞ for 0, NaN below."""
+    tiny = x < NORMAL  # has no exponent of its own
+    bits = bits_of_float(x * F(2.0**23) if tiny else x)
+    n = (bits >> EXPONENT) - np.int32(149 if tiny else 126)
     m = float_of_bits((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000))  # ½ ≤ m < 1
     small = m < F(0.70710678)
     n = n - np.int32(1) if small else n
@@ -105,7 +106,7 @@ def log32(x: Any) -> Any:
     e = F(n)
     y = p * m * z + e * LN2_LOW - HALF * z
     y = m + y + e * LN2_HIGH
-    y = F(-np.inf) if x < F(1.17549435e-38) else y
+    y = F(-np.inf) if x == ZERO else y
     y = F(np.nan) if x < ZERO else y
     return x if x != x or x == F(np.inf) else y
 

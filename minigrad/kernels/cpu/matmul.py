@@ -16,7 +16,8 @@ import numpy as np
 
 from .. import Kernel
 from ..compile import jit
-from .activation import NONE, RELU, SIGMOID, TANH, ZERO, activate, slopes
+from .activation import NONE, RELU, SIGMOID, TANH, activate, slopes
+from .functions import ZERO
 from .gemm import times, times_transposed, transposed_times
 from .layout import FLOAT32, takes
 from .narrow import is_narrow, narrow_forward
