@@ -50,6 +50,11 @@ from ..ops.padding import pad
 from ..ops.reduction import normalize
 from ..ops.rescaling import local_response_norm, rms_norm
 from ..ops.unfold import fold, unfold
+from ..ops.upsampling import (
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
 __all__ = [
     "alpha_dropout",
@@ -78,6 +83,7 @@ __all__ = [
     "hardtanh",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -91,6 +97,8 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",

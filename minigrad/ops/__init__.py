@@ -19,6 +19,7 @@ from . import (
     rescaling,
     shape,
     unfold,
+    upsampling,
 )
 
 Variable.namespace = namespace
@@ -41,4 +42,5 @@ __all__ = [
     "rescaling",
     "shape",
     "unfold",
+    "upsampling",
 ]
