@@ -165,6 +165,7 @@ from .ops.indexing import (
     topk,
 )
 from .ops.matmul import addmm, bmm, cosine_similarity, dot, einsum, matmul, mm, mv, outer
+from .ops.pooling import adaptive_avg_pool1d, avg_pool1d, max_pool1d, max_pool1d_with_indices, max_pool2d
 from .ops.reduction import (
     all_ as all,
 )
@@ -236,6 +237,7 @@ __all__ = [
     "Tensor",
     "__version__",
     "abs",
+    "adaptive_avg_pool1d",
     "add",
     "addmm",
     "all",
@@ -249,6 +251,7 @@ __all__ = [
     "argsort",
     "as_tensor",
     "autograd",
+    "avg_pool1d",
     "bernoulli",
     "bitwise_and",
     "bitwise_not",
@@ -350,6 +353,9 @@ __all__ = [
     "masked_select",
     "matmul",
     "max",
+    "max_pool1d",
+    "max_pool1d_with_indices",
+    "max_pool2d",
     "maximum",
     "mean",
     "median",

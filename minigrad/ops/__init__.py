@@ -15,10 +15,13 @@ from . import (
     namespace,
     normalization,
     padding,
+    pooling,
+    pooling_windows,
     reduction,
     rescaling,
     shape,
     unfold,
+    unpooling,
     upsampling,
 )
 
@@ -38,9 +41,12 @@ __all__ = [
     "namespace",
     "normalization",
     "padding",
+    "pooling",
+    "pooling_windows",
     "reduction",
     "rescaling",
     "shape",
     "unfold",
+    "unpooling",
     "upsampling",
 ]
