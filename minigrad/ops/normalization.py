@@ -116,7 +116,7 @@ def _by_channel(p: Any, ndim: int) -> Any:
     return None if p is None else p.reshape((1, p.shape[0], *[1] * (ndim - 2)))
 
 
-class BatchNorm(Op):
+class BatchNorm(Op, kernel="normalization.batch_norm"):
     """y = γ x̂ + β for x (N, C, …), μ and σ over all axes but C; in training.   Backward: see the module's docstring.
 
     ``running_mean`` and ``running_var`` (arrays, or None) move towards the batch's mean and unbiased variance, by the
@@ -156,7 +156,7 @@ class BatchNorm(Op):
         check_channels("batch_norm", x, running_mean, running_var, weight, bias)
 
 
-class BatchNormEval(Op):
+class BatchNormEval(Op, kernel="normalization.batch_norm_eval"):
     """y = γ (x − μ)/σ + β for x (N, C, …), with μ and σ² given numbers, one per channel: batch norm in evaluation.
 
     Nothing but x itself moves with x: dx = γ dy / σ.
