@@ -29,5 +29,6 @@ def _lanes() -> int:
 
 
 LANES = _lanes()
-# 32 registers with AVX-512 (12 × 2 sums + 2 of B + 1 of A) and with NEON, 16 with AVX2 and SSE (4 × 3 + 3 + 1)
-ROWS, COLUMNS = (4, 3) if LANES == 8 else (12, 2)
+# 32 registers with AVX-512 and with NEON (12 × 2 sums + 2 of B + 1 of A), 16 with AVX2 (6 × 2 + 2 + 1). Two columns
+# always: the kernels count on whole tiles and half ones.
+ROWS, COLUMNS = (6, 2) if LANES == 8 else (12, 2)

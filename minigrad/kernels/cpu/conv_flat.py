@@ -21,7 +21,7 @@ from .tile import dot_tile, register_tile
 
 FEW = ROWS // 2  # output channels of a tile
 WIDTH = 2 * COLUMNS * LANES  # pixels of a tile
-TAPS = 4 if ROWS == 12 else 2  # of a tile of dot products
+TAPS = 4 if ROWS == 12 else 3  # of a tile of dot products
 flat_tile = register_tile(FEW, 2 * COLUMNS)
 dots = dot_tile(FEW, TAPS)
 

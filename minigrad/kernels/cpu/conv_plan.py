@@ -15,6 +15,7 @@ q - (i·d - r)/s. So dx falls into s × s *phases* (r_h, r_w), each a plain conv
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ def _axis_phases(n: int, out: int, k: int, s: int, p: int, d: int) -> list[tuple
 
 
 def _consecutive(taps: list[tuple[int, int]]) -> bool:
-    return all(b[1] - a[1] == 1 for a, b in zip(taps, taps[1:], strict=False))
+    return all(b[1] - a[1] == 1 for a, b in itertools.pairwise(taps))
 
 
 @functools.lru_cache(maxsize=256)
