@@ -51,7 +51,7 @@ from ..errors import DtypeError, ShapeError
 from .common import require_floating, same_device
 from .padding import pad
 from .shape import squeeze, unsqueeze
-from .unfold import Pair, Sizes, fit, whole, windows
+from .unfold import Pair, Sizes, by, fit, output_size, whole, windows
 
 
 def columns(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> tuple[Any, Pair]:
@@ -373,22 +373,20 @@ def _transpose(
     if any(r >= max(s, d) for r, s, d in zip(rest, stride, dilation, strict=True)):
         raise ShapeError(f"{name}: output_padding {rest} must be smaller than stride {stride} or dilation {dilation}")
     least = transposed_size(size, kernel, stride, padding, dilation)
-    if min(size) < 1 or min(n + r for n, r in zip(least, rest, strict=True)) < 1:
+    out = tuple([n + r for n, r in zip(least, rest, strict=True)])
+    if min(size) < 1 or min(out) < 1:
         raise ShapeError(
-            f"{name}: input of {size} gives an output of {tuple(n + r for n, r in zip(least, rest, strict=True))}: "
-            f"(size − 1)·stride − 2·padding + dilation·(kernel_size − 1) + output_padding + 1, with {stride=}, "
-            f"{padding=}, {dilation=}, kernel_size={tuple(kernel)}, output_padding={rest}"
+            f"{name}: an input of {by(size)} gives an output of {by(out)}: (size − 1)·stride − 2·padding + "
+            f"dilation·(kernel_size − 1) + output_padding + 1, with {stride=}, {padding=}, {dilation=}, "
+            f"kernel_size={tuple(kernel)}, output_padding={rest}"
         )
-    # A convolution of this stride leaves at most s − 1 places at the far end unread. What output_padding asks beyond
-    # them (it may, where the dilation is larger) sees the bias alone, and is added after the op.
-    beyond = [max(0, r - s + 1) for r, s in zip(rest, stride, strict=True)]
-    size = tuple([n + r - e for n, r, e in zip(least, rest, beyond, strict=True)])
-    options = _pair(size, 1), _pair(stride, 1), _pair(padding, 0), _pair(dilation, 1), groups
-    x, w = _images(axes, x, batched), _images(axes, w)
-    if not max(beyond):
-        return _back(axes, ConvTranspose2d.apply(x, w, b, *options), batched)
-    y = pad(ConvTranspose2d.apply(x, w, None, *options), [n for e in reversed(beyond) for n in (0, e)])
-    return _back(axes, y if b is None else y + b.reshape(-1, 1, 1), batched)
+    # The op wants the output size of the convolution that it turns round. With output_padding as large as the stride
+    # (it may be, where the dilation is larger) that convolution has windows at its far end that x says nothing about.
+    missing = [m - n for m, n in zip(output_size(out, kernel, stride, padding, dilation), size, strict=True)]
+    if max(missing):
+        x = pad(x, [n for m in reversed(missing) for n in (0, m)])
+    options = _pair(out, 1), _pair(stride, 1), _pair(padding, 0), _pair(dilation, 1), groups
+    return _back(axes, ConvTranspose2d.apply(_images(axes, x, batched), _images(axes, w), b, *options), batched)
 
 
 def conv_transpose1d(
