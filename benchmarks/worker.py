@@ -64,7 +64,7 @@ class Worker:
             self.steps *= 2
             per_step = timed(self.step, self.steps, self.lib)
         self.steps = max(1, round(seconds / per_step))
-        return {"steps": self.steps, "loss": None if loss is None else loss.item()}
+        return {"steps": self.steps, "loss": None if loss is None or CASES[case].random else loss.item()}
 
     def sample(self) -> Answer:
         """Seconds per step; a twentieth of the steps goes ahead, to fill the caches again."""

@@ -5,7 +5,7 @@ has PyTorch's face, the *same* function builds the same model, data and loss in 
 function of its own (:mod:`benchmarks.cases.alternatives`). To add a case, write one more function there.
 """
 
-from . import training, ops, alternatives  # noqa: I001  (importing them registers their cases, in this order)
+from . import training, convnets, ops, layers, alternatives  # noqa: I001  (importing them registers their cases, in this order)
 from .registry import CASES, GROUPS, Case, Step
 
 __all__ = ["CASES", "GROUPS", "Case", "Step"]

@@ -9,13 +9,17 @@ from typing import Any
 from ..libraries import COMPILED, DEFAULT, EAGER, MINIGRAD, Library
 
 Step = Callable[[], Any]  # does the work once; what it returns (a loss, or None) must agree between libraries
-Builder = Callable[[Library], Step]
+Builder = Callable[..., Step]  # called with a Library
 
 GROUPS = {
     "training": "Training steps: forward, loss, backward, update, zero_grad",
     "overhead": "The cost of an op: forward and backward on 0-d tensors",
     "ops": "Ops on 1M float32 elements: forward and backward with a random upstream gradient",
+    "layers": "Layers on 1M float32 elements (64, 16, 32, 32): forward and backward",
+    "conv": "One pass of a 2-D convolution, alone: batch × channels × pixels → channels, kernel",
 }
+SUMMED = ("conv",)  # groups whose rows are parts of one whole, so that their sum says more than their mean
+BESIDE = ("conv",)  # groups too long for the README: in docs/benchmarks.md only
 
 
 @dataclass
@@ -26,6 +30,9 @@ class Case:
     group: str
     title: str
     builders: dict[str, Builder] = field(default_factory=dict)
+    # Whether the loss depends on random numbers of the library's own. Its builder then takes ``drop``, the share of
+    # numbers left out by dropout; with 0 there is no chance in it.
+    random: bool = False
 
     def supports(self, library: str) -> bool:
         return library in self.builders
@@ -34,12 +41,19 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def case(group: str, title: str, name: str | None = None) -> Callable[[Builder], Builder]:
+def case(
+    group: str,
+    title: str,
+    name: str | None = None,
+    *,
+    libraries: tuple[str, ...] = (MINIGRAD, EAGER, COMPILED),
+    random: bool = False,
+) -> Callable[[Builder], Builder]:
     """Register ``function(lib) -> step`` as a case of minigrad and PyTorch, named after the function."""
 
     def register(function: Builder) -> Builder:
         key = name or function.__name__
-        CASES[key] = Case(key, group, title, dict.fromkeys((MINIGRAD, EAGER, COMPILED), function))
+        CASES[key] = Case(key, group, title, dict.fromkeys(libraries, function), random)
         return function
 
     return register

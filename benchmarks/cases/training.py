@@ -32,7 +32,7 @@ def prepared(lib: Library, model: Any, expected_parameters: int | None = None) -
     count = 0
     with lib.module.no_grad():
         for p in model.parameters():
-            bound = 1.0 / np.sqrt(p.shape[-1])
+            bound = 1.0 / np.sqrt(np.prod(p.shape[1:]) if p.ndim > 1 else p.shape[0])  # of what is summed
             p.copy_(lib.module.from_numpy(rng.uniform(-bound, bound, tuple(p.shape)).astype(np.float32)))
             count += p.numel()
     if expected_parameters not in (None, count):
