@@ -22,14 +22,8 @@ from .modules.activation import (
 )
 from .modules.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .modules.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Fold, Unfold
-from .modules.dropout import (
-    AlphaDropout,
-    Dropout,
-    Dropout1d,
-    Dropout2d,
-    Dropout3d,
-    FeatureAlphaDropout,
-)
+from .modules.custom import NormalizedSwish, SpatialAttention
+from .modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .modules.embedding import Embedding
 from .modules.linear import Identity, Linear
 from .modules.loss import (
@@ -85,13 +79,7 @@ from .modules.pooling import (
     MaxUnpool2d,
 )
 from .modules.shape import Flatten, Unflatten
-from .modules.upsampling import (
-    PixelShuffle,
-    PixelUnshuffle,
-    Upsample,
-    UpsamplingBilinear2d,
-    UpsamplingNearest2d,
-)
+from .modules.upsampling import PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from .parameter import Parameter
 
 __all__ = [
@@ -153,6 +141,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "NormalizedSwish",
     "PReLU",
     "Parameter",
     "ParameterDict",
@@ -174,6 +163,7 @@ __all__ = [
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
+    "SpatialAttention",
     "Swish",
     "Tanh",
     "Unflatten",

@@ -23,14 +23,8 @@ from ..ops.activation import (
     swish,
 )
 from ..ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
-from ..ops.dropout import (
-    alpha_dropout,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
-)
+from ..ops.custom import normalized_swish
+from ..ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from ..ops.elementwise import tanh
 from ..ops.indexing import embedding, one_hot
 from ..ops.loss import (
@@ -65,11 +59,7 @@ from ..ops.reduction import normalize
 from ..ops.rescaling import local_response_norm, rms_norm
 from ..ops.unfold import fold, unfold
 from ..ops.unpooling import max_unpool1d, max_unpool2d
-from ..ops.upsampling import (
-    interpolate,
-    pixel_shuffle,
-    pixel_unshuffle,
-)
+from ..ops.upsampling import interpolate, pixel_shuffle, pixel_unshuffle
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -124,6 +114,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "normalize",
+    "normalized_swish",
     "one_hot",
     "pad",
     "pixel_shuffle",

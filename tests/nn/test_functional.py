@@ -16,7 +16,7 @@ import minigrad
 import minigrad.nn.functional as F
 
 THEIRS = torch.nn.functional
-OURS_ALONE = {"swish"}
+OURS_ALONE = {"normalized_swish", "swish"}
 NOT_OURS = {
     "embedding": {"max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
     "normalize": {"out"},
