@@ -173,13 +173,15 @@ class Op(Node):
     """
 
     kernel_name: ClassVar[str | None] = None
-    fast: ClassVar[Any] = None
+    fast: ClassVar[Any] = None  # the kernel pair for NumPy's arrays
+    gpu: ClassVar[Any] = None  # the one for CuPy's
     is_view: ClassVar[bool] = False  # the result may show the first argument's memory
     differentiable: ClassVar[bool] = True
 
     def __init_subclass__(cls, kernel: str | None = None) -> None:
         cls.kernel_name = kernel
         cls.fast = kernels.lazy(kernel, cls) if kernel else None
+        cls.gpu = kernels.lazy_on_gpu(kernel, cls) if kernel else None
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
@@ -226,6 +228,10 @@ class Op(Node):
                 out = fast.forward(ctx, *arrays)
                 if out is not NotImplemented:
                     ctx.kernel = cls.fast  # the lazy stand-in has put the real pair in its own place
+                elif cls.gpu is not None and arrays[0].__class__ is not np.ndarray:
+                    out = cls.gpu.forward(ctx, *arrays)
+                    if out is not NotImplemented:
+                        ctx.kernel = cls.gpu
             if out is NotImplemented:
                 out = cls.forward(ctx, *arrays)
         except Exception as error:

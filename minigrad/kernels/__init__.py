@@ -3,7 +3,8 @@
 An op in :mod:`minigrad.ops` is complete without anything from here. A kernel *replaces* its forward and backward for
 one device, dtype and layout: it computes the same numbers from the same saved values. An op names its kernel
 (``kernel = "activation.relu"``: the pair ``relu`` of ``kernels/cpu/activation.py``), and the pair is loaded when an
-array first asks for it, since importing Numba takes half a second.
+array first asks for it, since importing Numba takes half a second. A few families have a pair for CuPy's arrays too,
+under the same name in ``kernels/gpu``.
 
 ``with minigrad.kernels.disabled():`` runs the textbook alone.
 """
@@ -80,10 +81,34 @@ def lazy(name: str, owner: Any) -> Any:
     return _Lazy(name, owner)
 
 
-def find(name: str) -> Kernel:
-    """The CPU kernel ``"family.name"``. Raises ``KeyError`` naming what there is if the family has no such kernel."""
+_ON_GPU = ("conv", "normalization", "pooling")  # the families of kernels/gpu
+
+
+class _LazyOnGPU:
+    """Stands in for a GPU kernel until the first array that is not NumPy's arrives, then loads it in its own place."""
+
+    def __init__(self, name: str, owner: Any) -> None:
+        self.name = name
+        self.owner = owner
+
+    def forward(self, ctx: Any, *args: Any) -> Any:
+        try:
+            self.owner.gpu = find(self.name, "gpu")
+        except KeyError:  # a family need not have all its kernels on both devices
+            self.owner.gpu = None
+            return NotImplemented
+        return self.owner.gpu.forward(ctx, *args)
+
+
+def lazy_on_gpu(name: str, owner: Any) -> Any:
+    """A stand-in for the GPU kernel ``"family.name"`` that becomes ``owner.gpu``; None without such a family."""
+    return _LazyOnGPU(name, owner) if name.partition(".")[0] in _ON_GPU else None
+
+
+def find(name: str, device: str = "cpu") -> Kernel:
+    """The kernel ``"family.name"`` of a device. Raises ``KeyError`` naming what there is if there is no such kernel."""
     family, _, short = name.partition(".")
-    module = importlib.import_module(f"{__name__}.cpu.{family}")
+    module = importlib.import_module(f"{__name__}.{device}.{family}")
     kernels: dict[str, Kernel] = module.KERNELS
     if short not in kernels:
         raise KeyError(f"kernels: no kernel {name!r}; {family} has {', '.join(sorted(kernels))}")

@@ -1,0 +1,120 @@
+"""Batch normalization on the GPU (``normalization.cu``), in training and in evaluation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import Kernel
+from .launch import THREADS, contiguous, empty, integers, launch, launch_each, record, takes, up
+
+SHAPE = integers("n c places parts length")
+BLOCKS = 1024  # a channel's numbers are cut into parts until there are about as many blocks
+SMALLEST_PART = 8 * THREADS  # numbers of a part, below which another block does not pay
+
+
+def _shape(x: Any) -> Any:
+    n, c, places = x.shape[0], x.shape[1], math.prod(x.shape[2:])
+    parts = max(1, min(up(BLOCKS, c), n * places // SMALLEST_PART))
+    length = up(n * places, parts)
+    return record(SHAPE, n, c, places, up(n * places, length), length)
+
+
+def _fit(x: Any, *of_channels: Any) -> bool:
+    """Whether these (None aside) are for the GPU, and all but x have one number per channel."""
+    return (
+        takes(x, *of_channels)
+        and x.ndim >= 2
+        and all(p is None or (p.shape == (x.shape[1],) and p.flags.c_contiguous) for p in of_channels)
+    )
+
+
+def _output(x: Any, mean: Any, inverse: Any, weight: Any, bias: Any, shape: Any) -> Any:
+    y = empty(x.shape, x)
+    launch_each("normalization", "batch_norm_output", y.size, x, (x, mean, inverse, weight, bias, y, shape))
+    return y
+
+
+def _gradients(ctx: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any, training: bool) -> Any:
+    """(dx, dγ, dβ)."""
+    shape, dy, x = _shape(dy), contiguous(dy), contiguous(x)
+    channels, parts = dy.shape[1], int(shape["parts"])
+    dx, d_weight, d_bias = None, None, None
+    if ctx.needs(1) or (training and ctx.needs(0)):
+        d_weight, d_bias, partial = empty((channels,), dy), empty((channels,), dy), empty((2, parts, channels), dy)
+        launch(
+            "normalization",
+            "batch_norm_sums",
+            (channels, parts),
+            (THREADS,),
+            dy,
+            (dy, x, mean, inverse, partial, shape),
+        )
+        launch_each("normalization", "batch_norm_add_parts", channels, dy, (partial, d_weight, d_bias, shape))
+    elif ctx.needs(2):
+        d_bias = empty((channels,), dy)
+        places = math.prod(dy.shape[2:])
+        launch("sums", "sum_channels", (channels,), (THREADS,), dy, (dy, d_bias, dy.shape[0], channels, places))
+    if ctx.needs(0):
+        dx = empty(dy.shape, dy)
+        sums = (d_weight, d_bias) if training else (None, None)
+        launch_each("normalization", "batch_norm_dx", dx.size, dy, (dy, x, mean, inverse, weight, *sums, dx, shape))
+    return dx, d_weight if ctx.needs(1) else None, d_bias if ctx.needs(2) else None
+
+
+# --- the pairs: ctx is kept exactly as in minigrad.ops.normalization -------------------------------------------------
+
+
+def _train(
+    ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, eps: float
+) -> Any:
+    if not _fit(x, weight, bias, running_mean, running_var):
+        return NotImplemented
+    with x.device:
+        in_order, shape = contiguous(x), _shape(x)
+        channels, parts = x.shape[1], int(shape["parts"])
+        means, squares = empty((parts, channels), x), empty((parts, channels), x)
+        mean, inverse = empty((channels,), x), empty((channels,), x)
+        launch(
+            "normalization", "batch_norm_moments", (channels, parts), (THREADS,), x, (in_order, means, squares, shape)
+        )
+        number = x.dtype.type
+        args = means, squares, mean, inverse, running_mean, running_var, number(momentum), number(eps), shape
+        launch_each("normalization", "batch_norm_statistics", channels, x, args)
+        y = _output(in_order, mean, inverse, weight, bias, shape)
+    ctx.eps = eps
+    ctx.saved = (x, weight, mean, inverse)
+    return y
+
+
+def _train_backward(ctx: Any, dy: Any) -> Any:
+    x, weight, mean, inverse = ctx.saved
+    if not _fit(dy, weight, mean, inverse) or not takes(dy, x):
+        return NotImplemented
+    with dy.device:
+        return _gradients(ctx, dy, x, weight, mean, inverse, True)
+
+
+def _evaluate(ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+    if not _fit(x, weight, bias, running_mean, running_var):
+        return NotImplemented
+    with x.device:
+        # Copies, since later training steps change the running statistics in place
+        mean, inverse = running_mean.copy(), 1.0 / (running_var + eps) ** 0.5
+        y = _output(contiguous(x), mean, inverse, weight, bias, _shape(x))
+    ctx.saved = (x if ctx.needs(1) else None, weight, mean, inverse)
+    return y
+
+
+def _evaluate_backward(ctx: Any, dy: Any) -> Any:
+    x, weight, mean, inverse = ctx.saved
+    if not _fit(dy, weight, mean, inverse) or not takes(dy, x):
+        return NotImplemented
+    with dy.device:
+        return _gradients(ctx, dy, x, weight, mean, inverse, False)
+
+
+KERNELS = {
+    "batch_norm": Kernel(_train, _train_backward),
+    "batch_norm_eval": Kernel(_evaluate, _evaluate_backward),
+}
