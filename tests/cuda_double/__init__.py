@@ -10,7 +10,8 @@ NumPy's alone, since an array of the double
   CuPy has;
 - gives 0-d arrays where NumPy gives scalars, and wraps indices out of range round instead of refusing them.
 
-It proves nothing about numbers: NumPy computes them.
+It proves nothing about numbers: NumPy computes them. The exception are our own CUDA kernels: their sources are
+compiled as C++ and run thread by thread (``raw.py``); where there is no g++, the ops do without them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from . import cupy
+from . import cupy, raw
 
 
 def install(monkeypatch: Any) -> ModuleType:
     """Let ``import cupy`` and ``import cupyx.scipy.special`` find the double until the patch is undone."""
     from minigrad import cuda, random
+    from minigrad.kernels.gpu import launch
 
     special = ModuleType("cupyx.scipy.special")
     special.erf = cupy.special_erf  # type: ignore[attr-defined]
@@ -33,12 +35,20 @@ def install(monkeypatch: Any) -> ModuleType:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, "cupyx.scipy.special", special)
     monkeypatch.setattr(random, "_generators", dict(random._generators))
-    cuda._find.cache_clear()
+    if not raw.available():
+        monkeypatch.setattr(launch, "_DTYPES", {})
+    _forget()
     return cupy
 
 
 def uninstall() -> None:
     """Forget the answer to "is there a GPU", once the patch is undone."""
+    _forget()
+
+
+def _forget() -> None:
     from minigrad import cuda
+    from minigrad.kernels.gpu import launch
 
     cuda._find.cache_clear()
+    launch._kernel.cache_clear()

@@ -10,6 +10,7 @@ from scipy import special
 
 from .array import SCALARS, host_of, ndarray, wrap
 from .memory import Device, cuda, pool
+from .raw import RawModule
 
 bool_, int32, int64, float16, float32, float64 = np.bool_, np.int32, np.int64, np.float16, np.float32, np.float64
 newaxis, inf, nan, pi = None, np.inf, np.nan, np.pi
@@ -170,11 +171,22 @@ _FUNCTIONS = {
     "zeros_like": "a dtype order subok shape",
 }
 globals().update({name: _lifted(name, parameters) for name, parameters in _FUNCTIONS.items()})
+
+
+def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
+    return wrap(np.lib.stride_tricks.as_strided(x._host, shape, strides), x)
+
+
+lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided))
 linalg = SimpleNamespace(norm=_lifted("norm", "x ord axis keepdims", np.linalg), qr=_lifted("qr", "a mode", np.linalg))
 
 
 def all(a: ndarray, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
     return a.all(axis, out, keepdims)
+
+
+def take(a: ndarray, indices: Any, axis: Any = None, out: Any = None) -> Any:
+    return a.take(indices, axis)
 
 
 def clip(a: ndarray, a_min: Any, a_max: Any, out: Any = None) -> Any:
@@ -253,4 +265,4 @@ class Generator:
 
 random = SimpleNamespace(default_rng=Generator, Generator=Generator)
 
-__all__ = ["Device", "cuda", "ndarray"]
+__all__ = ["Device", "RawModule", "cuda", "ndarray"]

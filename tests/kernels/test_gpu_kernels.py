@@ -1,0 +1,109 @@
+"""The CUDA kernels without a GPU: nvcc compiles them, and their numbers are right when a CPU runs them.
+
+For the numbers, CuPy's double compiles the very same sources as C++ and runs every thread of every block
+(``cuda_double/emulation.h``). That proves the arithmetic, the indices and the barriers; it says nothing of speed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cuda_double
+import numpy as np
+import pytest
+from cuda_double import cupy, raw
+from gpu_suite import GPUKernels
+
+from minigrad.kernels.gpu import launch
+
+FAMILIES = sorted(path.stem for path in Path(launch.__file__).parent.glob("*.cu"))
+SETTINGS = {"conv": [{"ROWS": rows, "COLUMNS": 8} for rows in (1, 2, 4)]}
+needs_compiler = pytest.mark.skipif(not raw.available(), reason="running CUDA sources on a CPU takes g++ and Linux")
+
+
+@pytest.fixture(scope="module")
+def _double() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        cuda_double.install(patch)
+        yield
+    cuda_double.uninstall()
+
+
+@needs_compiler
+@pytest.mark.usefixtures("_double")
+class TestOnTheDouble(GPUKernels):
+    pass
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc here")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nvcc_compiles_it(family: str, tmp_path: Path) -> None:
+    """For Turing (sm_75) and Hopper (sm_90), and nothing is said that a reader of the log would worry about."""
+    source = tmp_path / f"{family}.cu"
+    source.write_text(launch.source(family))
+    for settings in SETTINGS.get(family, [{}])[-1:]:
+        for dtype in ("float32", "float64"):
+            targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in (75, 90)]
+            command = ["nvcc", "-fatbin", "-Werror=all-warnings", *targets, *launch.options(dtype, **settings)]
+            done = subprocess.run(
+                [*command, "-Xptxas=-v", "-o", str(tmp_path / "out"), str(source)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            spilled = [line for line in done.stderr.splitlines() if "spill stores" in line]
+            assert spilled
+            assert all(" 0 bytes spill stores" in line for line in spilled), done.stderr
+
+
+# --- the emulation itself: it must notice what would go wrong on a GPU -----------------------------------------------
+
+REVERSE = """
+extern "C" __global__ void reverse(REAL* x, int n) {
+    __shared__ REAL copy[64];
+    if (threadIdx.x < n) copy[threadIdx.x] = x[threadIdx.x];
+    BARRIER
+    if (threadIdx.x < n) x[threadIdx.x] = copy[n - 1 - threadIdx.x];
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.usefixtures("_double")
+class TestEmulation:
+    def kernel(self, code: str, name: str) -> raw.RawKernel:
+        return raw.RawModule(code=code, options=launch.options(np.float32)).get_function(name)
+
+    def test_threads_wait_for_each_other(self) -> None:
+        x = cupy.asarray(np.arange(40, dtype=np.float32))
+        self.kernel(REVERSE.replace("BARRIER", "__syncthreads();"), "reverse")((1,), (64,), (x, np.int32(40)))
+        assert x.tolist() == list(range(39, -1, -1))
+
+    def test_a_missing_barrier_is_noticed(self) -> None:
+        x = cupy.asarray(np.arange(40, dtype=np.float32))
+        with pytest.raises(AssertionError, match="order of a block's threads"):
+            self.kernel(REVERSE.replace("BARRIER", ""), "reverse")((1,), (64,), (x, np.int32(40)))
+
+    def test_a_barrier_for_some_is_noticed(self) -> None:
+        x = cupy.asarray(np.arange(40, dtype=np.float32))
+        barrier = "if (threadIdx.x < 3) __syncthreads();"
+        with pytest.raises(AssertionError, match="not all threads"):
+            self.kernel(REVERSE.replace("BARRIER", barrier), "reverse")((1,), (64,), (x, np.int32(40)))
+
+    def test_writing_beyond_an_array_is_noticed(self) -> None:
+        x = cupy.asarray(np.arange(40, dtype=np.float32))
+        with pytest.raises(AssertionError, match="beyond the end"):
+            self.kernel(REVERSE.replace("BARRIER", "__syncthreads();"), "reverse")((1,), (64,), (x, np.int32(41)))
+
+    def test_arguments_of_another_type_are_refused(self) -> None:
+        kernel = self.kernel(REVERSE.replace("BARRIER", "__syncthreads();"), "reverse")
+        x = cupy.asarray(np.arange(40, dtype=np.float32))
+        for args in ((x, 40), (x, np.int64(40)), (x.astype(np.float64), np.int32(40)), (x[::2], np.int32(20)), (x,)):
+            with pytest.raises((TypeError, ValueError)):
+                kernel((1,), (64,), args)
+        with pytest.raises(RuntimeError, match="INVALID_VALUE"):
+            kernel((1, 70000), (64,), (x, np.int32(40)))
