@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import devices, kernels
 from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
-from ..kernels import memory
+from ..kernels import large, memory
 from .function import Node, Output, _all_finite, _kind_of, freed_message
 from .modes import set_grad_enabled, watch
 from .variable import Variable, namespace, wrap
@@ -128,7 +128,7 @@ class _Walk:
             a += b
             return a
         ours.add(key)
-        return a + b
+        return large.add(a, b)
 
     def _run_carefully(self, node: Any, g: Any) -> Any:
         """The rule of a node where something beyond plain arrays is asked: Tensors, several outputs, anomaly mode."""
@@ -217,7 +217,7 @@ class _Walk:
                 if g.dtype is not leaf._array.dtype:
                     g = g.astype(leaf._array.dtype)
                 elif id(g) in lent or not (memory.whole(g) and g.flags.c_contiguous):
-                    g = memory.copy(g)
+                    g = large.copy(g)
                 lent.add(id(g))
                 leaf._grad = wrap(g)
             else:
@@ -381,7 +381,7 @@ def grad(
             )
         elif not isinstance(g, Variable):
             if id(g) in walk.lent or not memory.whole(g):
-                g = memory.copy(g)
+                g = large.copy(g)
             walk.lent.add(id(g))
             g = wrap(g)
         found.append(g)

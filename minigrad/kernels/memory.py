@@ -12,7 +12,6 @@ longest are given back until blocks in use and blocks waiting together fit into 
 from __future__ import annotations
 
 import math
-import sys
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -94,14 +93,6 @@ def empty(shape: tuple[int, ...]) -> Any:
 def whole(array: Any) -> bool:
     """Whether a NumPy array holds memory of its own, from ``np.empty`` or from :func:`empty`, and is no view."""
     return array.base is None or array.base.__class__ is _Lease
-
-
-def copy(array: Any) -> Any:
-    """A C-contiguous copy of an array; of a large one, once those kernels are loaded, made by all threads."""
-    shared = sys.modules.get(f"{__package__}.cpu.elementwise") if array.nbytes >= SMALLEST else None
-    if shared is not None and array.__class__ is np.ndarray:
-        return shared.copy(array)
-    return array.copy(order="C") if array.ndim else array.copy()
 
 
 def release() -> int:

@@ -12,7 +12,7 @@ from support import Case, Input, assert_same, between, evaluate, real
 
 import minigrad
 from minigrad import kernels
-from minigrad.kernels.cpu.elementwise import LARGE
+from minigrad.kernels.large import LARGE
 
 SIZE = LARGE + 1003  # shared between threads with a rest
 
@@ -63,6 +63,17 @@ def test_gradients_that_arrive_together_do_not_share_memory() -> None:
     a.grad.zero_()
     assert minigrad.equal(b.grad, kept)
     assert minigrad.equal(upstream, kept)
+
+
+def test_gradients_of_branches_add_up() -> None:
+    x = minigrad.randn(SIZE, requires_grad=True)
+    y = x * 1.0
+    upstream = [minigrad.randn(SIZE) for _ in range(3)]
+    kept = [u.clone() for u in upstream]
+    z = (y + upstream[0]) * upstream[1] + y * upstream[2] + y.exp() * 0.0
+    z.backward(minigrad.ones(SIZE))
+    np.testing.assert_allclose(x.grad.numpy(), (kept[1] + kept[2]).numpy(), rtol=1e-6, atol=1e-6)
+    assert all(minigrad.equal(a, b) for a, b in zip(upstream, kept, strict=True))
 
 
 def test_the_sum_does_not_depend_on_the_threads() -> None:

@@ -13,11 +13,11 @@ from numba import prange
 
 from .. import Kernel, memory
 from ..compile import jit
+from ..large import LARGE
 from ..threads import get_num_threads
 from .functions import exp32, log32
 from .layout import FLOAT32, takes
 
-LARGE = 1 << 18  # elements from which threads pay
 ADD, SUB, MUL, DIV = 0, 1, 2, 3
 EXP, LOG, SQRT, COPY = 0, 1, 2, 3
 
@@ -89,7 +89,8 @@ def copy(x: Any) -> Any:
     return mapped(x, COPY) if takes(x, LARGE) else x.copy(order="C")
 
 
-def _pair(a: Any, b: Any) -> bool:
+def alike(a: Any, b: Any) -> bool:
+    """Whether both are large float32 arrays of one shape."""
     return takes(a, LARGE) and takes(b, LARGE) and a.shape == b.shape
 
 
@@ -149,7 +150,7 @@ def add_backward(ctx: Any, dy: Any) -> Any:
 
 
 def sub_forward(ctx: Any, a: Any, b: Any) -> Any:
-    if not _pair(a, b):
+    if not alike(a, b):
         return NotImplemented
     ctx.shapes = a.shape, b.shape
     return combine(a, b, SUB)
@@ -163,7 +164,7 @@ def sub_backward(ctx: Any, dy: Any) -> Any:
 
 
 def mul_forward(ctx: Any, a: Any, b: Any) -> Any:
-    if not _pair(a, b):
+    if not alike(a, b):
         return NotImplemented
     ctx.shapes = a.shape, b.shape
     ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
@@ -178,7 +179,7 @@ def mul_backward(ctx: Any, dy: Any) -> Any:
 
 
 def div_forward(ctx: Any, a: Any, b: Any) -> Any:
-    if not _pair(a, b):
+    if not alike(a, b):
         return NotImplemented
     ctx.shapes = a.shape, b.shape
     ctx.saved = (a if ctx.needs(1) else None, b)

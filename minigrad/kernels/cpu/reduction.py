@@ -13,8 +13,8 @@ from numba import prange
 
 from .. import Kernel, memory
 from ..compile import jit
+from ..large import LARGE
 from ..threads import get_num_threads
-from .elementwise import LARGE
 from .layout import takes
 
 PIECE = 1 << 13
