@@ -59,6 +59,10 @@ BUILT_IN = {
     "one_hot": "tensor num_classes",
     "pad": "input pad mode value",
     "cosine_similarity": "x1 x2 dim eps",
+    "conv1d": "input weight bias stride padding dilation groups",
+    "conv2d": "input weight bias stride padding dilation groups",
+    "conv_transpose1d": "input weight bias stride padding output_padding groups dilation",
+    "conv_transpose2d": "input weight bias stride padding output_padding groups dilation",
 }
 
 
