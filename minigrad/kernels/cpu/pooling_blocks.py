@@ -1,8 +1,9 @@
 """Blocks of neighbouring windows, one in each lane of a vector register, and what the loops over planes share.
 
 For every tap of the window, a block loads what that tap reads in all lanes, and folds it in. With a stride of 1 these
-are neighbouring numbers; with a stride of 2 every second one, which two loads and one shuffle bring into a register.
-The blocks are emitted as LLVM code: the loops of a compiler give up at the stride, or at the bytes beside floats.
+are neighbouring numbers; with a stride of 2 every second one, which two loads and one shuffle bring into a register;
+with other strides they are loaded one by one. The blocks are emitted as LLVM code: the loops of a compiler give up at
+the stride, or at the bytes beside floats.
 """
 
 from __future__ import annotations
@@ -54,14 +55,25 @@ def _in_all_lanes(builder: Any, x: Any, lanes: int) -> Any:
     return _shuffle(builder, builder.insert_element(undefined, x, ir.Constant(I32, 0)), undefined, [0] * lanes)
 
 
-def _strided(builder: Any, data: Any, place: Any, lanes: int, stride: int) -> Any:
-    """``lanes`` numbers from ``place`` on, ``stride`` apart (1 or 2); nothing behind the last of them is read."""
-    first = _load(builder, data, place, lanes)
-    if stride == 1:
-        return first
-    second = _load(builder, data, builder.add(place, ir.Constant(I64, lanes - 1)), lanes)
-    half = lanes // 2
-    return _shuffle(builder, first, second, [2 * i for i in range(half)] + [lanes + 2 * i + 1 for i in range(half)])
+def _strided(builder: Any, data: Any, place: Any, lanes: int, stride: Any) -> Any:
+    """``lanes`` numbers from ``place`` on, ``stride`` apart; nothing behind the last of them is read."""
+    numbers = cgutils.alloca_once(builder, ir.VectorType(F32, lanes))
+    with builder.if_else(builder.icmp_signed("<=", stride, ir.Constant(I64, 2))) as (short, long):
+        with short:
+            first = _load(builder, data, place, lanes)
+            builder.store(first, numbers)
+            with builder.if_then(builder.icmp_signed("==", stride, ir.Constant(I64, 2))):
+                second = _load(builder, data, builder.add(place, ir.Constant(I64, lanes - 1)), lanes)
+                half = lanes // 2
+                picks = [2 * i for i in range(half)] + [lanes + 2 * i + 1 for i in range(half)]
+                builder.store(_shuffle(builder, first, second, picks), numbers)
+        with long:
+            gathered = ir.Constant(numbers.type.pointee, ir.Undefined)
+            for lane in range(lanes):
+                one = builder.load(builder.gep(data, [builder.add(place, builder.mul(stride, ir.Constant(I64, lane)))]))
+                gathered = builder.insert_element(gathered, one, ir.Constant(I32, lane))
+            builder.store(gathered, numbers)
+    return builder.load(numbers)
 
 
 def _interleaved(builder: Any, a: Any, b: Any, lanes: int) -> tuple[Any, Any]:
@@ -79,24 +91,26 @@ def _each_tap(builder: Any, start: Any, row_step: Any, tap_step: Any, rows: Any,
             yield row.index, tap.index, builder.add(line, builder.mul(tap.index, tap_step))
 
 
-def _max_block(lanes: int, stride: int) -> Callable[..., Any]:
-    """The block of ``lanes`` maxima of windows ``stride`` apart, for :func:`max_planes`."""
+def _max_block(lanes: int) -> Callable[..., Any]:
+    """The block of ``lanes`` maxima, for :mod:`.pooling_max`."""
 
     @intrinsic
-    def block(typing_context, x, start, row_step, tap_step, skipped, rows, taps, y, tap, at):  # type: ignore[no-untyped-def]
-        """y[at + l] = the largest x[start + stride·l + i·row_step + j·tap_step]; tap: its (skipped + i)·taps + j."""
+    def block(  # type: ignore[no-untyped-def]
+        typing_context, x, start, stride, row_step, tap_step, zeroth, rows, taps, firsts, column, y, tap, at
+    ):
+        """y[at + l] = the largest x[start + l·stride + i·row_step + j·tap_step] over ``rows`` and ``taps``, and
+        tap[at + l] = zeroth + i·taps + j where it was found: zeroth + firsts[column + l] if nothing exceeds −∞."""
         i8 = types.int64
-        signature = types.void(x, i8, i8, i8, i8, i8, i8, y, tap, i8)
+        signature = types.void(x, i8, i8, i8, i8, i8, i8, i8, firsts, i8, y, tap, i8)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _, start, row_step, tap_step, skipped, rows, taps, _, _, at = args
+            _, start, stride, row_step, tap_step, zeroth, rows, taps, _, column, _, _, at = args
             data = _memory(context, builder, signature, args, 0)
-            numbers, counts = ir.VectorType(F32, lanes), ir.VectorType(I32, lanes)
-            best = cgutils.alloca_once(builder, numbers)
-            place = cgutils.alloca_once(builder, counts)
-            zeroth = builder.mul(skipped, taps)
+            numbers = ir.VectorType(F32, lanes)
+            first = _load(builder, _memory(context, builder, signature, args, 8), column, lanes, I32)
+            best, place = cgutils.alloca_once(builder, numbers), cgutils.alloca_once(builder, first.type)
             builder.store(ir.Constant(numbers, [float("-inf")] * lanes), best)
-            builder.store(_in_all_lanes(builder, builder.trunc(zeroth, I32), lanes), place)
+            builder.store(builder.add(first, _in_all_lanes(builder, builder.trunc(zeroth, I32), lanes)), place)
             with _each_tap(builder, start, row_step, tap_step, rows, taps) as (i, j, source):
                 v, old = _strided(builder, data, source, lanes, stride), builder.load(best)
                 is_nan = builder.fcmp_unordered("uno", v, v)
@@ -105,9 +119,9 @@ def _max_block(lanes: int, stride: int) -> Callable[..., Any]:
                 number = _in_all_lanes(builder, builder.trunc(number, I32), lanes)
                 builder.store(builder.select(better, v, old), best)
                 builder.store(builder.select(better, number, builder.load(place)), place)
-            _store(builder, builder.load(best), _memory(context, builder, signature, args, 7), at)
+            _store(builder, builder.load(best), _memory(context, builder, signature, args, 10), at)
             small = builder.trunc(builder.load(place), ir.VectorType(I8, lanes))
-            _store(builder, small, _memory(context, builder, signature, args, 8), at)
+            _store(builder, small, _memory(context, builder, signature, args, 11), at)
             return context.get_dummy_value()
 
         return signature, generate
@@ -121,17 +135,17 @@ def _absolute(builder: Any, v: Any) -> Any:
     return builder.bitcast(builder.and_(bits, mask), v.type)
 
 
-def _sum_block(lanes: int, stride: int) -> Callable[..., Any]:
-    """The block of ``lanes`` sums of windows ``stride`` apart, for :func:`sum_planes`."""
+def _sum_block(lanes: int) -> Callable[..., Any]:
+    """The block of ``lanes`` sums, for :mod:`.pooling_sum`."""
 
     @intrinsic
-    def block(typing_context, x, start, row_step, rows, taps, kind, scale, scales, column, y, at):  # type: ignore[no-untyped-def]
-        """y[at + l] = scale · scales[column + l] · Σ f(x[start + stride·l + i·row_step + j]), for SQUARE its root."""
+    def block(typing_context, x, start, stride, row_step, rows, taps, kind, scale, scales, column, y, at):  # type: ignore[no-untyped-def]
+        """y[at + l] = scale · scales[column + l] · Σ f(x[start + l·stride + i·row_step + j]), for SQUARE its root."""
         i8 = types.int64
-        signature = types.void(x, i8, i8, i8, i8, i8, types.float32, scales, i8, y, i8)
+        signature = types.void(x, i8, i8, i8, i8, i8, i8, types.float32, scales, i8, y, i8)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _, start, row_step, rows, taps, kind, scale, _, column, _, at = args
+            _, start, stride, row_step, rows, taps, kind, scale, _, column, _, at = args
             data = _memory(context, builder, signature, args, 0)
             numbers = ir.VectorType(F32, lanes)
             total = cgutils.alloca_once(builder, numbers)
@@ -142,7 +156,7 @@ def _sum_block(lanes: int, stride: int) -> Callable[..., Any]:
                 v = _strided(builder, data, source, lanes, stride)
                 v = builder.select(squares, builder.fmul(v, v), builder.select(absolutes, _absolute(builder, v), v))
                 builder.store(builder.fadd(builder.load(total), v), total)
-            factor = _load(builder, _memory(context, builder, signature, args, 7), column, lanes)
+            factor = _load(builder, _memory(context, builder, signature, args, 8), column, lanes)
             factor = builder.fmul(factor, _in_all_lanes(builder, scale, lanes))
             builder.store(builder.fmul(builder.load(total), factor), total)
             with builder.if_then(squares):
@@ -150,7 +164,7 @@ def _sum_block(lanes: int, stride: int) -> Callable[..., Any]:
                     builder.module, ir.FunctionType(numbers, [numbers]), f"llvm.sqrt.v{lanes}f32"
                 )
                 builder.store(builder.call(root, [builder.load(total)]), total)
-            _store(builder, builder.load(total), _memory(context, builder, signature, args, 9), at)
+            _store(builder, builder.load(total), _memory(context, builder, signature, args, 10), at)
             return context.get_dummy_value()
 
         return signature, generate
@@ -228,27 +242,30 @@ def _sum_back_block(lanes: int) -> Callable[..., Any]:
     return block
 
 
-max_wide_1, max_half_1, max_quarter_1 = (_max_block(n, 1) for n in (WIDE, HALF, QUARTER))
-max_wide_2, max_half_2, max_quarter_2 = (_max_block(n, 2) for n in (WIDE, HALF, QUARTER))
-sum_wide_1, sum_half_1, sum_quarter_1 = (_sum_block(n, 1) for n in (WIDE, HALF, QUARTER))
-sum_wide_2, sum_half_2, sum_quarter_2 = (_sum_block(n, 2) for n in (WIDE, HALF, QUARTER))
+max_wide, max_half, max_quarter = (_max_block(n) for n in (WIDE, HALF, QUARTER))
+sum_wide, sum_half, sum_quarter = (_sum_block(n) for n in (WIDE, HALF, QUARTER))
 max_back_wide, max_back_half, max_back_quarter = (_max_back_block(n) for n in (WIDE, HALF, QUARTER))
 sum_back_wide, sum_back_half, sum_back_quarter = (_sum_back_block(n) for n in (WIDE, HALF, QUARTER))
 
 
 @jit
-def inside_windows(n: int, k: int, s: int, p: int, d: int, out: int) -> tuple[int, int]:
-    """The windows along one axis that do not reach into the padding: from the first to below the second number."""
-    first = min((p + s - 1) // s, out)
-    room = n - 1 - (k - 1) * d + p
-    return first, max(first, min(room // s + 1, out) if room >= 0 else first)
+def frame_width(w: int, out: int, k: int, s: int, p: int, d: int) -> int:
+    """The width of a frame around rows of w numbers in which every window lies inside; w if that is so already."""
+    return max((out - 1) * s + (k - 1) * d + 1, w + p)
 
 
 @jit
-def lanes_for(width: int, stride: int) -> int:
+def framed(x: Any, start: int, h: int, w: int, left: int, frame: Any, width: int) -> None:
+    """A plane of h × w numbers into the frame, ``left`` columns from its left edge."""
+    for i in range(h):
+        row, into = x[start + i * w : start + (i + 1) * w], frame[i * width + left : i * width + left + w]
+        for j in range(w):
+            into[j] = row[j]
+
+
+@jit
+def lanes_for(width: int) -> int:
     """How many outputs at once: the largest block that a row of ``width`` outputs fills; 1 for none."""
-    if stride > 2:
-        return 1
     if width >= WIDE:
         return WIDE
     if width >= HALF:

@@ -13,19 +13,19 @@ from .pooling_blocks import (
     WIDE,
     ZERO,
     clear_rest,
-    inside_windows,
+    frame_width,
+    framed,
     is_2x2,
     lanes_for,
     max_back_half,
     max_back_quarter,
     max_back_wide,
-    max_half_1,
-    max_half_2,
-    max_quarter_1,
-    max_quarter_2,
-    max_wide_1,
-    max_wide_2,
+    max_half,
+    max_quarter,
+    max_wide,
 )
+
+MINUS_INFINITY = np.float32(-np.inf)
 
 
 @jit
@@ -45,53 +45,60 @@ def _one_max(x: Any, start: int, h: int, w: int, top: int, left: int, kh: int, k
 
 
 @jit
+def _max_rows(x: Any, start: int, width: int, y: Any, tap: Any, at: int, firsts: Any, shape: Any) -> None:
+    """The plane whose rows, ``width`` apart and with their padding, begin at ``start``; its outputs begin at ``at``."""
+    h, _, oh, ow, kh, kw, sh, sw, ph, _, dh, dw = shape
+    lanes = lanes_for(ow)
+    down = width * dh
+    for o in range(oh):
+        top = o * sh - ph
+        skipped = (-top + dh - 1) // dh if top < 0 else 0
+        rows = min(kh, (h - 1 - top) // dh + 1) - skipped
+        line, zeroth = start + (top + skipped * dh) * width, skipped * kw
+        q = 0
+        while q < ow:
+            q = min(q, ow - lanes)
+            place, into = line + q * sw, at + o * ow + q
+            if kw == 2 and rows == 2 and sw == 2 and zeroth == 0:  # said with numbers, so that the loops unroll
+                if lanes == WIDE:
+                    max_wide(x, place, 2, down, dw, 0, 2, 2, firsts, q, y, tap, into)
+                elif lanes == HALF:
+                    max_half(x, place, 2, down, dw, 0, 2, 2, firsts, q, y, tap, into)
+                else:
+                    max_quarter(x, place, 2, down, dw, 0, 2, 2, firsts, q, y, tap, into)
+            elif lanes == WIDE:
+                max_wide(x, place, sw, down, dw, zeroth, rows, kw, firsts, q, y, tap, into)
+            elif lanes == HALF:
+                max_half(x, place, sw, down, dw, zeroth, rows, kw, firsts, q, y, tap, into)
+            else:
+                max_quarter(x, place, sw, down, dw, zeroth, rows, kw, firsts, q, y, tap, into)
+            q += lanes
+
+
+@jit
 def max_planes(x: Any, y: Any, tap: Any, first: int, last: int, shape: Any) -> None:
     """Planes ``first`` to ``last``; shape: the pairs (rows, columns) of sizes, outputs, kernel, stride, padding,
     dilation."""
     h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw = shape
-    left, right = inside_windows(w, kw, sw, pw, dw, ow)
-    lanes = lanes_for(right - left, sw)
-    pairs = kh == 2 and kw == 2 and sw == 2 and dw == 1  # said with numbers, so that the loops over taps unroll
+    if lanes_for(ow) == 1:
+        for n in range(first, last):
+            for o in range(oh):
+                for q in range(ow):
+                    at = (n * oh + o) * ow + q
+                    y[at], tap[at] = _one_max(x, n * h * w, h, w, o * sh - ph, q * sw - pw, kh, kw, dh, dw)
+        return
+    firsts = np.empty(ow, np.int32)  # the first tap of each window that is not in the padding to the left
+    for q in range(ow):
+        firsts[q] = (max(pw - q * sw, 0) + dw - 1) // dw
+    width = frame_width(w, ow, kw, sw, pw, dw)
+    if width == w:
+        for n in range(first, last):
+            _max_rows(x, n * h * w, w, y, tap, n * oh * ow, firsts, shape)
+        return
+    frame = np.full(h * width, MINUS_INFINITY)
     for n in range(first, last):
-        for o in range(oh):
-            top = o * sh - ph
-            skipped = (-top + dh - 1) // dh if top < 0 else 0
-            rows = min(kh, (h - 1 - top) // dh + 1) - skipped
-            line = n * h * w + (top + skipped * dh) * w - pw
-            at = (n * oh + o) * ow
-            begin, end = (left, right) if lanes > 1 else (ow, ow)
-            for q in range(ow):
-                if begin <= q < end:
-                    continue
-                y[at + q], tap[at + q] = _one_max(x, n * h * w, h, w, top, q * sw - pw, kh, kw, dh, dw)
-            q = begin
-            while q < end:
-                q = min(q, end - lanes)
-                if pairs and rows == 2:
-                    start = line + 2 * q
-                    if lanes == WIDE:
-                        max_wide_2(x, start, w * dh, 1, 0, 2, 2, y, tap, at + q)
-                    elif lanes == HALF:
-                        max_half_2(x, start, w * dh, 1, 0, 2, 2, y, tap, at + q)
-                    else:
-                        max_quarter_2(x, start, w * dh, 1, 0, 2, 2, y, tap, at + q)
-                elif sw == 1:
-                    start = line + q
-                    if lanes == WIDE:
-                        max_wide_1(x, start, w * dh, dw, skipped, rows, kw, y, tap, at + q)
-                    elif lanes == HALF:
-                        max_half_1(x, start, w * dh, dw, skipped, rows, kw, y, tap, at + q)
-                    else:
-                        max_quarter_1(x, start, w * dh, dw, skipped, rows, kw, y, tap, at + q)
-                else:
-                    start = line + 2 * q
-                    if lanes == WIDE:
-                        max_wide_2(x, start, w * dh, dw, skipped, rows, kw, y, tap, at + q)
-                    elif lanes == HALF:
-                        max_half_2(x, start, w * dh, dw, skipped, rows, kw, y, tap, at + q)
-                    else:
-                        max_quarter_2(x, start, w * dh, dw, skipped, rows, kw, y, tap, at + q)
-                q += lanes
+        framed(x, n * h * w, h, w, pw, frame, width)
+        _max_rows(frame, 0, width, y, tap, n * oh * ow, firsts, shape)
 
 
 @jit(parallel=True)
@@ -103,7 +110,7 @@ def max_planes_shared(x: Any, y: Any, tap: Any, planes: int, shape: Any, threads
 @jit
 def max_back_planes(dy: Any, tap: Any, dx: Any, first: int, last: int, shape: Any) -> None:
     h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw = shape
-    lanes = lanes_for(ow, sw) if is_2x2(shape) else 1
+    lanes = lanes_for(ow) if is_2x2(shape) else 1
     offsets = np.empty(kh * kw, np.int64)
     for i in range(kh):
         for j in range(kw):

@@ -16,18 +16,16 @@ from .pooling_blocks import (
     WIDE,
     ZERO,
     clear_rest,
-    inside_windows,
+    frame_width,
+    framed,
     is_2x2,
     lanes_for,
     sum_back_half,
     sum_back_quarter,
     sum_back_wide,
-    sum_half_1,
-    sum_half_2,
-    sum_quarter_1,
-    sum_quarter_2,
-    sum_wide_1,
-    sum_wide_2,
+    sum_half,
+    sum_quarter,
+    sum_wide,
 )
 
 
@@ -48,62 +46,65 @@ def _one_sum(x: Any, start: int, h: int, w: int, top: int, left: int, kh: int, k
 
 
 @jit
+def _sum_rows(
+    x: Any, start: int, width: int, y: Any, at: int, shape: Any, kind: int, row_factors: Any, column_factors: Any
+) -> None:
+    """The plane whose rows, ``width`` apart and with their padding, begin at ``start``; its outputs begin at ``at``."""
+    h, _, oh, ow, kh, kw, sh, sw, ph, _, _, _ = shape
+    lanes = lanes_for(ow)
+    for o in range(oh):
+        top = o * sh - ph
+        above = max(top, 0)
+        rows = min(top + kh, h) - above
+        line, scale = start + above * width, row_factors[o]
+        q = 0
+        while q < ow:
+            q = min(q, ow - lanes)
+            place, into = line + q * sw, at + o * ow + q
+            if kw == 2 and rows == 2 and sw == 2:  # said with numbers, so that the loops unroll
+                if lanes == WIDE:
+                    sum_wide(x, place, 2, width, 2, 2, kind, scale, column_factors, q, y, into)
+                elif lanes == HALF:
+                    sum_half(x, place, 2, width, 2, 2, kind, scale, column_factors, q, y, into)
+                else:
+                    sum_quarter(x, place, 2, width, 2, 2, kind, scale, column_factors, q, y, into)
+            elif lanes == WIDE:
+                sum_wide(x, place, sw, width, rows, kw, kind, scale, column_factors, q, y, into)
+            elif lanes == HALF:
+                sum_half(x, place, sw, width, rows, kw, kind, scale, column_factors, q, y, into)
+            else:
+                sum_quarter(x, place, sw, width, rows, kw, kind, scale, column_factors, q, y, into)
+            q += lanes
+
+
+@jit
 def sum_planes(
     x: Any, y: Any, first: int, last: int, shape: Any, kind: int, row_factors: Any, column_factors: Any
 ) -> None:
+    """Planes ``first`` to ``last``; shape: the pairs (rows, columns) of sizes, outputs, kernel, stride, padding,
+    dilation (which is 1). A sum is multiplied with the factors of its row and its column."""
     h, w, oh, ow, kh, kw, sh, sw, ph, pw, _, _ = shape
-    left, right = inside_windows(w, kw, sw, pw, 1, ow)
-    lanes = lanes_for(right - left, sw)
-    pairs = kh == 2 and kw == 2 and sw == 2
+    whole = oh * ow == 1 and kh >= h and kw >= w
+    width = frame_width(w, ow, kw, sw, pw, 1)
+    frame = np.zeros(h * width if width > w else 0, np.float32)
     for n in range(first, last):
-        if oh * ow == 1 and kh == h and kw == w:
+        if whole:
             plane, total = x[n * h * w : (n + 1) * h * w], ZERO
             for k in range(h * w):
                 total += _term(plane[k], kind)
             total *= row_factors[0] * column_factors[0]
             y[n] = np.sqrt(total) if kind == SQUARE else total
-            continue
-        for o in range(oh):
-            top = o * sh - ph
-            above = max(top, 0)
-            rows = min(top + kh, h) - above
-            line = (n * h + above) * w - pw
-            at = (n * oh + o) * ow
-            scale = row_factors[o]
-            begin, end = (left, right) if lanes > 1 else (ow, ow)
-            for q in range(ow):
-                if begin <= q < end:
-                    continue
-                total = _one_sum(x, n * h * w, h, w, top, q * sw - pw, kh, kw, kind) * (scale * column_factors[q])
-                y[at + q] = np.sqrt(total) if kind == SQUARE else total
-            q = begin
-            while q < end:
-                q = min(q, end - lanes)
-                if pairs and rows == 2:
-                    start = line + 2 * q
-                    if lanes == WIDE:
-                        sum_wide_2(x, start, w, 2, 2, kind, scale, column_factors, q, y, at + q)
-                    elif lanes == HALF:
-                        sum_half_2(x, start, w, 2, 2, kind, scale, column_factors, q, y, at + q)
-                    else:
-                        sum_quarter_2(x, start, w, 2, 2, kind, scale, column_factors, q, y, at + q)
-                elif sw == 1:
-                    start = line + q
-                    if lanes == WIDE:
-                        sum_wide_1(x, start, w, rows, kw, kind, scale, column_factors, q, y, at + q)
-                    elif lanes == HALF:
-                        sum_half_1(x, start, w, rows, kw, kind, scale, column_factors, q, y, at + q)
-                    else:
-                        sum_quarter_1(x, start, w, rows, kw, kind, scale, column_factors, q, y, at + q)
-                else:
-                    start = line + 2 * q
-                    if lanes == WIDE:
-                        sum_wide_2(x, start, w, rows, kw, kind, scale, column_factors, q, y, at + q)
-                    elif lanes == HALF:
-                        sum_half_2(x, start, w, rows, kw, kind, scale, column_factors, q, y, at + q)
-                    else:
-                        sum_quarter_2(x, start, w, rows, kw, kind, scale, column_factors, q, y, at + q)
-                q += lanes
+        elif lanes_for(ow) == 1:
+            for o in range(oh):
+                for q in range(ow):
+                    total = _one_sum(x, n * h * w, h, w, o * sh - ph, q * sw - pw, kh, kw, kind)
+                    total *= row_factors[o] * column_factors[q]
+                    y[(n * oh + o) * ow + q] = np.sqrt(total) if kind == SQUARE else total
+        elif width == w:
+            _sum_rows(x, n * h * w, w, y, n * oh * ow, shape, kind, row_factors, column_factors)
+        else:
+            framed(x, n * h * w, h, w, pw, frame, width)
+            _sum_rows(frame, 0, width, y, n * oh * ow, shape, kind, row_factors, column_factors)
 
 
 @jit(parallel=True)
@@ -113,6 +114,51 @@ def sum_planes_shared(
     for t in prange(threads):
         begin, end = planes * t // threads, planes * (t + 1) // threads
         sum_planes(x, y, begin, end, shape, kind, row_factors, column_factors)
+
+
+@jit
+def _spread_row(gathered: Any, edge: int, line: Any, odd: Any, kw: int, sw: int, pw: int) -> None:
+    """line[w] = the sum of the shares of the windows that hold column w. Shares begin at ``edge``, zeros around them.
+
+    Tap j of window q reads column c·sw + phase if q·sw + j = c·sw + phase + pw: for one phase, the shares of q = c + a
+    constant, neighbours again.
+    """
+    w = line.size
+    for phase in range(min(sw, w)):
+        count = (w - phase + sw - 1) // sw
+        nearest, tap = divmod(phase + pw, sw)
+        odd[:count] = ZERO
+        while tap < kw:
+            read = gathered[edge + nearest : edge + nearest + count]
+            for c in range(count):
+                odd[c] += read[c]
+            nearest -= 1
+            tap += sw
+        for c in range(count):
+            line[phase + c * sw] = odd[c]
+
+
+@jit
+def _spread_plane(shares: Any, dx: Any, gathered: Any, part: Any, line: Any, shape: Any) -> None:
+    """dx[h, w] = the sum of the shares of the windows that hold it: those that hold the row, then the column."""
+    h, w, oh, ow, kh, kw, sh, sw, ph, pw, _, _ = shape
+    edge = kw + 1
+    done_first, done_last = -1, -1
+    for i in range(h):
+        # o·sh − ph ≤ i < o·sh − ph + kh
+        o_first, o_last = max((i + ph - kh) // sh + 1, 0), min((i + ph) // sh + 1, oh)
+        if o_first != done_first or o_last != done_last:  # else the row is the same as the one before
+            done_first, done_last = o_first, o_last
+            middle = gathered[edge : edge + ow]
+            middle[:] = ZERO
+            for o in range(o_first, o_last):
+                row = shares[o]
+                for q in range(ow):
+                    middle[q] += row[q]
+            _spread_row(gathered, edge, line, part, kw, sw, pw)
+        into = dx[i * w : (i + 1) * w]
+        for c in range(w):
+            into[c] = line[c]
 
 
 @jit
@@ -130,11 +176,13 @@ def sum_back_planes(
 ) -> None:
     """dx = f′(x) · Σ dy · factors over the windows that hold x; for SQUARE, dy / y in dy's place (0 where y is 0)."""
     h, w, oh, ow, kh, kw, sh, sw, ph, pw, _, _ = shape
-    lanes = lanes_for(ow, sw) if is_2x2(shape) else 1
+    lanes = lanes_for(ow) if is_2x2(shape) else 1
     shares = np.empty((oh, ow), np.float32)
-    edge = kw + 1
-    gathered = np.zeros(max(ow, w // sw + 1) + 2 * edge, np.float32)  # the shares of a row of windows, zeros around
-    part = np.empty(w // sw + 1, np.float32)
+    gathered = np.zeros(max(ow, w // sw + 1) + 2 * (kw + 1), np.float32)  # the shares of a row of windows, zeros around
+    part, line = np.empty(w // sw + 1, np.float32), np.empty(w, np.float32)
+    # With a stride of 1, the windows that hold a place are themselves a window, of shares.
+    mirrored = (oh, ow, h, w, kh, kw, 1, 1, kh - 1 - ph, kw - 1 - pw, 1, 1)
+    row_ones, column_ones = np.ones(h, np.float32), np.ones(w, np.float32)
     for n in range(first, last):
         for o in range(oh):
             at = (n * oh + o) * ow
@@ -146,9 +194,7 @@ def sum_back_planes(
                 for q in range(ow):
                     v = y[at + q]
                     row[q] = row[q] / v if v != ZERO else ZERO
-        if oh * ow == 1 and kh == h and kw == w and kind == MEAN:
-            dx[n * h * w : (n + 1) * h * w] = shares[0, 0]
-            continue
+        plane = dx[n * h * w : (n + 1) * h * w]
         if lanes > 1:
             clear_rest(dx, n * h * w, h, w, 2 * oh, 2 * ow)
             for o in range(oh):
@@ -165,36 +211,20 @@ def sum_back_planes(
                         sum_back_quarter(row, q, x, dx, start + 2 * q, w, kind)
                     q += lanes
             continue
-        for i in range(h):
-            # over the windows that hold row i: o·sh − ph ≤ i < o·sh − ph + kh
-            o_first = max((i + ph - kh) // sh + 1, 0)
-            o_last = min((i + ph) // sh + 1, oh)
-            middle = gathered[edge : edge + ow]
-            middle[:] = ZERO
-            for o in range(o_first, o_last):
-                row = shares[o]
-                for q in range(ow):
-                    middle[q] += row[q]
-            # over those that hold column c·sw + phase: tap j of window q reads it if q·sw + j = c·sw + phase + pw
-            start = (n * h + i) * w
-            for phase in range(min(sw, w)):
-                count = (w - phase + sw - 1) // sw
-                nearest, tap = divmod(phase + pw, sw)
-                part[:count] = ZERO
-                while tap < kw:
-                    read = gathered[edge + nearest : edge + nearest + count]
-                    for c in range(count):
-                        part[c] += read[c]
-                    nearest -= 1
-                    tap += sw
-                for c in range(count):
-                    dx[start + phase + c * sw] = part[c]
-            if kind == SQUARE:
-                for c in range(w):
-                    dx[start + c] *= x[start + c]
-            elif kind == ABSOLUTE:
-                for c in range(w):
-                    dx[start + c] *= np.sign(x[start + c])
+        if oh * ow == 1 and kh >= h and kw >= w:
+            plane[:] = shares[0, 0]
+        elif sh == 1 and sw == 1:
+            sum_planes(shares.reshape(oh * ow), plane, 0, 1, mirrored, MEAN, row_ones, column_ones)
+        else:
+            _spread_plane(shares, plane, gathered, part, line, shape)
+        if kind == SQUARE:
+            values = x[n * h * w : (n + 1) * h * w]
+            for k in range(h * w):
+                plane[k] *= values[k]
+        elif kind == ABSOLUTE:
+            values = x[n * h * w : (n + 1) * h * w]
+            for k in range(h * w):
+                plane[k] *= np.sign(values[k])
 
 
 @jit(parallel=True)
