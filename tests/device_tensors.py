@@ -128,6 +128,8 @@ MIXTURES: dict[str, Callable[[Any, Any], Any]] = {
     "indices of the GPU": lambda x, y: y[:, tensor([0, 1], device="cuda")],
     "gradient": lambda x, y: x.requires_grad_().exp().backward(y),
     "assigned gradient": lambda x, y: setattr(x, "grad", y),
+    "conv2d": lambda x, y: minigrad.conv2d(x.reshape(1, 1, 1, -1), y.reshape(1, 1, 1, -1)),
+    "conv2d, bias": lambda x, y: minigrad.conv2d(x.reshape(1, 1, -1), x.reshape(1, 1, 1, -1), y.sum().reshape(1)),
 }
 
 
