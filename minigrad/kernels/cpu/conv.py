@@ -2,6 +2,7 @@
 
 - ``conv_depthwise.py``: one input channel per group,
 - ``conv_flat.py``: stride 1 and few channels on one side: vectors hold pixels,
+- ``winograd.py``: 3 × 3 with stride 1 and many channels: a quarter of the multiplications,
 - ``conv_direct.py``: everything else: vectors hold output channels.
 
 Each computes the forward pass, the gradient of the input (the same correlation with turned weights) and the gradient of
@@ -17,7 +18,7 @@ import numpy as np
 from .. import Kernel, memory
 from ..simd import LANES
 from ..threads import get_num_threads
-from . import conv_depthwise, conv_direct, conv_flat, conv_plan
+from . import conv_depthwise, conv_direct, conv_flat, conv_plan, winograd
 from .layout import FLOAT32, takes
 
 SPLIT_FROM = 1 << 18  # multiply-adds from which a second thread pays
@@ -47,6 +48,19 @@ def _output(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) ->
         for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     )
     return oh, ow
+
+
+def _suits_winograd(inner: int, outer: int, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> bool:
+    """3 × 3, dense, vectors of channels on both sides, and not too much computed beyond the border of the output."""
+    (oh, ow), tile = out, winograd.OUT
+    computed = -(-oh // tile) * -(-ow // tile) * tile * tile
+    return (
+        kernel == (3, 3)
+        and stride == dilation == (1, 1)
+        and min(inner, outer) >= LANES
+        and max(padding) <= 2
+        and computed <= 2 * oh * ow
+    )
 
 
 def correlate(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
@@ -80,10 +94,16 @@ def correlate(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, 
         )
         return y
     outer, taps = o // groups, kh * kw
+    fast = _suits_winograd(inner, outer, (oh, ow), (kh, kw), stride, padding, dilation)
     flat = stride == (1, 1) and (outer < LANES or inner < THIN)
     for g in range(groups):
         x_start, w_start, y_start = g * inner * h * wd, g * outer * inner * taps, g * outer * oh * ow
-        if flat:
+        if fast:
+            winograd.correlate(
+                flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, 0, inner, outer, n, h, wd, *padding,
+                oh, ow, b, g * outer, _NO_FLOOR, flat_y, o * oh * ow, y_start, parts,
+            )  # fmt: skip
+        elif flat:
             conv_flat.correlate_flat(
                 flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, 0, inner, outer, n, h, wd, oh, ow,
                 kh, kw, *padding, *dilation, b, g * outer, _NO_FLOOR, flat_y, o * oh * ow, y_start, parts,
@@ -112,10 +132,16 @@ def input_gradient(dy: Any, w: Any, b: Any, size: Any, stride: Any, padding: Any
         return dx
     outer, taps = o // groups, kh * kw
     top, left = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+    fast = _suits_winograd(outer, inner, (h, wd), (kh, kw), stride, padding, dilation)
     flat = stride == (1, 1) and (inner < LANES or outer < THIN) and top >= 0 and left >= 0
     for g in range(groups):
         dy_start, w_start, dx_start = g * outer * oh * ow, g * outer * inner * taps, g * inner * h * wd
-        if flat:
+        if fast:
+            winograd.correlate(
+                flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, 1, outer, inner, n, oh, ow,
+                top, left, h, wd, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts,
+            )  # fmt: skip
+        elif flat:
             conv_flat.correlate_flat(
                 flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, 1, outer, inner, n, oh, ow, h, wd,
                 kh, kw, top, left, *dilation, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts,
@@ -146,12 +172,18 @@ def weight_gradient(
         )
         return dw, db
     parts = _parts(n, work)
+    fast = _suits_winograd(inner, outer, (oh, ow), kernel, stride, padding, dilation)
     flat = stride == (1, 1) and (outer < LANES or inner < THIN)
     for g in range(groups):
         x_start, dy_start = g * inner * h * wd, g * outer * oh * ow
         part = flat_dw[g * outer * inner * kh * kw : (g + 1) * outer * inner * kh * kw]
         db_part = db[g * outer : (g + 1) * outer]
-        if flat:
+        if fast:
+            winograd.weight_gradient(
+                flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, h, wd, *padding, oh, ow,
+                part, db_part, parts,
+            )  # fmt: skip
+        elif flat:
             conv_flat.weight_gradient_flat(
                 flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, h, wd, oh, ow,
                 kh, kw, *padding, *dilation, part, db_part, parts,

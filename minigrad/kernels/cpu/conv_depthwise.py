@@ -39,8 +39,8 @@ def _place(i: int, a: int, b: int, sh: int, sw: int, dh: int, dw: int, wide: int
 
 @jit(parallel=True)
 def depthwise(
-    x: Any, w: Any, bias: Any, floor: Any, y: Any, n: int, c: int, many: int, h: int, wd: int, oh: int, ow: int, kh: int,
-    kw: int, sh: int, sw: int, ph: int, pw: int, dh: int, dw: int, parts: int,
+    x: Any, w: Any, bias: Any, floor: Any, y: Any, n: int, c: int, many: int, h: int, wd: int, oh: int, ow: int,
+    kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, dh: int, dw: int, parts: int,
 ) -> None:  # fmt: skip
     """y (N, C·many, OH, OW) = max(x ⋆ w + bias, floor), w (C·many, 1, KH, KW): channel c makes outputs c·many …"""
     high, wide = max(h + ph, (oh - 1) * sh + dh * (kh - 1) + 1), (wd + pw + dw * kw) // sw + ow + 2

@@ -166,8 +166,8 @@ def correlate(
 @jit(parallel=True)
 def weight_gradient(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
-    images: int, places: Any, size: int, rows: Any, into: Any, taps: int, runs: Any, step: int, runs_dy: Any, depth: int,
-    dw: Any, db: Any, parts: int,
+    images: int, places: Any, size: int, rows: Any, into: Any, taps: int, runs: Any, step: int, runs_dy: Any,
+    depth: int, dw: Any, db: Any, parts: int,
 ) -> None:  # fmt: skip
     """dw (O, C, taps) and db (O): the tile's rows are (tap, channel) of x, its columns the channels of dy, and k runs
     over the pixels, a row of dy after the other.

@@ -1,7 +1,7 @@
 """Convolution with few output channels and stride 1, on planes as they are.
 
 ``conv_direct.py`` puts output channels into the lanes of a vector. Six channels would leave ten of sixteen lanes empty,
-so here a vector holds pixels. In a padded image with rows of Wp pixels, the output at (h, w) is number l = h·Wp + w, and
+so here a vector holds pixels. In a padded image with rows of Wp pixels, the output (h, w) is number l = h·Wp + w, and
 the tap (c, i, j) reads the plane c at l + i·Wp + j: one shift for all pixels. So a tap times a whole line of pixels is
 "one number times one vector", the register tile again, with channels as rows and pixels as columns. At the end of each
 row a few columns are computed and thrown away.
@@ -83,8 +83,8 @@ def correlate_flat(
 
 @jit(parallel=True)
 def weight_gradient_flat(
-    x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int, images: int,
-    h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int, gradient: Any, db: Any,
+    x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
+    images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int, gradient: Any, db: Any,
     parts: int,
 ) -> None:  # fmt: skip
     """dw (O, C, KH, KW) as dot products along lines of pixels; dy's lines are filled up with zeros to whole vectors.

@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..simd import LANES
-from ..simd import ROWS
+from ..simd import LANES, ROWS
 
 Pair = tuple[int, int]
 

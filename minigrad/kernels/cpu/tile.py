@@ -188,8 +188,8 @@ def dot_tile(rows: int, columns: int) -> Any:
         typing_context, a, a_start, a_rows, a_runs, b, b_start, b_rows, b_runs, j_start, runs, depth, c, c_start, c_rows
     ):
         def body(
-            emit: Emitter, a: Any, a_start: Any, a_rows: Any, a_runs: Any, b: Any, b_start: Any, b_rows: Any, b_runs: Any,
-            j_start: Any, runs: Any, depth: Any, c: Any, c_start: Any, c_rows: Any,
+            emit: Emitter, a: Any, a_start: Any, a_rows: Any, a_runs: Any, b: Any, b_start: Any, b_rows: Any,
+            b_runs: Any, j_start: Any, runs: Any, depth: Any, c: Any, c_start: Any, c_rows: Any,
         ) -> None:  # fmt: skip
             a_first, b_first = emit.at(a, a_start), emit.at(b, b_start)
             places = emit.at(b_rows, j_start)
