@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from device_kernels import KernelsOnDevice
 from device_suite import OpsOnDevice
 from device_tensors import TensorsOnDevice
 from device_training import TrainingOnDevice
@@ -29,4 +30,8 @@ class TestTensors(Near, TensorsOnDevice):
 
 
 class TestTraining(Near, TrainingOnDevice):
+    pass
+
+
+class TestKernels(KernelsOnDevice):
     pass

@@ -15,7 +15,7 @@ import cuda_double
 import numpy as np
 import pytest
 from cuda_double import cupy, raw
-from gpu_suite import GPUKernels
+from device_kernels import KernelsOnDevice
 
 from minigrad.kernels.gpu import launch
 
@@ -34,7 +34,7 @@ def _double() -> Iterator[None]:
 
 @needs_compiler
 @pytest.mark.usefixtures("_double")
-class TestOnTheDouble(GPUKernels):
+class TestOnTheDouble(KernelsOnDevice):
     pass
 
 
