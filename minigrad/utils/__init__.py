@@ -1,20 +1,23 @@
-"""Beside the network: `data` (datasets and loaders) and `tensorboard` (a log writer)."""
+"""Beside the network: `data` (datasets and loaders), `tensorboard` (a log writer), `summary` and `flops` (tables)."""
 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 _SUBMODULES = ("data", "tensorboard")
+_FUNCTIONS = {"flops": "model_summary", "summary": "model_summary"}
 
-__all__ = ["data", "tensorboard"]
+__all__ = ["data", "flops", "summary", "tensorboard"]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a submodule when it is first named, so that `import minigrad` pays for none of them."""
+def __getattr__(name: str) -> Any:
+    """Import a submodule or a function's file when it is first named, so that `import minigrad` pays for none."""
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
     raise AttributeError(
-        f"minigrad.utils has no {name!r}. It offers {', '.join(_SUBMODULES)}; the rest of torch.utils is not "
-        "part of minigrad."
+        f"minigrad.utils has no {name!r}. It offers {', '.join(__all__)}; the rest of torch.utils is not part of "
+        "minigrad."
     )
