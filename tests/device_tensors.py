@@ -56,6 +56,8 @@ RANDOM: dict[str, Callable[[str], Any]] = {
     "bernoulli_": lambda d: zeros(50, device=d).bernoulli_(0.3),
     "random_": lambda d: zeros(50, device=d).random_(0, 9),
     "dropout": lambda d: minigrad.dropout(ones(50, device=d), 0.5),
+    "dropout1d": lambda d: minigrad.nn.functional.dropout1d(ones(50, 3, device=d), 0.5),
+    "alpha_dropout": lambda d: minigrad.nn.functional.alpha_dropout(ones(50, device=d), 0.5, True),
     "generator": lambda d: minigrad.rand(50, device=d, generator=minigrad.Generator(d).manual_seed(3)),
 }
 CHANGES: dict[str, Callable[[Any, str], Any]] = {

@@ -36,6 +36,12 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "Flatten, Unflatten": (lambda: nn.Sequential(nn.Flatten(), nn.Unflatten(1, (4, 3))), (5, 2, 6)),
     "Identity": (lambda: nn.Sequential(nn.Identity(), nn.Linear(4, 1)), (5, 4)),
     "evaluated Dropout": (lambda: nn.Dropout(0.5).eval(), (5, 4)),
+    "evaluated Dropout2d": (lambda: nn.Dropout2d(0.5).eval(), (2, 3, 4, 4)),
+    "padding": (lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.CircularPad2d((2, 0, 1, 3))), (2, 3, 4, 5)),
+    "Upsample": (lambda: nn.Upsample(scale_factor=1.5, mode="bilinear"), (2, 3, 4, 5)),
+    "PixelShuffle": (lambda: nn.Sequential(nn.PixelShuffle(2), nn.UpsamplingNearest2d((5, 7))), (2, 8, 3, 2)),
+    "SpatialAttention": (lambda: nn.SpatialAttention(3), (2, 3, 5, 4)),
+    "NormalizedSwish": (nn.NormalizedSwish, (5, 4)),
     **{
         name: (getattr(nn, name), (5, 4))
         for name in ("ELU", "GELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "ReLU", "ReLU6", "SiLU")

@@ -253,6 +253,9 @@ def test_refused_randomness_draws_nothing() -> None:
     mg.manual_seed(1)
     for draw in (
         lambda: F.dropout(ones(3), 1.5),
+        lambda: F.dropout1d(ones(3), 0.5),
+        lambda: F.dropout2d(ones(2, 3, 4, 4), -1),
+        lambda: F.alpha_dropout(ones(3), 1.5, True),
         lambda: mg.randint(5, 2, (3,)),
         lambda: mg.rand(-1),
         lambda: mg.randperm(-1),
