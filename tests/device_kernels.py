@@ -20,8 +20,10 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import kernels, nn, optim
 from minigrad.kernels import Kernel
+from minigrad.kernels.gpu import conv, launch, pooling
 
 DTYPES = ("float32", "float64")
+
 # (N, C, H, W), O, (KH, KW), and settings
 CONVOLUTIONS: dict[str, tuple[tuple[int, ...], int, tuple[int, int], dict[str, Any]]] = {
     "one number": ((1, 1, 1, 1), 1, (1, 1), {}),
@@ -54,7 +56,6 @@ POOLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "beyond the padding": ((2, 3), {"stride": (2, 3), "padding": (1, 1), "ceil_mode": True}),
     "the whole plane": ((9, 8), {}),
 }
-
 
 BOUNDS = {"float32": (1e-4, 2e-5), "float64": (1e-10, 1e-12)}  # rtol, atol
 
@@ -298,17 +299,34 @@ class KernelsOnDevice:
         assert losses["cpu"][-2] < 0.7 * losses["cpu"][0]
         np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=1e-4)
 
-    def test_what_kernels_do_not_take_runs_by_the_textbook(self) -> None:
+    def test_what_kernels_do_not_take_runs_by_the_textbook(self, monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(17)
-        x, w = normal(rng, "float32", (2, 3, 6, 6), (4, 3, 3, 3))
-        empty = minigrad.tensor(x[:0], device="cuda", requires_grad=True)
-        assert F.conv2d(empty, minigrad.tensor(w, device="cuda")).shape == (0, 4, 4, 4)
+        x, w = normal(rng, "float32", (2, 6, 6, 6), (6, 2, 3, 3))
+        empty, half = minigrad.tensor(x[:0], device="cuda"), minigrad.tensor(x, device="cuda").half()
+        assert F.conv2d(empty, minigrad.tensor(w, device="cuda"), groups=3).shape == (0, 6, 4, 4)
+        assert F.max_pool2d(half, 2).dtype == minigrad.float16
         with kernels.disabled():
-            agrees(lambda x, w: F.conv2d(x, w), [x, w], on_gpu=False)
+            agrees(lambda x, w: F.conv2d(x, w, groups=3), [x, w], on_gpu=False)
+        with monkeypatch.context() as patch:  # more groups than a grid has layers
+            patch.setattr(conv, "MOST_BLOCKS", 2)
+            agrees(lambda x, w: F.conv2d(x, w, groups=3), [x, w], on_gpu=False)
+            agrees(lambda x, w: F.conv_transpose2d(x, w, groups=3), [x, w], on_gpu=False)
+        for module in (conv, launch, pooling):  # more elements than the indices can count
+            monkeypatch.setattr(module, "LARGEST", 300)
+        agrees(lambda x: F.max_pool2d(x, 2), [x], on_gpu=False)
+        agrees(lambda x: F.batch_norm(x, None, None, training=True), [x], on_gpu=False)
+        agrees(lambda x, w: F.conv2d(x, w, groups=3), [x, w], on_gpu=False)
+
+    def test_errors_are_those_of_the_cpu(self) -> None:
+        x, w = normal(np.random.default_rng(19), "float32", (2, 3, 6, 6), (4, 3, 3, 3))
         with pytest.raises(minigrad.DeviceError, match="different devices"):
             F.conv2d(minigrad.tensor(x, device="cuda"), minigrad.tensor(w))
         with pytest.raises(minigrad.ShapeError, match="3 channels"):
             F.conv2d(minigrad.tensor(x, device="cuda"), minigrad.tensor(w[:, :2], device="cuda"))
+        with pytest.raises(minigrad.ShapeError):
+            F.batch_norm(minigrad.tensor(x, device="cuda"), None, None, minigrad.ones(4, device="cuda"), training=True)
+        with pytest.raises(ValueError):
+            F.max_pool2d(minigrad.tensor(x, device="cuda"), 7)
 
     @pytest.mark.parametrize(("forward", "backward"), [(True, False), (False, True)])
     def test_either_backward_follows_either_forward(self, forward: bool, backward: bool) -> None:

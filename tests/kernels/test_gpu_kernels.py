@@ -17,6 +17,8 @@ import pytest
 from cuda_double import cupy, raw
 from device_kernels import KernelsOnDevice
 
+import minigrad
+from minigrad import nn
 from minigrad.kernels.gpu import launch
 
 FAMILIES = sorted(path.stem for path in Path(launch.__file__).parent.glob("*.cu"))
@@ -35,7 +37,15 @@ def _double() -> Iterator[None]:
 @needs_compiler
 @pytest.mark.usefixtures("_double")
 class TestOnTheDouble(KernelsOnDevice):
-    pass
+    def test_kernels_run_where_their_arrays_are(self) -> None:
+        """On the second GPU while the first is the current one: the double refuses arrays of another device."""
+        assert cupy.cuda.Device().id == 0
+        model = nn.Sequential(
+            nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.ConvTranspose2d(3, 2, 2), nn.AvgPool2d(2)
+        ).to("cuda:1")
+        y = model(minigrad.ones(2, 2, 8, 8, device="cuda:1"))
+        y.backward(minigrad.ones_like(y))
+        assert {str(p.grad.device) for p in model.parameters()} == {"cuda:1"}
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc here")
