@@ -22,7 +22,7 @@ from minigrad import nn
 from minigrad.kernels.gpu import launch
 
 FAMILIES = sorted(path.stem for path in Path(launch.__file__).parent.glob("*.cu"))
-SETTINGS = {"conv": [{"ROWS": rows, "COLUMNS": 8} for rows in (1, 2, 4)]}
+SETTINGS = {"conv": {"ROWS": 4, "COLUMNS": 8}}  # the largest tile: it needs the most registers
 needs_compiler = pytest.mark.skipif(not raw.available(), reason="running CUDA sources on a CPU takes g++ and Linux")
 
 
@@ -51,23 +51,18 @@ class TestOnTheDouble(KernelsOnDevice):
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc here")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_nvcc_compiles_it(family: str, tmp_path: Path) -> None:
-    """For Turing (sm_75) and Hopper (sm_90), and nothing is said that a reader of the log would worry about."""
+    """For Turing (sm_75) and Hopper (sm_90), without a warning, and every thread's sums fit into its registers."""
     source = tmp_path / f"{family}.cu"
     source.write_text(launch.source(family))
-    for settings in SETTINGS.get(family, [{}])[-1:]:
-        for dtype in ("float32", "float64"):
-            targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in (75, 90)]
-            command = ["nvcc", "-fatbin", "-Werror=all-warnings", *targets, *launch.options(dtype, **settings)]
-            done = subprocess.run(
-                [*command, "-Xptxas=-v", "-o", str(tmp_path / "out"), str(source)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            spilled = [line for line in done.stderr.splitlines() if "spill stores" in line]
-            assert spilled
-            assert all(" 0 bytes spill stores" in line for line in spilled), done.stderr
+    for dtype in ("float32", "float64"):
+        targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in (75, 90)]
+        command = ["nvcc", "-fatbin", "-Werror=all-warnings", "-Xptxas=-v", *targets]
+        command += [*launch.options(dtype, **SETTINGS.get(family, {})), "-o", str(tmp_path / "out"), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        spilled = [line for line in done.stderr.splitlines() if "spill stores" in line]
+        assert spilled
+        assert all(" 0 bytes spill stores" in line for line in spilled), done.stderr
 
 
 # --- the emulation itself: it must notice what would go wrong on a GPU -----------------------------------------------

@@ -50,7 +50,8 @@ struct Digits {
     int step, step_high, step_middle, step_low;
     int middles, lows;
 
-    __device__ Digits(int start, int step_, int middles_, int lows_) : value(start), step(step_), middles(middles_), lows(lows_) {
+    __device__ Digits(int start, int step_, int middles_, int lows_)
+        : value(start), step(step_), middles(middles_), lows(lows_) {
         high = start / (middles * lows);
         middle = start / lows % middles;
         low = start % lows;
@@ -71,7 +72,7 @@ struct Digits {
 
 __device__ int thread_number() { return threadIdx.y * SIDE + threadIdx.x; }
 
-// --- the factors: each knows how to fill its strip with the next DEPTH of its columns (left) or rows (right) ----------
+// --- the factors: each knows how to fill its strip with the next DEPTH of its columns (left) or rows (right) ---------
 
 // The left matrix with element (row, k) at memory[row * row_step + high(k) * high_step + rest(k)], where k's digits are
 // (high, rest). Threads next to each other fetch numbers next to each other in k, which lie side by side in memory.
@@ -130,9 +131,9 @@ struct Windows {
     }
 };
 
-// Who read x: element (k, column) with k = (o, u, v) and column = (n, h, w) is the dy of the output that read x at (h, w)
-// with the weight (u, v). Read i * stride + u * dilation - padding = h backwards: i = (h + padding - u * dilation) /
-// stride, if that is a whole number and there is such an output.
+// Who read x: element (k, column) with k = (o, u, v) and column = (n, h, w) is the dy of the output that read x at
+// (h, w) with the weight (u, v). Read i * stride + u * dilation - padding = h backwards: i = (h + padding - u *
+// dilation) / stride, if that is a whole number and there is such an output.
 struct Readers {
     const REAL* dy;
     Shape s;
@@ -197,7 +198,7 @@ struct WindowRows {
     }
 };
 
-// --- the product ------------------------------------------------------------------------------------------------------
+// --- the product -----------------------------------------------------------------------------------------------------
 
 // The tile's sums over k = first .. last - 1. Thread (x, y) gets the rows y, y + SIDE, ... and columns x, x + SIDE, ...
 // of the tile: the threads of a warp then read neighbouring columns, or one and the same row.
@@ -222,8 +223,10 @@ __device__ void product(A& left, B& right, int first, int last, REAL (&sums)[ROW
     }
 }
 
-// Writes the sums of a group to an array (N, channels, places), columns being (n, place), and adds a bias if there is one.
-__device__ void write(const REAL (&sums)[ROWS][COLUMNS], REAL* y, const REAL* bias, int n, int channels, int places, int groups) {
+// Writes the sums of a group to an array (N, channels, places), columns being (n, place), and adds a bias if there is
+// one.
+__device__ void write(const REAL (&sums)[ROWS][COLUMNS], REAL* y, const REAL* bias, int n, int channels, int places,
+                      int groups) {
     int rows = channels / groups, channel = blockIdx.z * rows;
     for (int j = 0; j < COLUMNS; j++) {
         int column = blockIdx.x * WIDE + threadIdx.x + SIDE * j;
@@ -236,7 +239,7 @@ __device__ void write(const REAL (&sums)[ROWS][COLUMNS], REAL* y, const REAL* bi
     }
 }
 
-// --- the kernels ------------------------------------------------------------------------------------------------------
+// --- the kernels -----------------------------------------------------------------------------------------------------
 
 // y from x (N, C, H, W), the weight and a bias (O) or null. Blocks: x over (n, i, j), y over o, z over groups.
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -263,8 +266,8 @@ conv_input_gradient(const REAL* dy, const REAL* weight, const REAL* bias, REAL* 
 
 // dw, cut in parts. There are few weights and many places (n, i, j) to sum over: with one block per tile of dw most of
 // the GPU would idle. So the places are cut into runs of `length` (a multiple of DEPTH), a block sums over one run, and
-// add_parts (sums.cu) adds the runs up. partial: (parts, O, C / groups, KH, KW). Blocks: x over (c, u, v), y over o, z over
-// groups and, within a group, parts.
+// add_parts (sums.cu) adds the runs up. partial: (parts, O, C / groups, KH, KW). Blocks: x over (c, u, v), y over o,
+// z over groups and, within a group, parts.
 extern "C" __global__ void __launch_bounds__(THREADS)
 conv_weight_gradient(const REAL* x, const REAL* dy, REAL* partial, Shape s, int parts, int length) {
     int group = blockIdx.z / parts, part = blockIdx.z % parts;
@@ -276,7 +279,8 @@ conv_weight_gradient(const REAL* x, const REAL* dy, REAL* partial, Shape s, int 
     product(left, right, first, last, sums);
     for (int i = 0; i < ROWS; i++)
         for (int j = 0; j < COLUMNS; j++) {
-            int row = blockIdx.y * TALL + threadIdx.y + SIDE * i, column = blockIdx.x * WIDE + threadIdx.x + SIDE * j;
+            int row = blockIdx.y * TALL + threadIdx.y + SIDE * i;
+            int column = blockIdx.x * WIDE + threadIdx.x + SIDE * j;
             if (row < rows && column < columns)
                 partial[((part * s.groups + group) * rows + row) * columns + column] = sums[i][j];
         }

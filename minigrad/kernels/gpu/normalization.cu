@@ -13,7 +13,7 @@
 
 struct Shape {
     int n, c, places;    // x is (N, C, places)
-    int parts, length;   // of the n * places numbers of a channel: `parts` runs of `length`, the last one may be shorter
+    int parts, length;   // the n * places numbers of a channel are `parts` runs of `length`; the last may be shorter
 };
 
 // Where number i of a channel's n * places numbers lies in x.
@@ -61,11 +61,11 @@ batch_norm_moments(const REAL* x, REAL* means, REAL* squares, Shape s) {
 
 // From the parts' moments the channel's: mean and 1 / sigma; and the running statistics, if they are not null, moved
 // towards them. A thread per channel. Two runs of na and nb numbers whose means are d apart make one whose mean is
-// mean_a + d * nb / (na + nb), and whose squared differences are those of both plus d^2 * na * nb / (na + nb), since all
-// of a run lies off the common mean by the same amount (Chan, Golub and LeVeque 1979).
+// mean_a + d * nb / (na + nb), and whose squared differences are those of both plus d^2 * na * nb / (na + nb), since
+// all of a run lies off the common mean by the same amount (Chan, Golub and LeVeque 1979).
 extern "C" __global__ void
-batch_norm_statistics(const REAL* means, const REAL* squares, REAL* mean, REAL* inverse, REAL* running_mean, REAL* running_var,
-                      REAL momentum, REAL eps, Shape s) {
+batch_norm_statistics(const REAL* means, const REAL* squares, REAL* mean, REAL* inverse, REAL* running_mean,
+                      REAL* running_var, REAL momentum, REAL eps, Shape s) {
     int channel = blockIdx.x * blockDim.x + threadIdx.x;
     if (channel >= s.c) return;
     int total = s.n * s.places, seen = 0;
@@ -86,7 +86,8 @@ batch_norm_statistics(const REAL* means, const REAL* squares, REAL* mean, REAL* 
 
 // y = (x - mean) * inverse * weight + bias; a thread per number, weight and bias may be null (1 and 0).
 extern "C" __global__ void
-batch_norm_output(const REAL* x, const REAL* mean, const REAL* inverse, const REAL* weight, const REAL* bias, REAL* y, Shape s) {
+batch_norm_output(const REAL* x, const REAL* mean, const REAL* inverse, const REAL* weight, const REAL* bias, REAL* y,
+                  Shape s) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= s.n * s.c * s.places) return;
     int channel = channel_of(i, s);
@@ -129,11 +130,11 @@ extern "C" __global__ void batch_norm_add_parts(const REAL* partial, REAL* d_wei
 }
 
 // dx = weight * inverse * (dy - mean(dy) - x_hat * mean(dy * x_hat)), the means being d_bias and d_weight over the
-// channel's count. A thread per number. With d_bias null, mean and sigma were given numbers: dx = weight * inverse * dy,
-// and x may be null.
+// channel's count. A thread per number. With d_bias null, mean and sigma were given numbers: dx = weight * inverse *
+// dy, and x may be null.
 extern "C" __global__ void
-batch_norm_dx(const REAL* dy, const REAL* x, const REAL* mean, const REAL* inverse, const REAL* weight, const REAL* d_weight,
-              const REAL* d_bias, REAL* dx, Shape s) {
+batch_norm_dx(const REAL* dy, const REAL* x, const REAL* mean, const REAL* inverse, const REAL* weight,
+              const REAL* d_weight, const REAL* d_bias, REAL* dx, Shape s) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= s.n * s.c * s.places) return;
     int channel = channel_of(i, s);

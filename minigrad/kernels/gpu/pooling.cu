@@ -17,8 +17,8 @@ struct Shape {
     int kh, kw, sh, sw, ph, pw, dh, dw;  // kernel, stride, padding, dilation
 };
 
-// The window of an output: places top + u * dh for u < kh, of which those from `first` up to below `past` are inside the
-// image; the same for columns.
+// The window of an output: the rows top + u * dh for u < kh and the columns left + v * dw for v < kw of a plane. Those
+// outside the image are padding.
 struct Window {
     int plane, top, left;
 
@@ -39,7 +39,7 @@ __device__ int reader(int place, int offset, int stride, int outputs) {
     return i < outputs ? i : -1;
 }
 
-// --- the largest ------------------------------------------------------------------------------------------------------
+// --- the largest -----------------------------------------------------------------------------------------------------
 
 // y and which element of the window it was: element (u, v) has the number u * KW + v. Of equals the first counts; a NaN
 // beats everything, the last one first. places, if not null, gets row * W + column in the plane.
@@ -88,7 +88,7 @@ extern "C" __global__ void max_dx(const REAL* dy, const int* elements, REAL* dx,
     dx[input] = sum;
 }
 
-// --- the mean ---------------------------------------------------------------------------------------------------------
+// --- the mean --------------------------------------------------------------------------------------------------------
 
 // What a window's sum is divided by: `divisor` if it is not 0; else how many of its elements lie in the image, or, with
 // `count_padding`, in the image and its padding. (A last window that begins inside may reach beyond even that.)
@@ -131,7 +131,7 @@ extern "C" __global__ void mean_dx(const REAL* dy, REAL* dx, Shape s, int count_
     dx[input] = sum;
 }
 
-// --- the p-norm -------------------------------------------------------------------------------------------------------
+// --- the p-norm ------------------------------------------------------------------------------------------------------
 
 // x^p for x >= 0. The powers that matter most need no pow, which costs as much as dozens of multiplications.
 __device__ REAL power(REAL x, REAL p) { return p == 2 ? x * x : p == 1 ? x : pow(x, p); }
