@@ -1,11 +1,12 @@
 """Linear layers, with or without an activation, on the CPU.
 
-Most go to BLAS through NumPy, with one pass of ours for bias and activation on the way out, and one for dz and db on
-the way back. A layer with one input or one output is a matrix product in name only: (256, 1) · (1, 64) is an outer
-product, and a BLAS call spends its time packing operands for a reuse that never comes. For layers with at most ``THIN``
-inputs or outputs, loops of ours read every operand once and keep the long axis innermost (contiguous, hence SIMD).
+Most are computed in one go by ``layer.py``. Tiny ones go to BLAS through NumPy, with one pass of ours for bias and
+activation on the way out, and one for dz and db on the way back. A layer with one input or one output is a matrix
+product in name only: (256, 1) · (1, 64) is an outer product, and a BLAS call spends its time packing operands for a
+reuse that never comes. For layers with at most ``THIN`` inputs or outputs, loops of ours read every operand once and
+keep the long axis innermost (contiguous, hence SIMD).
 
-One thread outside BLAS: the arrays are small, and the sums over rows then have one order.
+One thread for those: the arrays are small, and the sums over rows then have one order.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ import numpy as np
 
 from .. import Kernel
 from ..compile import jit
+from ..threads import get_num_threads
+from . import layer
 from .activation import NONE, RELU, SIGMOID, TANH, activate, slopes
 from .functions import ZERO
-from .gemm import times, times_transposed, transposed_times
+from .gemm import SMALLEST, times, times_transposed, transposed_times
 from .layout import FLOAT32, takes
 from .narrow import is_narrow, narrow_forward
 
 THIN = 4
 LARGEST = 1 << 20  # multiply-adds: above, BLAS and its threads win
+SHARED_FROM = 1 << 20  # multiply-adds from which a second thread pays in a layer
+FEW_SAMPLES = 256  # above, the gradients are products large enough to be made one by one
 
 
 @jit
@@ -149,6 +154,11 @@ def _no_bias(outputs: int) -> Any:
     return zeros
 
 
+def _shares(rows: int, inputs: int, outputs: int) -> int:
+    """Threads for a layer."""
+    return min(get_num_threads(), outputs) if rows * inputs * outputs >= SHARED_FROM else 1
+
+
 def _thin(rows: int, inputs: int, outputs: int) -> bool:
     return (inputs <= THIN or outputs <= THIN) and 0 < rows * inputs * outputs <= LARGEST and outputs > 0
 
@@ -231,6 +241,9 @@ def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
         if f != NONE:
             y = np.empty_like(z)
             activate(z.ravel(), y.ravel(), f)
+    elif rows * inputs * outputs > SMALLEST:
+        y = np.empty((rows, outputs), FLOAT32)
+        layer.forward(x, w, b, f, y, _shares(rows, inputs, outputs))
     else:
         z = times_transposed(x, w)
         y = z if f == NONE else np.empty_like(z)
@@ -251,6 +264,15 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     if thin:
         dx, dw = np.empty(x.shape, FLOAT32) if wants_x is not None else _NOTHING, np.empty(w.shape, FLOAT32)
         _thin_layer_backward(dy, x, w, y, f, dx, dw, db)
+        return dx, dw, db
+    (rows, inputs), outputs = x.shape, w.shape[0]
+    if wants_w is not None and rows <= FEW_SAMPLES and rows * inputs * outputs > SMALLEST:
+        parts = _shares(rows, inputs, outputs)
+        dw = np.empty(w.shape, FLOAT32)
+        dx, shares = None, _NOTHING
+        if wants_x is not None:
+            dx, shares = np.empty(x.shape, FLOAT32), np.empty((parts, x.size), FLOAT32)
+        layer.backward(dy, y, x, w, f, shares, _NOTHING if dx is None else dx, dw, db, parts)
         return dx, dw, db
     dz = dy
     if wants_b is not None or f != NONE:

@@ -1,0 +1,173 @@
+"""A linear layer with its activation, each direction in one go: y = f(x Wᵀ + b) and its three gradients.
+
+A small layer's products are over in 20 microseconds, so what stands between them counts: starting threads, passes for
+bias and activation, bringing weights into the cache of the other core. Here a thread owns some of the outputs, forward
+and backward, with everything that belongs to them: rows of W, rows of dW, entries of b, columns of y and dy. Its rows
+of W so stay in the cache of one core. Only dx sums over all outputs; each thread makes its share, and the shares add up.
+
+All three products are register tiles (``tile.py``) with W or dW as they lie in memory; the smaller factor is copied
+into panels of a tile's width, where the tile reads it in one stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..compile import jit
+from ..simd import COLUMNS, LANES, ROWS
+from .activation import NONE, activate, slopes
+from .tile import register_tile, transpose_square
+
+WIDTH = COLUMNS * LANES
+tile = register_tile(ROWS, COLUMNS)
+adjacent_tile = register_tile(ROWS, COLUMNS, adjacent=True)
+
+
+@jit
+def _pack(x: Any, first: int, last: int, left: int, packed: Any) -> None:
+    """Columns ``left`` … of rows ``first`` to ``last`` as a panel, with zeros beyond the last column."""
+    width = min(WIDTH, x.shape[1] - left)
+    for k in range(last - first):
+        line, into = x[first + k, left : left + width], packed[k * WIDTH : k * WIDTH + width]
+        for q in range(width):
+            into[q] = line[q]
+    if width < WIDTH:
+        for k in range(last - first):
+            packed[k * WIDTH + width : (k + 1) * WIDTH] = np.float32(0)
+
+
+@jit
+def _pack_transposed(x: Any, flat: Any, first: int, packed: Any, places: Any) -> None:
+    """Rows ``first`` … of x as a panel of columns: x[first + j, k] goes to packed[k·WIDTH + j]; zeros beyond."""
+    n, depth = x.shape
+    rows = min(WIDTH, n - first)
+    if rows == WIDTH and depth >= LANES:
+        for j in range(0, WIDTH, LANES):
+            for k in range(0, depth, LANES):
+                left = min(k, depth - LANES)
+                transpose_square(flat, (first + j) * depth + left, depth, packed, j, places, left)
+    else:
+        packed[:] = np.float32(0)
+        for j in range(rows):
+            for k in range(depth):
+                packed[k * WIDTH + j] = x[first + j, k]
+
+
+@jit(parallel=True)
+def forward(x: Any, w: Any, b: Any, f: int, y: Any, parts: int) -> None:
+    """y (N, out) = f(x (N, in) · w (out, in)ᵀ + b)."""
+    n, depth = x.shape
+    outputs = w.shape[0]
+    flat_x, flat_w = x.ravel(), w.ravel()
+    flat_y = y.ravel()
+    for t in prange(parts):
+        first, last = t * outputs // parts, (t + 1) * outputs // parts
+        mine = last - first
+        blocks = (mine + ROWS - 1) // ROWS
+        rows = np.minimum(np.arange(blocks * ROWS), mine - 1) * depth  # a last tile repeats the last row
+        into = np.arange(blocks * ROWS) * WIDTH
+        zero, places, samples = np.zeros(1, np.int64), np.arange(depth) * WIDTH, np.arange(WIDTH) * outputs
+        panel, z = np.empty(depth * WIDTH, np.float32), np.empty(blocks * ROWS * WIDTH, np.float32)
+        line = np.empty(mine, np.float32)
+        for left in range(0, n, WIDTH):
+            _pack_transposed(x, flat_x, left, panel, places)
+            for i in range(0, blocks * ROWS, ROWS):
+                tile(flat_w, first * depth, rows, zero, 1, panel, 0, zero, WIDTH, 1, depth, z, 0, into, i, 0)
+            width = min(WIDTH, n - left)
+            if width == WIDTH and mine >= LANES:
+                for o in range(0, mine, LANES):
+                    top = min(o, mine - LANES)
+                    for j in range(0, WIDTH, LANES):
+                        transpose_square(z, top * WIDTH + j, WIDTH, flat_y, left * outputs + first + top, samples, j)
+            else:
+                for j in range(width):
+                    for o in range(mine):
+                        y[left + j, first + o] = z[o * WIDTH + j]
+            for j in range(left, left + width):
+                out = y[j, first:last]
+                for o in range(mine):
+                    line[o] = out[o] + b[first + o]
+                if f == NONE:
+                    out[:] = line
+                else:
+                    activate(line, out, f)
+
+
+@jit(parallel=True)
+def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: Any, db: Any, parts: int) -> None:
+    """dx = dz W, dW = dzᵀ x, db = Σ dz, with dz = dy · f′; no dx if ``shares``, one (N · in) per thread, is empty."""
+    n, outputs = dy.shape
+    depth = w.shape[1]
+    flat_dw = dw.ravel()
+    for t in prange(parts):
+        first, last = t * outputs // parts, (t + 1) * outputs // parts
+        mine = last - first
+        blocks = (mine + ROWS - 1) // ROWS
+        pitch = blocks * ROWS
+        dz = np.zeros(n * pitch, np.float32)
+        bias = np.zeros(mine, np.float32)
+        for i in range(n):
+            line, given = dz[i * pitch : i * pitch + mine], dy[i, first:last]
+            if f == NONE:
+                line[:] = given
+            else:
+                slopes(given, y[i, first:last], f, line)
+            for o in range(mine):
+                bias[o] += line[o]
+        db[first:last] = bias
+        zero = np.zeros(1, np.int64)
+        panel = np.empty(max(n, mine) * WIDTH, np.float32)
+        scratch = np.empty(max(pitch, n + ROWS) * WIDTH, np.float32)
+        outs, samples = np.arange(pitch), np.arange((n + ROWS - 1) // ROWS * ROWS)
+        whole = np.minimum(outs, mine) * depth  # places in dW, and in a scratch panel
+        apart = outs * WIDTH
+        sources, results = np.minimum(samples, n - 1) * pitch, samples * WIDTH
+        for left in range(0, depth, WIDTH):
+            width = min(WIDTH, depth - left)
+            _pack(x, 0, n, left, panel)
+            for i in range(0, pitch, ROWS):
+                if width == WIDTH and i + ROWS <= mine:
+                    adjacent_tile(
+                        dz,
+                        0,
+                        outs,
+                        zero,
+                        pitch,
+                        panel,
+                        0,
+                        zero,
+                        WIDTH,
+                        1,
+                        n,
+                        flat_dw,
+                        first * depth + left,
+                        whole,
+                        i,
+                        0,
+                    )
+                else:
+                    adjacent_tile(dz, 0, outs, zero, pitch, panel, 0, zero, WIDTH, 1, n, scratch, 0, apart, i, 0)
+                    for o in range(i, min(i + ROWS, mine)):
+                        into, source = dw[first + o, left : left + width], scratch[o * WIDTH : o * WIDTH + width]
+                        for q in range(width):
+                            into[q] = source[q]
+            if shares.size:
+                _pack(w, first, last, left, panel)
+                for i in range(0, samples.size, ROWS):
+                    tile(dz, 0, sources, zero, 1, panel, 0, zero, WIDTH, 1, mine, scratch, 0, results, i, 0)
+                for i in range(n):
+                    into = shares[t, i * depth + left : i * depth + left + width]
+                    source = scratch[i * WIDTH : i * WIDTH + width]
+                    for q in range(width):
+                        into[q] = source[q]
+    if shares.size:
+        into, one = dx.ravel(), shares[0]
+        for i in range(into.size):
+            into[i] = one[i]
+        for t in range(1, parts):
+            more = shares[t]
+            for i in range(into.size):
+                into[i] += more[i]
