@@ -84,7 +84,8 @@ def correlate_flat(
 @jit(parallel=True)
 def weight_gradient_flat(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
-    images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int, gradient: Any, db: Any,
+    images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int,
+    gradient: Any, db: Any,
     parts: int,
 ) -> None:  # fmt: skip
     """dw (O, C, KH, KW) as dot products along lines of pixels; dy's lines are filled up with zeros to whole vectors.

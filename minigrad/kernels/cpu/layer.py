@@ -3,7 +3,7 @@
 A small layer's products are over in 20 microseconds, so what stands between them counts: starting threads, passes for
 bias and activation, bringing weights into the cache of the other core. Here a thread owns some of the outputs, forward
 and backward, with everything that belongs to them: rows of W, rows of dW, entries of b, columns of y and dy. Its rows
-of W so stay in the cache of one core. Only dx sums over all outputs; each thread makes its share, and the shares add up.
+of W so stay in the cache of one core. Only dx sums over all outputs; each thread makes a share, and the shares add up.
 
 All three products are register tiles (``tile.py``) with W or dW as they lie in memory; the smaller factor is copied
 into panels of a tile's width, where the tile reads it in one stream.

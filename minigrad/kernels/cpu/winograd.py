@@ -47,7 +47,7 @@ narrow_adjacent_tile = register_tile(ROWS, 1, adjacent=True)
 
 
 def _matrices(points: list[float]) -> tuple[Any, Any, Any]:
-    """Aᵀ (4, 6), G (6, 3), Bᵀ (6, 6) from five points; the sixth is infinity, where a polynomial is its top coefficient.
+    """Aᵀ (4, 6), G (6, 3), Bᵀ (6, 6) from five points; the sixth is infinity, where a polynomial is its top one.
 
     Evaluating at the points gives A and G. Bᵀ holds Lagrange's polynomials, by their coefficients: interpolation,
     transposed. Their denominators go to G.
