@@ -119,7 +119,7 @@ class OpsOnDevice(OnDevice):
             for a, b in zip(run("cuda", case, arrays, grad, second=True), want, strict=True):
                 self.same(a, b)
 
-    def test_kernels_leave_the_gpus_arrays_alone(self, large_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_with_kernels_both_devices_agree(self, large_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
         case = large_case
         monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
         arrays, grad = case.arrays("float32", case.large), case.wants_grad(case.large)
