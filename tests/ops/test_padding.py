@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from derivatives import thirds_agree
 from hypothesis import given as examples
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -73,6 +74,11 @@ def test_any_padding_with_own_elements(mode: str, axes: int, batched: bool, data
     widths = [data.draw(st.integers(0, n + top)) for n in reversed(sizes) for _ in "ab"]
     shape = (*([2] if batched else []), 2, *sizes)
     agree(lambda lib, x: lib.nn.functional.pad(x, widths, mode=mode), real(*shape))
+
+
+@pytest.mark.parametrize("mode", ["constant", *OWN])
+def test_the_third_derivative(mode: str) -> None:
+    thirds_agree(lambda lib, x: lib.nn.functional.pad(x, (2, 1, 0, 2), mode=mode), (2, 3, 4))
 
 
 @pytest.mark.parametrize("mode", OWN)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from derivatives import thirds_agree
 from hypothesis import assume, settings
 from hypothesis import given as examples
 from hypothesis import strategies as st
@@ -72,6 +73,11 @@ class TestPixels(OpSuite):  # PyTorch has no gradient for pictures without pixel
 # fmt: on
 
 
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_the_third_derivative(mode: str) -> None:
+    thirds_agree(lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=1.7, mode=mode), (2, 2, 4, 3))
+
+
 @st.composite
 def resizings(draw: Any) -> tuple[list[int], str, dict[str, Any]]:
     kind, axes = draw(st.sampled_from(["nearest", "nearest-exact", "linear"])), draw(st.integers(1, 2))
@@ -121,6 +127,15 @@ def test_half_precision_is_computed_in_single() -> None:
     z = torch.nn.functional.interpolate(torch.from_numpy(x).float(), scale_factor=2.3, mode="bilinear").half()
     assert y.dtype == minigrad.float16
     np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=1e-3, atol=1e-4)  # a unit in the last place
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("n", "m"), [(2, 82), (4, 94), (6, 74)])
+def test_places_are_rounded_as_the_numbers_are(n: int, m: int, dtype: str) -> None:
+    """⌊i n/m⌋ in float32 is not that in float64. (PyTorch's gradient takes float32's in both.)"""
+    x = np.arange(n, dtype=dtype).reshape(1, 1, n)
+    y = torch.nn.functional.interpolate(torch.from_numpy(x), size=m)
+    np.testing.assert_array_equal(F.interpolate(minigrad.from_numpy(x), size=m).numpy(), y.numpy())
 
 
 def test_integers_are_repeated_but_not_averaged() -> None:
