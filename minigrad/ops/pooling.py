@@ -64,7 +64,7 @@ def flat_places(places: Any, plane: int) -> Any:
     """Places in planes of ``plane`` elements, (…, OH, OW), as places in the whole array: an index of one axis."""
     xp = namespace(places)
     planes = math.prod(places.shape[:-2])
-    in_plane = places.reshape(planes, -1)  # (N, C, OH, OW) → (N·C, OH·OW)
+    in_plane = places.reshape(planes, math.prod(places.shape[-2:]))  # (N, C, OH, OW) → (N·C, OH·OW)
     return (in_plane + xp.arange(planes)[:, None] * plane).reshape(-1)
 
 

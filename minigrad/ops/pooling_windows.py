@@ -266,11 +266,10 @@ def sliding(
     plane = shape[-count:]
     out = []
     for axis, n, k, s, p, d in zip(AXES[count], plane, kernel, stride, padding, dilation, strict=True):
-        reach = d * (k - 1) + 1
-        if 2 * p > reach:
+        if 2 * p > k:
             raise ShapeError(
-                f"{name}: padding {p} is more than half of the window's {axis}, {reach} (kernel_size {k}, dilation "
-                f"{d}); then a window could lie in the padding alone. Use padding <= {reach // 2} or F.pad"
+                f"{name}: padding {p} is more than half of the kernel's {axis}, {k}: a window could lie in the padding "
+                f"alone (input of shape {shape}). Use padding <= {k // 2}, or F.pad for a wider frame"
             )
         o = output_size(n, k, s, p, d, ceil_mode)
         if o < 1:

@@ -1,18 +1,14 @@
 """Pooling of float32 planes on the CPU: one pass over memory each way.
 
-Forward, a block of neighbouring outputs is worked out at once, one in each lane of a vector register: for every tap of
-the window, load what that tap reads for all lanes, and fold it in. The sums, or the largest numbers so far and the taps
-they came from, stay in registers until the last tap. With a stride of 1 a tap reads neighbouring numbers; with a
-stride of 2 it reads every second one, which two loads and one shuffle bring into a register. Other strides, and windows
-that reach into the padding, are worked out one by one.
-
-A row whose length is no multiple of the block's ends with a block that overlaps the one before: what both write is
-the same.
+Forward, a block of neighbouring outputs is worked out at once, one in each lane of a vector register: the sums, or the
+largest numbers so far and the taps they came from, stay in registers until the last tap (``pooling_blocks.py``). A row
+whose length is no multiple of the block's ends with a block that overlaps the one before: what both write is the same.
+Where windows reach into the padding, a plane is first laid into a frame, so that no block has to look for edges.
 
 Backward, windows of 2 × 2 with a stride of 2 (each input in one window) are blocks too: a register of gradients becomes
 two of the row above and two of the row below, and every input's gradient is written once. Otherwise a maximum's
 gradient is added at its place, and a sum's is gathered: over the windows that hold row h, then over those that hold
-column w.
+column w. Which input was the largest is kept in a byte, as the number of its tap in the window.
 
 Planes are shared out over threads, so no two threads write to one place and the numbers do not depend on the threads.
 """
@@ -88,28 +84,53 @@ def max_pool_backward(ctx: Any, dy: Any) -> Any:
 
 
 def _sum_forward(x: Any, windows: Any, kind: int, factors: Any) -> Any:
-    shape = windows.numbers()
     y = empty((*x.shape[:-2], *windows.out))
-    planes = x.size // (shape[0] * shape[1])
-    threads = _threads(x.size, planes)
-    if threads == 1:
-        sum_planes(x.reshape(-1), y.reshape(-1), 0, planes, shape, kind, *factors)
-    else:
-        sum_planes_shared(x.reshape(-1), y.reshape(-1), planes, shape, kind, *factors, threads)
+    _sum(x.reshape(-1), y.reshape(-1), windows.numbers(), kind, factors)
     return y
 
 
+def _sum(x: Any, y: Any, shape: tuple[int, ...], kind: int, factors: Any) -> None:
+    planes = x.size // (shape[0] * shape[1])
+    threads = _threads(x.size, planes)
+    if threads == 1:
+        sum_planes(x, y, 0, planes, shape, kind, *factors)
+    else:
+        sum_planes_shared(x, y, planes, shape, kind, *factors, threads)
+
+
 def _sum_backward(g: Any, x: Any, y: Any, size: tuple[int, ...], windows: Any, kind: int, factors: Any) -> Any:
-    """x and y are read for norms only; for means, any float32 arrays will do."""
+    """dx = f′(x) · Σ g · factors over the windows that hold x, f being x, |x| or x² (see :func:`sum_back_planes`).
+
+    x and y are read for norms only; for means, any float32 arrays will do."""
     shape = windows.numbers()
     dx = empty(size)
+    if kind == MEAN and windows.stride == (1, 1):
+        _mirrored(g, dx.reshape(-1), shape, factors)
+        return dx
     planes = dx.size // (shape[0] * shape[1])
     threads = _threads(dx.size, planes)
+    arrays = g, x.reshape(-1), y.reshape(-1), dx.reshape(-1)
     if threads == 1:
-        sum_back_planes(g, x.reshape(-1), y.reshape(-1), dx.reshape(-1), 0, planes, shape, kind, *factors)
+        sum_back_planes(*arrays, 0, planes, shape, kind, *factors)
     else:
-        sum_back_planes_shared(g, x.reshape(-1), y.reshape(-1), dx.reshape(-1), planes, shape, kind, *factors, threads)
+        sum_back_planes_shared(*arrays, planes, shape, kind, *factors, threads)
     return dx
+
+
+def _mirrored(g: Any, dx: Any, shape: tuple[int, ...], factors: Any) -> None:
+    """Windows a step of 1 apart: those that hold a place are themselves a window, of gradients.
+
+    Place h is in the windows h + padding − k for k = 0 … kernel − 1, so the padding of the mirrored window is
+    kernel − 1 − padding.
+    """
+    h, w, oh, ow, kh, kw, _, _, ph, pw, _, _ = shape
+    rows, columns = factors
+    if (rows == rows[0]).all() and (columns == columns[0]).all():
+        factors = np.full(h, rows[0]), np.full(w, columns[0])
+    else:
+        g = (g.reshape(-1, oh, ow) * (rows[:, None] * columns)).reshape(-1)
+        factors = np.ones(h, np.float32), np.ones(w, np.float32)
+    _sum(g, dx, (oh, ow, h, w, kh, kw, 1, 1, kh - 1 - ph, kw - 1 - pw, 1, 1), MEAN, factors)
 
 
 def avg_pool_forward(ctx: Any, x: Any, windows: Any, include_pad: bool, divisor: Any) -> Any:

@@ -91,14 +91,14 @@ def max_planes(x: Any, y: Any, tap: Any, first: int, last: int, shape: Any) -> N
     for q in range(ow):
         firsts[q] = (max(pw - q * sw, 0) + dw - 1) // dw
     width = frame_width(w, ow, kw, sw, pw, dw)
-    if width == w:
-        for n in range(first, last):
-            _max_rows(x, n * h * w, w, y, tap, n * oh * ow, firsts, shape)
-        return
-    frame = np.full(h * width, MINUS_INFINITY)
+    frame = np.full(h * width if width > w else 0, MINUS_INFINITY)
+    source = frame if width > w else x
     for n in range(first, last):
-        framed(x, n * h * w, h, w, pw, frame, width)
-        _max_rows(frame, 0, width, y, tap, n * oh * ow, firsts, shape)
+        start = n * h * w
+        if width > w:
+            framed(x, start, h, w, pw, frame, width)
+            start = 0
+        _max_rows(source, start, width, y, tap, n * oh * ow, firsts, shape)
 
 
 @jit(parallel=True)

@@ -11,7 +11,6 @@ from ..compile import jit
 from .pooling_blocks import (
     ABSOLUTE,
     HALF,
-    MEAN,
     SQUARE,
     WIDE,
     ZERO,
@@ -84,9 +83,10 @@ def sum_planes(
     """Planes ``first`` to ``last``; shape: the pairs (rows, columns) of sizes, outputs, kernel, stride, padding,
     dilation (which is 1). A sum is multiplied with the factors of its row and its column."""
     h, w, oh, ow, kh, kw, sh, sw, ph, pw, _, _ = shape
-    whole = oh * ow == 1 and kh >= h and kw >= w
+    whole = oh * ow == 1 and kh - ph >= h and kw - pw >= w
     width = frame_width(w, ow, kw, sw, pw, 1)
     frame = np.zeros(h * width if width > w else 0, np.float32)
+    source = frame if width > w else x
     for n in range(first, last):
         if whole:
             plane, total = x[n * h * w : (n + 1) * h * w], ZERO
@@ -100,11 +100,12 @@ def sum_planes(
                     total = _one_sum(x, n * h * w, h, w, o * sh - ph, q * sw - pw, kh, kw, kind)
                     total *= row_factors[o] * column_factors[q]
                     y[(n * oh + o) * ow + q] = np.sqrt(total) if kind == SQUARE else total
-        elif width == w:
-            _sum_rows(x, n * h * w, w, y, n * oh * ow, shape, kind, row_factors, column_factors)
         else:
-            framed(x, n * h * w, h, w, pw, frame, width)
-            _sum_rows(frame, 0, width, y, n * oh * ow, shape, kind, row_factors, column_factors)
+            start = n * h * w
+            if width > w:
+                framed(x, start, h, w, pw, frame, width)
+                start = 0
+            _sum_rows(source, start, width, y, n * oh * ow, shape, kind, row_factors, column_factors)
 
 
 @jit(parallel=True)
@@ -175,14 +176,11 @@ def sum_back_planes(
     column_factors: Any,
 ) -> None:
     """dx = f′(x) · Σ dy · factors over the windows that hold x; for SQUARE, dy / y in dy's place (0 where y is 0)."""
-    h, w, oh, ow, kh, kw, sh, sw, ph, pw, _, _ = shape
+    h, w, oh, ow, kh, kw, _, sw, ph, pw, _, _ = shape
     lanes = lanes_for(ow) if is_2x2(shape) else 1
     shares = np.empty((oh, ow), np.float32)
     gathered = np.zeros(max(ow, w // sw + 1) + 2 * (kw + 1), np.float32)  # the shares of a row of windows, zeros around
     part, line = np.empty(w // sw + 1, np.float32), np.empty(w, np.float32)
-    # With a stride of 1, the windows that hold a place are themselves a window, of shares.
-    mirrored = (oh, ow, h, w, kh, kw, 1, 1, kh - 1 - ph, kw - 1 - pw, 1, 1)
-    row_ones, column_ones = np.ones(h, np.float32), np.ones(w, np.float32)
     for n in range(first, last):
         for o in range(oh):
             at = (n * oh + o) * ow
@@ -211,10 +209,8 @@ def sum_back_planes(
                         sum_back_quarter(row, q, x, dx, start + 2 * q, w, kind)
                     q += lanes
             continue
-        if oh * ow == 1 and kh >= h and kw >= w:
+        if oh * ow == 1 and kh - ph >= h and kw - pw >= w:
             plane[:] = shares[0, 0]
-        elif sh == 1 and sw == 1:
-            sum_planes(shares.reshape(oh * ow), plane, 0, 1, mirrored, MEAN, row_ones, column_ones)
         else:
             _spread_plane(shares, plane, gathered, part, line, shape)
         if kind == SQUARE:
