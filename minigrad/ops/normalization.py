@@ -183,7 +183,7 @@ class BatchNormEval(Op, kernel="normalization.batch_norm_eval"):
         BatchNorm.check(x, weight, bias, running_mean, running_var)
 
 
-class GroupNorm(Op):
+class GroupNorm(Op, kernel="sample_norm.group_norm"):
     """y = γ x̂ + β for x (N, C, …), μ and σ over C/G neighbouring channels and all places of one sample.
 
     Backward: see the module's docstring. The running statistics are instance norm's (G = C): of each channel the mean
@@ -258,7 +258,7 @@ class GroupNorm(Op):
         )
 
 
-class LayerNorm(Op):
+class LayerNorm(Op, kernel="sample_norm.layer_norm"):
     """y = γ x̂ + β, μ and σ over the last axes, whose sizes are ``shape``; γ and β have that shape.
 
     Backward: see the module's docstring.
@@ -326,7 +326,9 @@ def batch_norm(
     """
     if not isinstance(input, Variable) or input._array.dtype.kind != "f":
         require_floating(input, "batch_norm")
-    check_tensors("batch_norm", running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    for p in (running_mean, running_var, weight, bias):
+        if p is not None and not isinstance(p, Variable):
+            check_tensors("batch_norm", running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if (running_mean is None) is not (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var must be given both or not at all")
     x = input._array
@@ -345,8 +347,8 @@ def batch_norm(
         raise ValueError(f"batch_norm: eps must be positive in training, got {eps}")
     y = BatchNorm.apply(input, weight, bias, mean, var, momentum, eps)
     if mean is not None:
-        running_mean._bump("batch_norm")
-        running_var._bump("batch_norm")
+        running_mean._version[0] += 1
+        running_var._version[0] += 1
     return y
 
 
@@ -359,10 +361,11 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     Raises:
         ShapeError: the last axes of x, the weight or the bias are not of ``normalized_shape``.
     """
-    require_floating(input, "layer_norm")
+    if not isinstance(input, Variable) or input._array.dtype.kind != "f":
+        require_floating(input, "layer_norm")
     check_tensors("layer_norm", weight=weight, bias=bias)
     shape = trailing_shape("layer_norm", normalized_shape)
-    if input._array.dtype == HALF:
+    if input._array.dtype is HALF:
         return in_single(lambda x, w, b: layer_norm(x, shape, w, b, eps), input, weight, bias)
     return LayerNorm.apply(input, weight, bias, shape, eps)
 
@@ -384,7 +387,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         more_than_one("group_norm", x.shape, x.size // num_groups, "group")
     if x.dtype == HALF:
         return in_single(lambda x, w, b: group_norm(x, num_groups, w, b, eps), input, weight, bias)
-    return GroupNorm.apply(input, weight, bias, num_groups, eps)
+    return GroupNorm.apply(input, weight, bias, num_groups, eps, None, None, 0.0)
 
 
 def instance_norm(
@@ -425,6 +428,6 @@ def instance_norm(
     mean, var = (None, None) if running_mean is None else (running_mean._array, running_var._array)
     y = GroupNorm.apply(input, weight, bias, x.shape[1] if x.ndim > 1 else 1, eps, mean, var, momentum)
     if running_mean is not None:
-        running_mean._bump("instance_norm")
-        running_var._bump("instance_norm")
+        running_mean._version[0] += 1
+        running_var._version[0] += 1
     return y

@@ -64,6 +64,8 @@ def check_tensors(name: str, **given: Any) -> None:
 
 def trailing_shape(name: str, shape: Any) -> tuple[int, ...]:
     """``normalized_shape`` as a tuple. Raises unless it is an integer or a non-empty sequence of integers."""
+    if shape.__class__ is tuple and len(shape) == 1 and shape[0].__class__ is int and shape[0] >= 0:
+        return shape  # as the layers keep it
     try:
         sizes = tuple(operator.index(n) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
     except TypeError:

@@ -19,7 +19,7 @@ from .normalization import HALF, in_single, inverse_of, mean_of, rows_of, scaled
 from .normalization_checks import check_tensors, check_trailing, trailing_shape
 
 
-class RMSNorm(Op):
+class RMSNorm(Op, kernel="sample_norm.rms_norm"):
     """y = γ x̂, x̂ = x/r, r = √(mean(x²) + ε), the mean over the last axes, whose sizes are ``shape``.
 
     There is no mean to subtract, so of the three ways through which x acts two are left: through itself, g/r, and

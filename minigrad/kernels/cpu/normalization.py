@@ -30,275 +30,406 @@ TRAIN, RELU = 1, 2
 
 
 @jit
-def _sum(plane: Any) -> Any:
-    total = ZERO
-    for i in range(plane.size):
-        total += plane[i]
-    return total
+def _moments_of_planes(x: Any, c: int, mean: Any, rest: Any, variance: Any) -> None:
+    """Mean and variance of channel c of (N, C, L).
 
-
-@jit
-def deviations(plane: Any, near: Any) -> Any:
-    """(Σ (x − near), Σ (x − near)²). With ``near`` close to the mean nothing cancels."""
-    first, second = ZERO, ZERO
-    for i in range(plane.size):
-        d = plane[i] - near
-        first += d
-        second += d * d
-    return first, second
-
-
-@jit
-def shift_and_scale(plane: Any, mean: Any, scale: Any, shift: Any, relu: bool, y: Any) -> None:
-    """y = (x − mean) · scale + shift, or the ReLU of that."""
-    if relu:
-        for i in range(plane.size):
-            z = (plane[i] - mean) * scale + shift
-            y[i] = ZERO if z < ZERO else z
-    else:
-        for i in range(plane.size):
-            y[i] = (plane[i] - mean) * scale + shift
-
-
-@jit
-def _moments_of_planes(x: Any, c: int) -> Any:
-    """(mean, what is left of the mean, variance) of channel c."""
-    n = x.shape[0]
-    count = n * x.shape[2]
-    total = 0.0
+    The first pass finds a number near the mean, the second the deviations from it: with those nothing cancels.
+    """
+    n, size = x.shape[0], x.shape[2]
+    count = n * size
+    total: Any = 0.0
     for i in range(n):
-        total += _sum(x[i, c])
-    mean = F(total / count)
-    first, second = 0.0, 0.0
+        plane, s = x[i, c], ZERO
+        for j in range(size):
+            s += plane[j]
+        total += s
+    near = F(total / count)
+    first: Any = 0.0
+    second: Any = 0.0
     for i in range(n):
-        a, b = deviations(x[i, c], mean)
-        first += a
-        second += b
-    rest = first / count
-    return mean, rest, max(second / count - rest * rest, 0.0)
+        plane, s, q = x[i, c], ZERO, ZERO
+        for j in range(size):
+            d = plane[j] - near
+            s += d
+            q += d * d
+        first += s
+        second += q
+    left = first / count
+    mean[0], rest[0] = near, left
+    variance[0] = max(second / count - left * left, 0.0)
 
 
 @jit
-def _moments_of_rows(x: Any, c0: int, c1: int, mean: Any, rest: Any, variance: Any) -> None:
-    """The same for channels c0 to c1 of (N, C), row by row."""
-    n, width = x.shape[0], c1 - c0
-    part, square = np.empty(width, np.float32), np.empty(width, np.float32)
-    near = np.empty(width, np.float32)
-    first, second = np.zeros(width), np.zeros(width)
-    for start in range(0, n, BLOCK):
-        part[:] = ZERO
-        for i in range(start, min(start + BLOCK, n)):
-            row = x[i, c0:c1]
-            for c in range(width):
-                part[c] += row[c]
-        for c in range(width):
-            first[c] += part[c]
-    for c in range(width):
-        near[c] = first[c] / n
-        first[c] = 0.0
-    for start in range(0, n, BLOCK):
-        part[:] = ZERO
-        square[:] = ZERO
-        for i in range(start, min(start + BLOCK, n)):
-            row = x[i, c0:c1]
-            for c in range(width):
-                d = row[c] - near[c]
-                part[c] += d
-                square[c] += d * d
-        for c in range(width):
-            first[c] += part[c]
-            second[c] += square[c]
-    for c in range(width):
-        mean[c0 + c] = near[c]
-        r = first[c] / n
-        rest[c0 + c] = r
-        variance[c] = max(second[c] / n - r * r, 0.0)
+def _settle(
+    variance: Any, mean: Any, rest: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any,
+    count: int, mode: int, inverse: Any, scale: Any, shift: Any,
+) -> None:  # fmt: skip
+    """1/σ, y's two numbers, y = (x − mean) · scale + shift, and the running statistics (unless their size is 0)."""
+    for c in range(variance.size):
+        r = 1.0 / np.sqrt(variance[c] + eps)
+        inverse[c] = r
+        factor = r * w[c]
+        scale[c] = factor
+        shift[c] = b[c] - rest[c] * factor
+    if mode & TRAIN and running_mean.size:
+        unbiased = count / (count - 1)
+        for c in range(variance.size):
+            running_mean[c] += momentum * (mean[c] + np.float64(rest[c]) - running_mean[c])
+            running_var[c] += momentum * (variance[c] * unbiased - running_var[c])
 
 
 @jit
-def _forward(
+def _terms(
+    first: Any, second: Any, w: Any, inverse: Any, rest: Any, count: int, mode: int,
+    dw: Any, db: Any, own: Any, along: Any, constant: Any,
+) -> None:  # fmt: skip
+    """db, dw, and the numbers of dx = own · dy + along · (x − mean) + constant, one for each term of the rule."""
+    share = 1.0 / count if mode & TRAIN else 0.0  # in evaluation mean and variance do not move with x
+    for c in range(first.size):
+        r, left = np.float64(inverse[c]), np.float64(rest[c])
+        product = second[c] - left * first[c]  # Σ dy (x − μ), μ = mean + rest
+        factor = r * w[c]
+        slope = -factor * r * r * product * share
+        db[c] = first[c]
+        dw[c] = product * r
+        own[c] = factor
+        along[c] = slope
+        constant[c] = -factor * first[c] * share - slope * left
+
+
+# --- planes: a channel at a time -------------------------------------------------------------------------------------
+
+
+@jit
+def _scale_planes(x: Any, c: int, mean: Any, scale: Any, shift: Any, relu: bool, y: Any) -> None:
+    """Channel c of y = (x − mean) · scale + shift, or of its ReLU."""
+    for i in range(x.shape[0]):
+        plane, out = x[i, c], y[i, c]
+        if relu:
+            for j in range(plane.size):
+                z = (plane[j] - mean) * scale + shift
+                out[j] = ZERO if z < ZERO else z
+        else:
+            for j in range(plane.size):
+                out[j] = (plane[j] - mean) * scale + shift
+
+
+@jit
+def _forward_planes(
     x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
     mean: Any, inverse: Any, rest: Any, y: Any, c0: int, c1: int,
 ) -> None:  # fmt: skip
-    """Channels c0 to c1, whole: statistics (with TRAIN), running statistics, and y. Arrays of size 0 stand for None."""
-    n, width = x.shape[0], c1 - c0
-    count = x.size // x.shape[1]
-    variance = np.empty(width)
-    scale, shift = np.empty(width, np.float32), np.empty(width, np.float32)
-    if x.ndim == 2 and mode & TRAIN:
-        _moments_of_rows(x, c0, c1, mean, rest, variance)
+    """Channels c0 to c1, whole."""
+    count = x.shape[0] * x.shape[2]
+    variance, factors = np.empty(1), np.empty((2, 1), np.float32)
+    scale, shift = factors[0], factors[1]
     for c in range(c0, c1):
+        k = slice(c, c + 1)
         if mode & TRAIN:
-            if x.ndim == 3:
-                mean[c], rest[c], variance[c - c0] = _moments_of_planes(x, c)
-            if running_mean.size:
-                unbiased = variance[c - c0] * count / (count - 1)
-                running_mean[c] += momentum * (mean[c] + np.float64(rest[c]) - running_mean[c])
-                running_var[c] += momentum * (unbiased - running_var[c])
+            _moments_of_planes(x, c, mean[k], rest[k], variance)
         else:
-            mean[c], rest[c], variance[c - c0] = running_mean[c], ZERO, running_var[c]
-        r = 1.0 / np.sqrt(variance[c - c0] + eps)
-        inverse[c] = r
-        factor = r * w[c] if w.size else r
-        scale[c - c0] = factor
-        shift[c - c0] = (b[c] if b.size else 0.0) - rest[c] * factor
-        if x.ndim == 3:
-            for i in range(n):
-                shift_and_scale(x[i, c], mean[c], scale[c - c0], shift[c - c0], mode & RELU != 0, y[i, c])
-    if x.ndim == 2:
-        centre = mean[c0:c1]
-        for i in range(n):
-            row, out = x[i, c0:c1], y[i, c0:c1]
-            for c in range(width):
-                z = (row[c] - centre[c]) * scale[c] + shift[c]
-                out[c] = z
-            if mode & RELU:
-                for c in range(width):
-                    out[c] = ZERO if out[c] < ZERO else out[c]
+            mean[c], rest[c], variance[0] = running_mean[c], ZERO, running_var[c]
+        _settle(
+            variance, mean[k], rest[k], w[k], b[k], running_mean[k], running_var[k], momentum, eps, count, mode,
+            inverse[k], scale, shift,
+        )  # fmt: skip
+        _scale_planes(x, c, mean[c], scale[0], shift[0], mode & RELU != 0, y)
 
 
 @jit(parallel=True)
-def _forward_shared(
+def _forward_planes_shared(
     x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
     mean: Any, inverse: Any, rest: Any, y: Any, parts: int,
 ) -> None:  # fmt: skip
     channels = x.shape[1]
     for t in prange(parts):
         c0, c1 = t * channels // parts, (t + 1) * channels // parts
-        _forward(x, w, b, running_mean, running_var, momentum, eps, mode, mean, inverse, rest, y, c0, c1)
+        _forward_planes(x, w, b, running_mean, running_var, momentum, eps, mode, mean, inverse, rest, y, c0, c1)
 
 
 @jit
-def products(dy: Any, x: Any, mean: Any) -> Any:
-    """(Σ dy, Σ dy (x − mean))."""
-    first, second = ZERO, ZERO
-    for i in range(x.size):
-        first += dy[i]
-        second += dy[i] * (x[i] - mean)
+def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> Any:
+    """(Σ dy, Σ dy (x − mean)) of channel c, of the dy that the ReLU lets through if there is one."""
+    size = x.shape[2]
+    first: Any = 0.0
+    second: Any = 0.0
+    for i in range(x.shape[0]):
+        plane, g, out = x[i, c], dy[i, c], y[i, c]
+        s, q = ZERO, ZERO
+        if relu:
+            for j in range(size):
+                passed = g[j] if out[j] > ZERO else ZERO
+                s += passed
+                q += passed * (plane[j] - mean)
+        else:
+            for j in range(size):
+                s += g[j]
+                q += g[j] * (plane[j] - mean)
+        first += s
+        second += q
     return first, second
 
 
 @jit
-def _masked_products(dy: Any, x: Any, mean: Any, y: Any) -> Any:
-    """The same with the dy that a ReLU lets through."""
-    first, second = ZERO, ZERO
-    for i in range(x.size):
-        g = dy[i] if y[i] > ZERO else ZERO
-        first += g
-        second += g * (x[i] - mean)
-    return first, second
+def _spread_planes(
+    dy: Any, x: Any, c: int, mean: Any, own: Any, along: Any, constant: Any, y: Any, relu: bool, dx: Any
+) -> None:  # fmt: skip
+    """Channel c of dx."""
+    for i in range(x.shape[0]):
+        plane, g, z, out = x[i, c], dy[i, c], y[i, c], dx[i, c]
+        if relu:
+            for j in range(plane.size):
+                passed = g[j] if z[j] > ZERO else ZERO
+                out[j] = passed * own + ((plane[j] - mean) * along + constant)
+        else:
+            for j in range(plane.size):
+                out[j] = g[j] * own + ((plane[j] - mean) * along + constant)
 
 
 @jit
-def _sums_of_rows(dy: Any, x: Any, mean: Any, y: Any, relu: bool, c0: int, c1: int, first: Any, second: Any) -> None:
-    """Those sums for channels c0 to c1 of (N, C)."""
-    n, width = x.shape[0], c1 - c0
-    part, product = np.empty(width, np.float32), np.empty(width, np.float32)
-    centre = mean[c0:c1]
-    for start in range(0, n, BLOCK):
-        part[:] = ZERO
-        product[:] = ZERO
-        for i in range(start, min(start + BLOCK, n)):
-            row, g, out = x[i, c0:c1], dy[i, c0:c1], y[i, c0:c1]
-            if relu:
-                for c in range(width):
-                    passed = g[c] if out[c] > ZERO else ZERO
-                    part[c] += passed
-                    product[c] += passed * (row[c] - centre[c])
-            else:
-                for c in range(width):
-                    part[c] += g[c]
-                    product[c] += g[c] * (row[c] - centre[c])
-        for c in range(width):
-            first[c] += part[c]
-            second[c] += product[c]
-
-
-@jit
-def spread(dy: Any, x: Any, mean: Any, own: Any, along: Any, constant: Any, dx: Any) -> None:
-    """dx = own · dy + along · (x − mean) + constant: the three terms of the rule, each with its number."""
-    for i in range(x.size):
-        dx[i] = dy[i] * own + ((x[i] - mean) * along + constant)
-
-
-@jit
-def _masked_spread(dy: Any, x: Any, mean: Any, own: Any, along: Any, constant: Any, y: Any, dx: Any) -> None:
-    for i in range(x.size):
-        g = dy[i] if y[i] > ZERO else ZERO
-        dx[i] = g * own + ((x[i] - mean) * along + constant)
-
-
-@jit
-def _backward(
+def _backward_planes(
     dy: Any, x: Any, w: Any, mean: Any, inverse: Any, rest: Any, mode: int, y: Any,
     dx: Any, dw: Any, db: Any, c0: int, c1: int,
 ) -> None:  # fmt: skip
-    """Channels c0 to c1, whole: db = Σ dy, dw = Σ dy x̂, and dx, which may have size 0 (not wanted)."""
-    n, width = x.shape[0], c1 - c0
-    count = x.size // x.shape[1]
-    relu = mode & RELU != 0
-    first, second = np.zeros(width), np.zeros(width)
-    own, along, constant = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    if x.ndim == 2:
-        _sums_of_rows(dy, x, mean, y, relu, c0, c1, first, second)
+    """Channels c0 to c1, whole. dx may have size 0 (not wanted)."""
+    count, relu = x.shape[0] * x.shape[2], mode & RELU != 0
+    sums, numbers = np.empty((2, 1)), np.empty((3, 1), np.float32)
+    own, along, constant = numbers[0], numbers[1], numbers[2]
     for c in range(c0, c1):
-        k = c - c0
-        if x.ndim == 3:
-            for i in range(n):
-                a, b = (
-                    _masked_products(dy[i, c], x[i, c], mean[c], y[i, c])
-                    if relu
-                    else products(dy[i, c], x[i, c], mean[c])
-                )
-                first[k] += a
-                second[k] += b
-        r, left = np.float64(inverse[c]), np.float64(rest[c])
-        second[k] -= left * first[k]  # Σ dy (x − μ), μ = mean + rest
-        db[c] = first[k]
-        dw[c] = second[k] * r
+        k = slice(c, c + 1)
+        sums[0, 0], sums[1, 0] = _sums_of_planes(dy, x, c, mean[c], y, relu)
+        _terms(sums[0], sums[1], w[k], inverse[k], rest[k], count, mode, dw[k], db[k], own, along, constant)
         if dx.size:
-            factor = r * w[c] if w.size else r
-            slope, level = 0.0, 0.0
-            if mode & TRAIN:  # otherwise mean and variance are given numbers, which do not move with x
-                slope = -factor * r * r * second[k] / count
-                level = -factor * first[k] / count - slope * left
-            own[k], along[k], constant[k] = factor, slope, level
-            if x.ndim == 3:
-                for i in range(n):
-                    if relu:
-                        _masked_spread(dy[i, c], x[i, c], mean[c], own[k], along[k], constant[k], y[i, c], dx[i, c])
-                    else:
-                        spread(dy[i, c], x[i, c], mean[c], own[k], along[k], constant[k], dx[i, c])
-    if x.ndim == 2 and dx.size:
-        centre = mean[c0:c1]
-        for i in range(n):
-            row, g, z, out = x[i, c0:c1], dy[i, c0:c1], y[i, c0:c1], dx[i, c0:c1]
-            if relu:
-                for c in range(width):
-                    passed = g[c] if z[c] > ZERO else ZERO
-                    out[c] = passed * own[c] + ((row[c] - centre[c]) * along[c] + constant[c])
-            else:
-                for c in range(width):
-                    out[c] = g[c] * own[c] + ((row[c] - centre[c]) * along[c] + constant[c])
+            _spread_planes(dy, x, c, mean[c], own[0], along[0], constant[0], y, relu, dx)
 
 
 @jit(parallel=True)
-def _backward_shared(
+def _backward_planes_shared(
     dy: Any, x: Any, w: Any, mean: Any, inverse: Any, rest: Any, mode: int, y: Any,
     dx: Any, dw: Any, db: Any, parts: int,
 ) -> None:  # fmt: skip
     channels = x.shape[1]
     for t in prange(parts):
         c0, c1 = t * channels // parts, (t + 1) * channels // parts
-        _backward(dy, x, w, mean, inverse, rest, mode, y, dx, dw, db, c0, c1)
+        _backward_planes(dy, x, w, mean, inverse, rest, mode, y, dx, dw, db, c0, c1)
 
+
+# --- rows: all channels at once --------------------------------------------------------------------------------------
+
+
+@jit
+def _add_rows(x: Any, i0: int, i1: int, first: Any) -> None:
+    """Rows i0 to i1 added to ``first``, four at a time."""
+    width = x.shape[1]
+    part = np.zeros(width, np.float32)
+    for start in range(i0, i1, BLOCK):
+        end = min(start + BLOCK, i1)
+        whole = end - (end - start) % 4
+        for i in range(start, whole, 4):
+            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for c in range(width):
+                part[c] += (x0[c] + x1[c]) + (x2[c] + x3[c])
+        for i in range(whole, end):
+            x0 = x[i]
+            for c in range(width):
+                part[c] += x0[c]
+        for c in range(width):
+            first[c] += part[c]
+            part[c] = ZERO
+
+
+@jit
+def _add_deviations(x: Any, near: Any, i0: int, i1: int, first: Any, second: Any) -> None:
+    """The rows' deviations from ``near`` and their squares, in the same way."""
+    width = x.shape[1]
+    parts = np.zeros((2, width), np.float32)
+    part, square = parts[0], parts[1]
+    for start in range(i0, i1, BLOCK):
+        end = min(start + BLOCK, i1)
+        whole = end - (end - start) % 4
+        for i in range(start, whole, 4):
+            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for c in range(width):
+                d0, d1, d2, d3 = x0[c] - near[c], x1[c] - near[c], x2[c] - near[c], x3[c] - near[c]
+                part[c] += (d0 + d1) + (d2 + d3)
+                square[c] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
+        for i in range(whole, end):
+            x0 = x[i]
+            for c in range(width):
+                d0 = x0[c] - near[c]
+                part[c] += d0
+                square[c] += d0 * d0
+        for c in range(width):
+            first[c] += part[c]
+            second[c] += square[c]
+            part[c] = square[c] = ZERO
+
+
+@jit
+def _scale_rows(x: Any, mean: Any, scale: Any, shift: Any, relu: bool, y: Any, i0: int, i1: int) -> None:
+    for i in range(i0, i1):
+        row, out = x[i], y[i]
+        if relu:
+            for c in range(row.size):
+                z = (row[c] - mean[c]) * scale[c] + shift[c]
+                out[c] = ZERO if z < ZERO else z
+        else:
+            for c in range(row.size):
+                out[c] = (row[c] - mean[c]) * scale[c] + shift[c]
+
+
+@jit
+def _mean_near(sums: Any, n: int, mean: Any) -> None:
+    """A first mean out of every part's sums, which are 0 afterwards."""
+    first = sums[0, 0]
+    for t in range(1, sums.shape[0]):
+        first += sums[t, 0]
+    for c in range(mean.size):
+        mean[c] = first[c] / n
+    sums[:] = 0.0
+
+
+@jit
+def _moments_of_rows(sums: Any, n: int, rest: Any, variance: Any) -> None:
+    """Mean and variance out of every part's sums of deviations."""
+    first, second = sums[0, 0], sums[0, 1]
+    for t in range(1, sums.shape[0]):
+        first += sums[t, 0]
+        second += sums[t, 1]
+    for c in range(rest.size):
+        left = first[c] / n
+        rest[c] = left
+        variance[c] = max(second[c] / n - left * left, 0.0)
+
+
+@jit
+def _forward_rows(
+    x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
+    mean: Any, inverse: Any, rest: Any, y: Any,
+) -> None:  # fmt: skip
+    n, channels = x.shape
+    sums, factors = np.zeros((1, 2, channels)), np.empty((2, channels), np.float32)
+    variance = np.empty(channels)
+    if mode & TRAIN:
+        _add_rows(x, 0, n, sums[0, 0])
+        _mean_near(sums, n, mean)
+        _add_deviations(x, mean, 0, n, sums[0, 0], sums[0, 1])
+        _moments_of_rows(sums, n, rest, variance)
+    else:
+        mean[:], rest[:], variance[:] = running_mean, ZERO, running_var
+    _settle(
+        variance, mean, rest, w, b, running_mean, running_var, momentum, eps, n, mode, inverse, factors[0], factors[1]
+    )  # fmt: skip
+    _scale_rows(x, mean, factors[0], factors[1], mode & RELU != 0, y, 0, n)
+
+
+@jit(parallel=True)
+def _forward_rows_shared(
+    x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
+    mean: Any, inverse: Any, rest: Any, y: Any, parts: int,
+) -> None:  # fmt: skip
+    n, channels = x.shape
+    sums, factors = np.zeros((parts, 2, channels)), np.empty((2, channels), np.float32)
+    variance = np.empty(channels)
+    if mode & TRAIN:
+        for t in prange(parts):
+            _add_rows(x, t * n // parts, (t + 1) * n // parts, sums[t, 0])
+        _mean_near(sums, n, mean)
+        for t in prange(parts):
+            _add_deviations(x, mean, t * n // parts, (t + 1) * n // parts, sums[t, 0], sums[t, 1])
+        _moments_of_rows(sums, n, rest, variance)
+    else:
+        mean[:], rest[:], variance[:] = running_mean, ZERO, running_var
+    _settle(
+        variance, mean, rest, w, b, running_mean, running_var, momentum, eps, n, mode, inverse, factors[0], factors[1]
+    )  # fmt: skip
+    for t in prange(parts):
+        _scale_rows(x, mean, factors[0], factors[1], mode & RELU != 0, y, t * n // parts, (t + 1) * n // parts)
+
+
+@jit
+def _add_products(dy: Any, x: Any, mean: Any, y: Any, relu: bool, i0: int, i1: int, sums: Any) -> None:
+    """Σ dy and Σ dy (x − mean) over rows i0 to i1 added to ``sums``, without a ReLU two rows at a time."""
+    width = x.shape[1]
+    first, second = sums[0], sums[1]
+    parts = np.zeros((2, width), np.float32)
+    part, product = parts[0], parts[1]
+    for start in range(i0, i1, BLOCK):
+        end = min(start + BLOCK, i1)
+        whole = start if relu else end - (end - start) % 2
+        for i in range(start, whole, 2):
+            x0, g0, x1, g1 = x[i], dy[i], x[i + 1], dy[i + 1]
+            for c in range(width):
+                part[c] += g0[c] + g1[c]
+                product[c] += g0[c] * (x0[c] - mean[c]) + g1[c] * (x1[c] - mean[c])
+        for i in range(whole, end):
+            x0, g0, y0 = x[i], dy[i], y[i]
+            for c in range(width):
+                passed = g0[c] if not relu or y0[c] > ZERO else ZERO
+                part[c] += passed
+                product[c] += passed * (x0[c] - mean[c])
+        for c in range(width):
+            first[c] += part[c]
+            second[c] += product[c]
+            part[c] = product[c] = ZERO
+
+
+@jit
+def _spread_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, relu: bool, dx: Any, i0: int, i1: int) -> None:
+    own, along, constant = numbers[0], numbers[1], numbers[2]
+    for i in range(i0, i1):
+        row, g, z, out = x[i], dy[i], y[i], dx[i]
+        if relu:
+            for c in range(row.size):
+                passed = g[c] if z[c] > ZERO else ZERO
+                out[c] = passed * own[c] + ((row[c] - mean[c]) * along[c] + constant[c])
+        else:
+            for c in range(row.size):
+                out[c] = g[c] * own[c] + ((row[c] - mean[c]) * along[c] + constant[c])
+
+
+@jit
+def _backward_rows(
+    dy: Any, x: Any, w: Any, mean: Any, inverse: Any, rest: Any, mode: int, y: Any, dx: Any, dw: Any, db: Any
+) -> None:
+    n, channels = x.shape
+    sums, numbers = np.zeros((2, channels)), np.empty((3, channels), np.float32)
+    _add_products(dy, x, mean, y, mode & RELU != 0, 0, n, sums)
+    _terms(sums[0], sums[1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
+    if dx.size:
+        _spread_rows(dy, x, mean, numbers, y, mode & RELU != 0, dx, 0, n)
+
+
+@jit(parallel=True)
+def _backward_rows_shared(
+    dy: Any, x: Any, w: Any, mean: Any, inverse: Any, rest: Any, mode: int, y: Any,
+    dx: Any, dw: Any, db: Any, parts: int,
+) -> None:  # fmt: skip
+    n, channels = x.shape
+    sums, numbers = np.zeros((parts, 2, channels)), np.empty((3, channels), np.float32)
+    for t in prange(parts):
+        _add_products(dy, x, mean, y, mode & RELU != 0, t * n // parts, (t + 1) * n // parts, sums[t])
+    for t in range(1, parts):
+        sums[0] += sums[t]
+    _terms(sums[0, 0], sums[0, 1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
+    if dx.size:
+        for t in prange(parts):
+            _spread_rows(dy, x, mean, numbers, y, mode & RELU != 0, dx, t * n // parts, (t + 1) * n // parts)
+
+
+# --- the pairs -------------------------------------------------------------------------------------------------------
 
 _NONE = np.empty(0, np.float32)
+_NO_RESULT = {2: np.empty((0, 0), np.float32), 3: np.empty((0, 0, 0), np.float32)}
+_ONES_AND_ZEROS: dict[Any, Any] = {}
 
 
-def fits(p: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a parameter is None, or a C-contiguous float32 array of this shape."""
-    return p is None or (p.__class__ is np.ndarray and p.dtype is FLOAT32 and p.shape == shape and p.flags.c_contiguous)
+def ones_and_zeros(shape: tuple[int, ...]) -> Any:
+    """What stands for a weight and a bias that are not there: one pair per size."""
+    pair = _ONES_AND_ZEROS.get(shape)
+    if pair is None:
+        pair = _ONES_AND_ZEROS[shape] = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    return pair
 
 
 def _planes(x: Any) -> Any:
@@ -307,44 +438,59 @@ def _planes(x: Any) -> Any:
 
 
 def _run(
-    ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, eps: float,
-    mode: int,
-) -> Any:  # fmt: skip
+    ctx: Any, x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: float, eps: float, mode: int
+) -> Any:
     """y, or NotImplemented. Leaves in ``ctx.scratch`` what :func:`backward` needs beyond ``ctx.saved``."""
     if not takes(x, 1) or x.ndim < 2:
         return NotImplemented
     shape = x.shape[1:2]
-    if not (fits(weight, shape) and fits(bias, shape) and fits(running_mean, shape) and fits(running_var, shape)):
-        return NotImplemented
-    y = memory.empty(x.shape)
-    mean, inverse, rest = np.empty(shape, FLOAT32), np.empty(shape, FLOAT32), np.empty(shape, FLOAT32)
-    w, b = _NONE if weight is None else weight, _NONE if bias is None else bias
-    tracked = running_mean is not None
-    m, v = (running_mean, running_var) if tracked else (_NONE, _NONE)
+    for p in (w, b, running_mean, running_var):
+        if p is not None and (p.dtype is not FLOAT32 or p.shape != shape or not p.flags.c_contiguous):
+            return NotImplemented
+    if w is None or b is None:
+        ones, zeros = ones_and_zeros(shape)
+        w, b = ones if w is None else w, zeros if b is None else b
+    if running_mean is None:
+        running_mean = running_var = _NONE
+    y = np.empty(x.shape, FLOAT32) if x.size < PARALLEL_FROM else memory.empty(x.shape)
     x3, y3 = (x, y) if x.ndim < 4 else (_planes(x), _planes(y))
-    if x.size < PARALLEL_FROM:
-        _forward(x3, w, b, m, v, float(momentum), float(eps), mode, mean, inverse, rest, y3, 0, shape[0])
+    mean, inverse, rest = np.empty(shape, FLOAT32), np.empty(shape, FLOAT32), np.empty(shape, FLOAT32)
+    arguments = (x3, w, b, running_mean, running_var, float(momentum), float(eps), mode, mean, inverse, rest, y3)
+    if x.ndim == 2:
+        if x.size < PARALLEL_FROM:
+            _forward_rows(*arguments)
+        else:
+            _forward_rows_shared(*arguments, get_num_threads())
+    elif x.size < PARALLEL_FROM:
+        _forward_planes(*arguments, 0, shape[0])
     else:
-        parts = min(get_num_threads(), shape[0])
-        _forward_shared(x3, w, b, m, v, float(momentum), float(eps), mode, mean, inverse, rest, y3, parts)
-    ctx.scratch = w, mean, inverse, rest, mode, x3, y3 if mode & RELU else x3
+        _forward_planes_shared(*arguments, min(get_num_threads(), shape[0]))
+    ctx.scratch = x3, w, mean, inverse, rest, mode, y3
     return y
 
 
 def backward(ctx: Any, dy: Any) -> Any:
     if dy.dtype is not FLOAT32:
         return NotImplemented
-    w, mean, inverse, rest, mode, x, y = ctx.scratch
-    shape = dy.shape
-    dx = memory.empty(shape) if ctx.edges[0] is not None else _NONE.reshape((0,) * dy.ndim)
+    x, w, mean, inverse, rest, mode, y = ctx.scratch
+    if not dy.flags.c_contiguous:
+        dy = np.ascontiguousarray(dy)
+    dx = memory.empty(dy.shape) if ctx.edges[0] is not None else None
     dw, db = np.empty(mean.shape, FLOAT32), np.empty(mean.shape, FLOAT32)
-    dy = dy if dy.flags.c_contiguous else np.ascontiguousarray(dy)
-    dy3, dx3 = (dy, dx) if dy.ndim < 4 else (_planes(dy), dx.reshape(x.shape if dx.size else (0, 0, 0)))
-    if dy.size < PARALLEL_FROM:
-        _backward(dy3, x, w, mean, inverse, rest, mode, y, dx3, dw, db, 0, mean.size)
+    dy3, dx3 = (dy, dx) if dy.ndim < 4 else (_planes(dy), dx if dx is None else _planes(dx))
+    if dx3 is None:
+        dx3 = _NO_RESULT[x.ndim]
+    arguments = (dy3, x, w, mean, inverse, rest, mode, y, dx3, dw, db)
+    if x.ndim == 2:
+        if dy.size < PARALLEL_FROM:
+            _backward_rows(*arguments)
+        else:
+            _backward_rows_shared(*arguments, get_num_threads())
+    elif dy.size < PARALLEL_FROM:
+        _backward_planes(*arguments, 0, mean.size)
     else:
-        _backward_shared(dy3, x, w, mean, inverse, rest, mode, y, dx3, dw, db, min(get_num_threads(), mean.size))
-    return dx if dx.size else None, dw, db
+        _backward_planes_shared(*arguments, min(get_num_threads(), mean.size))
+    return dx, dw, db
 
 
 def batch_norm_forward(
@@ -353,7 +499,7 @@ def batch_norm_forward(
     y = _run(ctx, x, weight, bias, running_mean, running_var, momentum, eps, TRAIN)
     if y is not NotImplemented:
         ctx.eps = eps
-        ctx.saved = (x, weight, ctx.scratch[1], ctx.scratch[2])
+        ctx.saved = (x, weight, ctx.scratch[2], ctx.scratch[3])
     return y
 
 
@@ -362,7 +508,7 @@ def batch_norm_eval_forward(
 ) -> Any:
     y = _run(ctx, x, weight, bias, running_mean, running_var, 0.0, eps, 0)
     if y is not NotImplemented:
-        ctx.saved = (x if ctx.edges[1] is not None else None, weight, ctx.scratch[1], ctx.scratch[2])
+        ctx.saved = (x if ctx.edges[1] is not None else None, weight, ctx.scratch[2], ctx.scratch[3])
     return y
 
 

@@ -1,0 +1,260 @@
+"""Layer norm, RMS norm, group norm and instance norm on the CPU: what shares a mean lies side by side in memory.
+
+Such a *run* is read while it is in the cache: for its mean, for its variance, for the result. Runs are shared out over
+threads; each thread has its own sums for the weight and the bias, which are added up at the end.
+
+All four are one loop over x (runs, K · L): a run has K weights, each for L neighbouring values. Layer norm and RMS norm
+have L = 1, group norm has K channels of L places, and run i belongs to group i mod G.
+
+As in batch norm (see :mod:`.normalization`) sums are carried on in float64, and a mean is kept as two float32 that are
+added, ``mean`` and ``rest``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from .. import Kernel, memory
+from ..compile import jit
+from ..threads import get_num_threads
+from .functions import ZERO, F
+from .layout import FLOAT32, takes
+from .normalization import BLOCK, PARALLEL_FROM, ones_and_zeros
+
+
+@jit
+def _moments(run: Any) -> Any:
+    """(mean, rest, variance)."""
+    s = ZERO
+    for j in range(run.size):
+        s += run[j]
+    near = F(s / run.size)
+    s, q = ZERO, ZERO
+    for j in range(run.size):
+        d = run[j] - near
+        s += d
+        q += d * d
+    left = np.float64(s) / run.size
+    return near, F(left), max(q / run.size - left * left, 0.0)
+
+
+@jit
+def _mean_square(run: Any) -> Any:
+    q = ZERO
+    for j in range(run.size):
+        q += run[j] * run[j]
+    return np.float64(q) / run.size
+
+
+@jit
+def _forward(
+    x: Any, w: Any, b: Any, length: int, centred: bool, eps: Any, mean: Any, inverse: Any, rest: Any, y: Any,
+    i0: int, i1: int,
+) -> None:  # fmt: skip
+    groups, weights = w.shape
+    for i in range(i0, i1):
+        run, out, wg, bg = x[i], y[i], w[i % groups], b[i % groups]
+        if centred:
+            near, left, variance = _moments(run)
+        else:
+            near, left, variance = ZERO, ZERO, _mean_square(run)
+        r = F(1.0 / np.sqrt(variance + eps))
+        mean[i], rest[i], inverse[i] = near, left, r
+        offset = -left * r
+        if length == 1:
+            for j in range(weights):
+                out[j] = ((run[j] - near) * r + offset) * wg[j] + bg[j]
+        else:
+            for k in range(weights):
+                part, target = run[k * length : (k + 1) * length], out[k * length : (k + 1) * length]
+                scale = r * wg[k]
+                shift = bg[k] + offset * wg[k]
+                for j in range(part.size):
+                    target[j] = (part[j] - near) * scale + shift
+
+
+@jit(parallel=True)
+def _forward_shared(
+    x: Any, w: Any, b: Any, length: int, centred: bool, eps: Any, mean: Any, inverse: Any, rest: Any, y: Any, parts: int
+) -> None:
+    n = x.shape[0]
+    for t in prange(parts):
+        _forward(x, w, b, length, centred, eps, mean, inverse, rest, y, t * n // parts, (t + 1) * n // parts)
+
+
+@jit
+def _backward(
+    dy: Any, x: Any, w: Any, length: int, centred: bool, mean: Any, inverse: Any, rest: Any, dx: Any, sums: Any,
+    i0: int, i1: int,
+) -> None:  # fmt: skip
+    """dx of runs i0 to i1, and their share of dw and db, added to ``sums`` (2, G, K). dx may have size 0."""
+    groups, weights = w.shape
+    size = weights * length
+    short = np.zeros((2, groups, weights), np.float32)
+    for start in range(i0, i1, BLOCK):
+        for i in range(start, min(start + BLOCK, i1)):
+            run, g, wg = x[i], dy[i], w[i % groups]
+            dw, db = short[0, i % groups], short[1, i % groups]
+            near, r = mean[i], inverse[i]
+            offset = -rest[i] * r
+            s, q = 0.0, 0.0  # Σ g and Σ g x̂, of g = w dy
+            if length == 1:
+                a, e = ZERO, ZERO
+                for j in range(weights):
+                    normal = (run[j] - near) * r + offset
+                    dw[j] += g[j] * normal
+                    db[j] += g[j]
+                    a += g[j] * wg[j]
+                    e += g[j] * wg[j] * normal
+                s, q = np.float64(a), np.float64(e)
+            else:
+                for k in range(weights):
+                    part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
+                    a, e = ZERO, ZERO
+                    for j in range(part.size):
+                        a += upstream[j]
+                        e += upstream[j] * (part[j] - near)
+                    e = e * r + a * offset
+                    dw[k] += e
+                    db[k] += a
+                    s += wg[k] * a
+                    q += wg[k] * e
+            if dx.size:
+                out = dx[i]
+                along = F(-q / size) * r  # times x̂
+                constant = (F(-s / size) if centred else ZERO) * r + along * offset
+                slope = along * r
+                if length == 1:
+                    for j in range(weights):
+                        out[j] = g[j] * wg[j] * r + ((run[j] - near) * slope + constant)
+                else:
+                    for k in range(weights):
+                        part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
+                        target = out[k * length : (k + 1) * length]
+                        own = wg[k] * r
+                        for j in range(part.size):
+                            target[j] = upstream[j] * own + ((part[j] - near) * slope + constant)
+        sums += short
+        short[:] = ZERO
+
+
+@jit
+def _add_up(sums: Any, dw: Any, db: Any) -> None:
+    """dw and db, flat, from every part's sums (parts, 2, G, K)."""
+    dw[:], db[:] = ZERO, ZERO
+    for t in range(sums.shape[0]):
+        dw += sums[t, 0].ravel()
+        db += sums[t, 1].ravel()
+
+
+@jit
+def _backward_alone(
+    dy: Any, x: Any, w: Any, length: int, centred: bool, mean: Any, inverse: Any, rest: Any, dx: Any, dw: Any, db: Any
+) -> None:
+    groups, weights = w.shape
+    sums = np.zeros((1, 2, groups, weights))
+    _backward(dy, x, w, length, centred, mean, inverse, rest, dx, sums[0], 0, x.shape[0])
+    _add_up(sums, dw, db)
+
+
+@jit(parallel=True)
+def _backward_shared(
+    dy: Any, x: Any, w: Any, length: int, centred: bool, mean: Any, inverse: Any, rest: Any, dx: Any, dw: Any, db: Any,
+    parts: int,
+) -> None:  # fmt: skip
+    n = x.shape[0]
+    groups, weights = w.shape
+    sums = np.zeros((parts, 2, groups, weights))
+    for t in prange(parts):
+        i0, i1 = t * n // parts, (t + 1) * n // parts
+        _backward(dy, x, w, length, centred, mean, inverse, rest, dx, sums[t], i0, i1)
+    _add_up(sums, dw, db)
+
+
+_NO_RESULT = np.empty((0, 0), np.float32)
+
+
+def _run(
+    ctx: Any, x: Any, w: Any, b: Any, shape: tuple[int, ...], groups: int, weights: int, centred: bool, eps: float
+) -> Any:
+    """y, or NotImplemented: x cut into runs of ``weights`` weights each; the parameters have ``shape``."""
+    for p in (w, b):
+        if p is not None and (p.dtype is not FLOAT32 or p.shape != shape or not p.flags.c_contiguous):
+            return NotImplemented
+    each = weights * (math.prod(x.shape[2:]) if groups else 1)
+    runs = x.size // each
+    ones, zeros = ones_and_zeros((max(groups, 1), weights))
+    w = ones if w is None else w.reshape(ones.shape)
+    b = zeros if b is None else b.reshape(ones.shape)
+    y = memory.empty(x.shape)
+    x2, y2, length = x.reshape(runs, each), y.reshape(runs, each), each // weights
+    mean, inverse, rest = np.empty(runs, FLOAT32), np.empty(runs, FLOAT32), np.empty(runs, FLOAT32)
+    arguments = (x2, w, b, length, centred, float(eps), mean, inverse, rest, y2)
+    if x.size < PARALLEL_FROM:
+        _forward(*arguments, 0, runs)
+    else:
+        _forward_shared(*arguments, min(get_num_threads(), runs))
+    ctx.eps = eps
+    ctx.scratch = x2, w, length, centred, mean, inverse, rest, shape
+    return y
+
+
+def backward(ctx: Any, dy: Any) -> Any:
+    if dy.dtype is not FLOAT32:
+        return NotImplemented
+    x, w, length, centred, mean, inverse, rest, shape = ctx.scratch
+    dx = memory.empty(dy.shape) if ctx.edges[0] is not None else None
+    dw, db = np.empty(shape, FLOAT32), np.empty(shape, FLOAT32)
+    if not dy.flags.c_contiguous:
+        dy = np.ascontiguousarray(dy)
+    dx2 = _NO_RESULT if dx is None else dx.reshape(x.shape)
+    arguments = (dy.reshape(x.shape), x, w, length, centred, mean, inverse, rest, dx2, dw.ravel(), db.ravel())
+    if x.size < PARALLEL_FROM:
+        _backward_alone(*arguments)
+    else:
+        _backward_shared(*arguments, min(get_num_threads(), x.shape[0]))
+    return (dx, dw, db) if centred else (dx, dw)
+
+
+def layer_norm_forward(ctx: Any, x: Any, w: Any, b: Any, shape: tuple[int, ...], eps: float) -> Any:
+    if not takes(x, 1) or x.shape[max(x.ndim - len(shape), 0) :] != shape:
+        return NotImplemented
+    y = _run(ctx, x, w, b, shape, 0, math.prod(shape), True, eps)
+    if y is not NotImplemented:
+        ctx.shape = shape
+        ctx.saved = (x, w, ctx.scratch[4][:, None], ctx.scratch[5][:, None])
+    return y
+
+
+def rms_norm_forward(ctx: Any, x: Any, w: Any, shape: tuple[int, ...], eps: float) -> Any:
+    if not takes(x, 1) or x.shape[max(x.ndim - len(shape), 0) :] != shape:
+        return NotImplemented
+    y = _run(ctx, x, w, None, shape, 0, math.prod(shape), False, eps)
+    if y is not NotImplemented:
+        ctx.shape = shape
+        ctx.saved = (x, w, ctx.scratch[5][:, None])
+    return y
+
+
+def group_norm_forward(
+    ctx: Any, x: Any, w: Any, b: Any, groups: int, eps: float, running_mean: Any, *running: Any
+) -> Any:
+    if not takes(x, 1) or x.ndim < 2 or running_mean is not None:
+        return NotImplemented
+    n, channels = x.shape[:2]
+    y = _run(ctx, x, w, b, (channels,), groups, channels // groups, True, eps)
+    if y is not NotImplemented:
+        ctx.groups = groups
+        ctx.saved = (x, w, *(p.reshape(n, groups, 1, 1) for p in ctx.scratch[4:6]))
+    return y
+
+
+KERNELS = {
+    "layer_norm": Kernel(layer_norm_forward, backward),
+    "rms_norm": Kernel(rms_norm_forward, backward),
+    "group_norm": Kernel(group_norm_forward, backward),
+}
