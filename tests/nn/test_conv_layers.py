@@ -206,6 +206,7 @@ def test_settings_that_do_not_fit(make: Callable[[], Any], error: type[Exception
         (lambda x: nn.Conv2d(3, 4, 9)(x), r"conv2d: an input of 6×7 with padding 0×0.*output size = ⌊"),
         (lambda x: nn.Conv1d(3, 4, 3)(x), r"conv1d: input must have axes"),
         (lambda x: nn.ConvTranspose2d(3, 4, 3, 2)(x, (12, 15)), r"output_size \(12, 15\).*\(13, 15\) to \(14, 16\)"),
+        (lambda x: nn.ConvTranspose2d(3, 4, 3, 2)(x, (14, 17)), r"output_size \(14, 17\).*\(13, 15\) to \(14, 16\)"),
         (lambda x: nn.ConvTranspose2d(3, 4, 3, 2)(x, (13,)), r"output_size must give the last 2 axes or all 4"),
     ],
 )

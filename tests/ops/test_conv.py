@@ -188,11 +188,11 @@ def derivatives(lib: Any, arrays: list[Any], settings: Any) -> list[Any]:
     rng = np.random.default_rng(5)
     x, w, b = (lib.tensor(a, requires_grad=True) for a in arrays)
     y = lib.conv2d(x, w, b, *settings)
-    dy = lib.tensor(rng.standard_normal(tuple(y.shape)), requires_grad=True)
+    dy = lib.tensor(rng.standard_normal(tuple(y.shape)), dtype=y.dtype, requires_grad=True)
     first = lib.autograd.grad(y, (x, w, b), dy, create_graph=True)
-    upstream = [lib.tensor(rng.standard_normal(tuple(g.shape))) for g in first]
+    upstream = [lib.tensor(rng.standard_normal(tuple(g.shape)), dtype=y.dtype) for g in first]
     second = lib.autograd.grad(first, (x, w, dy), upstream, create_graph=True)
-    upstream = [lib.tensor(rng.standard_normal(tuple(g.shape))) for g in second]
+    upstream = [lib.tensor(rng.standard_normal(tuple(g.shape)), dtype=y.dtype) for g in second]
     third = lib.autograd.grad(second, (x, w, dy), upstream, materialize_grads=True)
     return [t.detach().numpy() for t in (y, *first, *second, *third)]
 
@@ -208,6 +208,26 @@ def test_derivatives_of_any_order(drawn: Any) -> None:
         want = derivatives(torch, arrays, settings)
     for got, expected in zip(derivatives(minigrad, arrays, settings), want, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "settings"),
+    [
+        ([(3, 12, 10, 12), (16, 12, 3, 3), (16,)], (1, 1)),
+        ([(3, 12, 11, 12), (16, 12, 3, 2), (16,)], (2, (1, 0))),
+        ([(3, 8, 11, 12), (8, 1, 3, 3), (8,)], (1, 1, 1, 8)),
+        ([(2, 8, 13, 12), (12, 4, 3, 3), (12,)], ((2, 1), 2, 2, 2)),
+    ],
+    ids=["plain", "stride", "depthwise", "groups"],
+)
+def test_derivatives_of_any_order_go_through_kernels(shapes: Any, settings: Any) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+    fast = derivatives(minigrad, arrays, settings)
+    with kernels.disabled():
+        textbook = derivatives(minigrad, arrays, settings)
+    for got, want in zip(fast, textbook, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5 * abs(want).max())
 
 
 OPTIONS = ((2, 1), (1, 2), (1, 2), 2)
