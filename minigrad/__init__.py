@@ -121,7 +121,7 @@ from .ops.comparison import (
     lt,
     ne,
 )
-from .ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from .ops.conv_functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .ops.dropout import dropout
 from .ops.elementwise import (
     abs_ as abs,

@@ -22,7 +22,7 @@ from ..ops.activation import (
     softplus,
     swish,
 )
-from ..ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from ..ops.conv_functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from ..ops.custom import normalized_swish
 from ..ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from ..ops.elementwise import tanh

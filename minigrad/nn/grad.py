@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.conv import gradient_of_input, gradient_of_weight
+from ..ops.conv_functions import gradient_of_input, gradient_of_weight
 from ..tensor import Tensor
 
 

@@ -114,6 +114,12 @@ def whole(name: str, argument: str, value: Any, axes: int, least: int) -> Sizes:
     """An integer for each of ``axes`` axes, none below ``least``, from one integer for all or from a sequence."""
     if value.__class__ is int and value >= least:
         return (value,) * axes
+    if value.__class__ is tuple and len(value) == axes:  # what layers pass
+        for v in value:
+            if v.__class__ is not int or v < least:
+                break
+        else:
+            return value
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     try:
         if any(isinstance(v, bool) for v in values):
@@ -137,7 +143,7 @@ def _integers(axes: int) -> str:
 def fit(name: str, size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Sizes:
     """The output size; an error that shows its formula if no window fits."""
     found = output_size(size, kernel, stride, padding, dilation)
-    if min(found) < 1 or min(size) < 1:
+    if min(*found, *size) < 1:
         raise ShapeError(
             f"{name}: an input of {by(size)} with padding {by(padding)} has no room for a window of kernel_size "
             f"{by(kernel)} with dilation {by(dilation)}: output size = ⌊(size + 2·padding − dilation·(kernel_size − 1) "

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ...creation import empty
 from ...errors import ShapeError
-from ...ops.conv import same_padding, transposed_size
+from ...ops.conv_functions import same_padding, transposed_size
 from ...ops.unfold import whole
 from ...tensor import Tensor
 from .. import functional as F
