@@ -207,6 +207,16 @@ def test_a_window_of_zeros_has_no_slope(p: float, dtype: str) -> None:
     np.testing.assert_allclose(x.grad.numpy(), np.where(values > 0, 3.0, 0.0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
+def test_a_window_of_zeros_has_no_second_derivative(p: float) -> None:
+    x = minigrad.zeros(1, 1, 4, 4, dtype=minigrad.float64, requires_grad=True)
+    y = F.lp_pool2d(x, p, 2, 1)
+    (g,) = minigrad.autograd.grad(y, x, minigrad.ones_like(y) * 3.0, create_graph=True)
+    (h,) = minigrad.autograd.grad(g, x, minigrad.ones_like(g) * 2.0)
+    assert not g.detach().numpy().any()
+    assert not h.numpy().any()
+
+
 def test_norms_are_of_absolute_values_where_pytorchs_are_not() -> None:
     values = np.array([[[-1.0, 2.0, -3.0, -4.0]]])
     x, t = minigrad.tensor(values), torch.tensor(values)

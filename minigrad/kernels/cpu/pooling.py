@@ -29,6 +29,8 @@ from .pooling_sum import (
     parts_back_planes,
     parts_planes,
     parts_planes_shared,
+    powers,
+    powers_shared,
     sum_back_planes,
     sum_back_planes_shared,
     sum_planes,
@@ -147,6 +149,17 @@ def avg_pool_backward(ctx: Any, dy: Any) -> Any:
     return _sum_backward(g, g, g, ctx.shape, ctx.windows, MEAN, ctx.factors)
 
 
+def _power(x: Any, p: float, signed: bool = False) -> Any:
+    """|x|ᵖ, or sign(x) |x|ᵖ."""
+    y = empty(x.shape)
+    threads = _threads(x.size, x.size)
+    if threads == 1:
+        powers(x.reshape(-1), np.float32(p), signed, y.reshape(-1))
+    else:
+        powers_shared(x.reshape(-1), np.float32(p), signed, y.reshape(-1), threads)
+    return y
+
+
 def lp_pool_forward(ctx: Any, x: Any, windows: Any, p: float) -> Any:
     if not takes(x, 1):
         return NotImplemented
@@ -155,8 +168,7 @@ def lp_pool_forward(ctx: Any, x: Any, windows: Any, p: float) -> Any:
     if p in (ABSOLUTE, SQUARE):
         y = _sum_forward(x, windows, int(p), factors)
     else:
-        with np.errstate(all="ignore"):
-            y = _sum_forward(np.abs(x) ** np.float32(p), windows, MEAN, factors) ** np.float32(1.0 / p)
+        y = _power(_sum_forward(_power(x, p), windows, MEAN, factors), 1.0 / p)
     ctx.saved = x, y
     return y
 
@@ -171,10 +183,9 @@ def lp_pool_backward(ctx: Any, dy: Any) -> Any:
         return _sum_backward(g, x, y, x.shape, ctx.windows, int(p), factors)
     flat = y.reshape(-1)
     with np.errstate(all="ignore"):
-        g = np.where(flat == 0, ZERO, g * flat ** np.float32(1.0 - p))
+        g = np.where(flat == 0, ZERO, g * _power(flat, 1.0 - p))
         dx = _sum_backward(g, g, g, x.shape, ctx.windows, MEAN, factors)
-        dx *= np.sign(x)
-        dx *= np.abs(x) ** np.float32(p - 1.0)
+        dx *= _power(x, p - 1.0, signed=True)
     return dx
 
 

@@ -192,7 +192,7 @@ def _max_back_block(lanes: int) -> Callable[..., Any]:
                 for j in range(2):
                     number = ir.Constant(chosen.type, [2 * i + j] * lanes)
                     shares.append(builder.select(builder.icmp_signed("==", chosen, number), g, zero))
-                left, right = _interleaved(builder, *shares, lanes)
+                left, right = _interleaved(builder, shares[0], shares[1], lanes)
                 _store(builder, left, into, start)
                 _store(builder, right, into, builder.add(start, ir.Constant(I64, lanes)))
                 start = builder.add(start, width)

@@ -8,6 +8,7 @@ import numpy as np
 from numba import prange
 
 from ..compile import jit
+from .functions import exp32, log32
 from .pooling_blocks import (
     ABSOLUTE,
     HALF,
@@ -291,3 +292,27 @@ def parts_planes_shared(x: Any, y: Any, back: bool, threads: int) -> None:
             parts_back_planes(y, x, begin, end)
         else:
             parts_planes(x, y, begin, end)
+
+
+@jit
+def powers(x: Any, p: Any, signed: bool, y: Any) -> None:
+    """y = |x|ᵖ, or sign(x) |x|ᵖ."""
+    if p == np.float32(2) or p == np.float32(3):
+        cube = p == np.float32(3)
+        for i in range(x.size):
+            a = abs(x[i])
+            y[i] = a * a * (a if cube else np.float32(1))
+    else:
+        for i in range(x.size):
+            y[i] = exp32(p * log32(abs(x[i])))
+    if signed:
+        for i in range(x.size):
+            v = x[i]
+            y[i] = y[i] if v > ZERO else -y[i] if v < ZERO else ZERO * v
+
+
+@jit(parallel=True)
+def powers_shared(x: Any, p: Any, signed: bool, y: Any, threads: int) -> None:
+    for t in prange(threads):
+        begin, end = x.size * t // threads, x.size * (t + 1) // threads
+        powers(x[begin:end], p, signed, y[begin:end])
