@@ -22,6 +22,7 @@ from .tile import dot_tile, register_tile
 FEW = ROWS // 2  # output channels of a tile
 WIDTH = 2 * COLUMNS * LANES  # pixels of a tile
 TAPS = 4 if ROWS == 12 else 3  # of a tile of dot products
+TOGETHER = 1024  # pixels: images smaller than that are stacked, for full tiles
 flat_tile = register_tile(FEW, 2 * COLUMNS)
 dots = dot_tile(FEW, TAPS)
 
@@ -44,7 +45,10 @@ def correlate_flat(
     dw: int, bias: Any, o_start: int, floor: Any, y: Any, y_images: int, y_start: int, parts: int,
 ) -> None:  # fmt: skip
     """y = max(x ⋆ w + bias, floor); with ``flip`` the taps are read backwards, as the input gradient wants them."""
-    high, wide = oh + dh * (kh - 1), ow + dw * (kw - 1)
+    # The zeros before a line are also those behind the line before it, those above an image those below the last one.
+    wide, tall = max(ow, wd + left), max(oh, h + top)
+    group = max(1, min(images // parts, TOGETHER // (tall * wide)))
+    plane = (group * tall + top) * wide
     taps = kh * kw
     blocks = (results + FEW - 1) // FEW
     packed = np.zeros(blocks * sources * taps * FEW, np.float32)
@@ -54,27 +58,33 @@ def correlate_flat(
                 tap = taps - 1 - k if flip else k
                 place = (o // FEW * sources * taps + c * taps + k) * FEW + o % FEW
                 packed[place] = w[w_start + c * to_source + o * to_result + tap]
-    length = ((oh - 1) * wide + ow + WIDTH - 1) // WIDTH * WIDTH
+    length = (group * tall * wide + WIDTH - 1) // WIDTH * WIDTH
     rows, into = np.arange(FEW), np.arange(FEW) * length
     a_runs, b_runs = np.arange(sources * kh) * kw * FEW, np.empty(sources * kh, np.int64)
     for c in range(sources):
         for i in range(kh):
-            b_runs[c * kh + i] = (c * high + i * dh) * wide
+            b_runs[c * kh + i] = c * plane + i * dh * wide
     for t in prange(parts):
-        image = np.zeros(sources * high * wide + WIDTH + wide, np.float32)
+        image = np.zeros(sources * plane + (dh * kh + 1) * wide + WIDTH, np.float32)
         out = np.empty(FEW * length, np.float32)
-        for n in range(t * images // parts, (t + 1) * images // parts):
-            _pad(x, n * x_images + x_start, sources, h, wd, top, left, high, wide, image)
+        last = (t + 1) * images // parts
+        for n in range(t * images // parts, last, group):
+            used = min(group, last - n)
+            for g in range(used):
+                at = g * tall + top
+                _pad(x, (n + g) * x_images + x_start, sources, h, wd, at, left, group * tall + top, wide, image)
             for block in range(blocks):
                 start = block * sources * taps * FEW
-                for j in range(0, length, WIDTH):
+                for j in range(0, ((used - 1) * tall + oh - 1) * wide + ow, WIDTH):
                     flat_tile(
                         packed, start, rows, a_runs, FEW, image, j, b_runs, dw, sources * kh, kw, out, j, into, 0, 0
                     )  # fmt: skip
                 for o in range(block * FEW, min(results, (block + 1) * FEW)):
                     b, lowest = bias[o_start + o], floor[0]
-                    for i in range(oh):
-                        source, to = (o - block * FEW) * length + i * wide, n * y_images + y_start + (o * oh + i) * ow
+                    for k in range(used * oh):
+                        g, i = k // oh, k % oh
+                        source = (o - block * FEW) * length + (g * tall + i) * wide
+                        to = (n + g) * y_images + y_start + (o * oh + i) * ow
                         line, target = out[source : source + ow], y[to : to + ow]
                         for q in range(ow):
                             v = line[q] + b
@@ -85,8 +95,7 @@ def correlate_flat(
 def weight_gradient_flat(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
     images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int,
-    gradient: Any, db: Any,
-    parts: int,
+    gradient: Any, db: Any, parts: int,
 ) -> None:  # fmt: skip
     """dw (O, C, KH, KW) as dot products along lines of pixels; dy's lines are filled up with zeros to whole vectors.
 
