@@ -124,9 +124,10 @@ def test_one_plane_is_no_work_for_two(name: str) -> None:
 def test_special_numbers() -> None:
     inf, nan = np.inf, np.nan
     x = np.tile(np.array([[1, nan, -inf, -inf, 0.0, -0.0, inf, 2], [nan, 3, -inf, -inf, -0.0, 0.0, inf, inf]]), (3, 9))
-    x = np.array([[x]], np.float32)
-    for call in (POOLS["max 2"], POOLS["max 3, 1, 1"], POOLS["max 3, 2, 1"], POOLS["max 2, 3"]):
-        agree(call, x)
+    for values in (x, np.full((9, 40), -inf), np.full((9, 40), nan)):
+        for options in ((2,), (3, 1, 1), (3, 2, 1), (2, 3, 1, 2), (5, 2, 2), (2, 2, 1, 1, True)):
+            plane = np.array([[values]], np.float32)
+            agree(lambda t, options=options: F.max_pool2d(t, *options, return_indices=True), plane)
 
 
 def test_windows_of_zeros() -> None:
