@@ -9,13 +9,26 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import machine, report
+from . import machine, report, shares
 from .cases import CASES, GROUPS
-from .libraries import COMPILED, DEFAULT, MINIGRAD, TITLES, installed
-from .measure import ROOT, Results, disagreement, elapsed_since, measure_case, measure_memory, workers
+from .libraries import COMPILED, DEFAULT, EAGER, MINIGRAD, TITLES, installed
+from .measure import (
+    ROOT,
+    Results,
+    WorkerError,
+    WorkerProcess,
+    disagreement,
+    elapsed_since,
+    measure_case,
+    measure_memory,
+    measure_peak,
+    workers,
+)
 
 MEMORY = "memory"
 MEMORY_CASE, SETTLED = "lab1", 1_000
+PEAK_CASE, PEAK_STEPS = "simple_cnn", 3
+LARGE_STEP = 2e-3  # seconds from which a training step is taken apart without being asked
 PICTURE = "docs/images/benchmarks.png"
 
 
@@ -35,9 +48,15 @@ def parser() -> argparse.ArgumentParser:
         "--threads", type=positive, default=machine.cores(), help="threads of every library (default: cores)"
     )
     p.add_argument("--out", type=Path, default=Path("runs/benchmarks"), metavar="DIR", help="(default runs/benchmarks)")
+    p.add_argument(
+        "--profile",
+        action="append",
+        metavar="CASE",
+        help="measure nothing else: the share of each op in a step of minigrad, and its distance from the ceiling",
+    )
     p.add_argument("--list", action="store_true", help="print the names of the cases and stop")
     p.add_argument("--quick", action="store_true", help="a short run that touches everything; its numbers mean little")
-    p.add_argument("--readme", action="store_true", help="also put table and picture into README.md")
+    p.add_argument("--readme", action="store_true", help=f"also write into README.md and {report.DETAILS}")
     p.add_argument("--from", dest="source", type=Path, metavar="JSON", help="measure nothing: report an earlier run")
     return p
 
@@ -98,11 +117,47 @@ def measure(args: argparse.Namespace) -> Results:
             print(f"{name:16} {times}" + (f"  → {ratio:.2f}×" if ratio else ""), flush=True)
             if different := disagreement(row):
                 print(f"{'':16} {different}", flush=True)
+        if args.device == "cpu":  # a GPU works on while the op's time is taken
+            take_apart(results, running, large_steps(results), args.threads, seconds)
         if memory:
             steps = 3_000 if args.quick else 50_000
             growth = measure_memory(running, MEMORY_CASE, steps, SETTLED)
             results.memory = {"case": MEMORY_CASE, "steps": steps, "settled": SETTLED, "growth": growth}
+    if memory:
+        compared = [name for name in running if name in (MINIGRAD, EAGER)]
+        peak = measure_peak(compared, args.device, args.threads, PEAK_CASE, PEAK_STEPS)
+        results.peak = {"case": PEAK_CASE, "steps": PEAK_STEPS, "peak": peak}
     return results
+
+
+def large_steps(results: Results) -> list[str]:
+    """The training steps that are long enough for the reader to wonder where the time goes."""
+    medians = {name: row[MINIGRAD].median for name, row in results.cases.items() if MINIGRAD in row}
+    return [n for n, median in medians.items() if CASES[n].group == "training" and median and median >= LARGE_STEP]
+
+
+def take_apart(
+    results: Results, running: dict[str, WorkerProcess], names: Sequence[str], threads: int, seconds: float
+) -> None:
+    """The share of each op in minigrad's steps of these cases."""
+    if not names or MINIGRAD not in running:
+        return
+    results.rate = shares.matrix_rate(threads)
+    for name in names:
+        try:
+            results.shares[name] = running[MINIGRAD].ask("shares", case=name, seconds=max(seconds, 0.05))
+        except WorkerError as error:
+            print(f"{name:16} cannot be taken apart: {error}", file=sys.stderr)
+
+
+def profile(args: argparse.Namespace) -> int:
+    """``--profile``: print where the time of these steps goes."""
+    names = [known(name, list(CASES), "--profile") for name in args.profile]
+    results = Results(machine.describe("cpu", args.threads), {})
+    with workers([MINIGRAD], "cpu", args.threads) as running:
+        take_apart(results, running, names, args.threads, 0.01 if args.quick else 1.0)
+    print(report.shares(results))
+    return 0 if len(results.shares) == len(set(names)) else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{name:16} {case.group:10} {case.title}")
         print(f"{MEMORY:16} {'':10} growth of the process over 50,000 steps of {MEMORY_CASE}")
         return 0
+    if args.profile:
+        return profile(args)
     start = time.perf_counter()
     results = Results.load(args.source) if args.source else measure(args)
     if not results.cases and not results.memory:
@@ -122,6 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     (args.out / "benchmarks.md").write_text(report.markdown(results), encoding="utf-8")
     report.chart(results, args.out / "benchmarks.png")
     if args.readme:
+        (ROOT / report.DETAILS).write_text(report.markdown(results), encoding="utf-8")
         (ROOT / PICTURE).parent.mkdir(parents=True, exist_ok=True)
         report.chart(results, ROOT / PICTURE)
         report.into_readme(results, ROOT / "README.md", PICTURE)

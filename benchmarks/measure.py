@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import statistics
@@ -117,6 +118,9 @@ class Results:
     libraries: dict[str, str] = field(default_factory=dict)  # name → version
     cases: dict[str, dict[str, Timing]] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)  # library → bytes grown, or why not
+    peak: dict[str, Any] = field(default_factory=dict)  # the same for the most that a large step holds
+    shares: dict[str, Any] = field(default_factory=dict)  # case → benchmarks.shares.Shares as a dict
+    rate: float = 0.0  # multiply-adds per second of a large matrix product
 
     def ratio(self, case: str) -> float | None:
         """How many times faster minigrad is than the faster of PyTorch eager and compiled."""
@@ -129,6 +133,12 @@ class Results:
         """Of the ratios of a group."""
         ratios = [r for name in self.cases if CASES[name].group == group and (r := self.ratio(name))]
         return statistics.geometric_mean(ratios) if ratios else None
+
+    def sum(self, group: str, library: str) -> float | None:
+        """Of the medians of a group; None if the library lacks one."""
+        names = [name for name in self.cases if CASES[name].group == group]
+        medians = [row[library].median if library in (row := self.cases[name]) else None for name in names]
+        return None if None in medians or not medians else math.fsum(m for m in medians if m is not None)
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
@@ -202,6 +212,19 @@ def measure_memory(running: dict[str, WorkerProcess], case: str, steps: int, set
             except WorkerError as error:
                 growth[library] = str(error)
     return growth
+
+
+def measure_peak(libraries: Sequence[str], device: str, threads: int, case: str, steps: int) -> dict[str, Any]:
+    """Library → the bytes that a step holds at most, each library in a process that has done nothing else."""
+    peak: dict[str, Any] = {}
+    for library in libraries:
+        if CASES[case].supports(library):
+            with workers([library], device, threads) as running:
+                try:
+                    peak[library] = running[library].ask("peak", case=case, steps=steps)["peak"]
+                except (KeyError, WorkerError) as error:
+                    peak[library] = str(error)
+    return peak
 
 
 def elapsed_since(start: float) -> str:

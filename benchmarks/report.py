@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from . import machine
-from .cases import CASES, GROUPS
+from .cases import BESIDE, CASES, GROUPS, SUMMED
 from .libraries import COMPILED, EAGER, MINIGRAD, TITLES
 from .measure import Results, Timing, disagreement
+from .shares import Shares
+from .shares import table as table_of_shares
 
+DETAILS = "docs/benchmarks.md"
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 
@@ -32,13 +38,14 @@ def _cell(row: dict[str, Timing], library: str) -> str:
     return "failed" if row[library].error else duration(row[library].median)
 
 
-def table(results: Results) -> str:
-    """A Markdown table for each group of cases, with the ratios and their geometric mean."""
+def table(results: Results, groups: Sequence[str] = tuple(GROUPS)) -> str:
+    """A Markdown table for each group of cases, with the ratios and their geometric mean, or the sum of the times."""
     libraries = shown_libraries(results)
     compares = MINIGRAD in libraries and (EAGER in libraries or COMPILED in libraries)
     header = [*(TITLES[name] for name in libraries), *(["ratio"] if compares else [])]
     parts = []
-    for group, title in GROUPS.items():
+    for group in groups:
+        title = GROUPS[group]
         names = [name for name in results.cases if CASES[name].group == group]
         if not names:
             continue
@@ -51,10 +58,37 @@ def table(results: Results) -> str:
                 cells.append("" if ratio is None else f"**{ratio:.2f}×**")
             lines.append(f"| {CASES[name].title} | " + " | ".join(cells) + " |")
         mean = results.geometric_mean(group)
+        if group in SUMMED:
+            sums = {library: results.sum(group, library) for library in libraries}
+            cells = [duration(sums[library]) for library in libraries]
+            if compares:
+                cells.append(f"**{r:.2f}×**" if (r := _ratio_of_sums(results, group)) else "")
+            lines.append("| Sum | " + " | ".join(cells) + " |")
         if mean is not None and len(names) > 1:
             lines.append("| Geometric mean |" + " |" * len(libraries) + f" **{mean:.2f}×** |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _ratio_of_sums(results: Results, group: str) -> float | None:
+    """How many times faster than the faster PyTorch minigrad is over a whole group."""
+    ours = results.sum(group, MINIGRAD)
+    theirs = [t for name in (EAGER, COMPILED) if (t := results.sum(group, name))]
+    return min(theirs) / ours if ours and theirs else None
+
+
+def sums(results: Results) -> list[str]:
+    """A sentence for each group whose table is not in the README."""
+    lines = []
+    for group in BESIDE:
+        ratio, ours = _ratio_of_sums(results, group), results.sum(group, MINIGRAD)
+        if ratio and ours:
+            count = sum(CASES[name].group == group for name in results.cases)
+            lines.append(
+                f"{GROUPS[group].partition(':')[0]}: {count} cases in all take {duration(ours)}, PyTorch "
+                f"{duration(ours * ratio)}: **{ratio:.2f}×** ([table]({DETAILS}))."
+            )
+    return lines
 
 
 def notes(results: Results) -> list[str]:
@@ -79,18 +113,34 @@ def notes(results: Results) -> list[str]:
 
 
 def memory_lines(results: Results) -> list[str]:
-    """One sentence a library on the growth of its process."""
+    """One sentence a library on the growth of its process, and on the most that a large step holds."""
+    lines = []
+    if results.peak:
+        p = results.peak
+        lines += [f"Memory: the most that a step of {p['case']} holds, above what the process held before:"]
+        lines += [f"- {TITLES[library]}: {_mebibytes(bytes_, '.0f')}" for library, bytes_ in p["peak"].items()]
     if not results.memory:
-        return []
+        return lines
     m = results.memory
-    lines = [
+    lines += [
         f"Memory: growth of the process over {m['steps']:,} steps of {m['case']}, "
         f"counted after the first {m['settled']:,}:"
     ]
     for library, grown in m["growth"].items():
-        what = f"{grown / 2**20:+.2f} MiB" if isinstance(grown, int) else f"failed: {grown}"
-        lines.append(f"- {TITLES[library]}: {what}")
+        lines.append(f"- {TITLES[library]}: {_mebibytes(grown, '+.2f')}")
     return lines
+
+
+def _mebibytes(value: Any, form: str) -> str:
+    return f"{value / 2**20:{form}} MiB" if isinstance(value, int) else f"failed: {value}"
+
+
+def shares(results: Results) -> str:
+    """Where the time of large steps goes, a table for each."""
+    parts = []
+    for name, raw in results.shares.items():
+        parts.append(f"### {CASES[name].title}\n\n{table_of_shares(Shares(**raw), results.rate)}")
+    return "\n\n".join(parts)
 
 
 def markdown(results: Results) -> str:
@@ -98,8 +148,10 @@ def markdown(results: Results) -> str:
     parts = [table(results)] if results.cases else []
     if results.cases:
         parts.append("\n".join(f"- {line}" for line in notes(results)))
-    if results.memory:
+    if memory_lines(results):
         parts.append("\n".join(memory_lines(results)))
+    if results.shares:
+        parts.append("## Where the time of a step goes\n\n" + shares(results))
     return "# Benchmarks\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -111,19 +163,21 @@ def into_readme(results: Results, readme: Path, picture: str) -> None:
     if not start or not end:
         raise ValueError(f"{readme}: the markers {START} and {END} are missing")
     lines = [
-        table(results),
+        table(results, [group for group in GROUPS if group not in BESIDE]),
         f"![minigrad's speed relative to PyTorch]({picture})",
+        *sums(results),
         *notes(results),
         *memory_lines(results),
     ]
-    body = "\n\n".join(line for line in lines if not line.startswith("- "))
-    bullets = "\n".join(line for line in lines if line.startswith("- "))
-    readme.write_text(f"{before}{START}\n{body}\n\n{bullets}".rstrip() + f"\n{END}{after}", encoding="utf-8")
+    body = lines[0]
+    for last, line in pairwise(lines):
+        body += ("\n" if line.startswith("- ") and last.startswith("- ") else "\n\n") + line
+    readme.write_text(f"{before}{START}\n{body}\n{END}{after}", encoding="utf-8")
 
 
 def chart(results: Results, path: Path) -> bool:
     """A bar for each case: how many times faster than PyTorch. False if there is nothing to compare."""
-    ratios = {name: r for name in results.cases if (r := results.ratio(name))}
+    ratios = {name: r for name in results.cases if CASES[name].group not in BESIDE and (r := results.ratio(name))}
     if not ratios:
         return False
     import matplotlib
@@ -133,8 +187,8 @@ def chart(results: Results, path: Path) -> bool:
 
     names = list(ratios)
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * len(names)), layout="constrained")
-    colors = {"training": "#1b6ca8", "overhead": "#d58a3a", "ops": "#7fb3d5"}
-    for group in GROUPS:
+    colors = {"training": "#1b6ca8", "overhead": "#d58a3a", "ops": "#7fb3d5", "layers": "#5aa17f"}
+    for group in colors:
         rows = [i for i, name in enumerate(names) if CASES[name].group == group]
         if rows:
             label = GROUPS[group].partition(":")[0]
@@ -153,7 +207,7 @@ def chart(results: Results, path: Path) -> bool:
         fontsize=10,
     )
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=len(GROUPS), frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(colors), frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return True

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .cases import CASES, Step
-from .libraries import COMPILED, Library, load
+from .libraries import COMPILED, MINIGRAD, Library, load
+from .resident import give_back, peak_bytes, reset_peak, resident_bytes
 
 Answer = dict[str, Any]
 
@@ -27,18 +28,6 @@ def timed(step: Step, steps: int, lib: Library) -> float:
         step()
     lib.synchronize()
     return (time.perf_counter() - start) / steps
-
-
-def resident_bytes() -> int:
-    """The memory this process holds at this moment."""
-    try:
-        with open("/proc/self/statm") as f:
-            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # no Linux: the most it ever held, which growth raises as well
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
 
 
 class Worker:
@@ -90,6 +79,31 @@ class Worker:
             step()
         return {"growth": resident_bytes() - before}
 
+    def peak(self, case: str, steps: int) -> Answer:
+        """The bytes that so many steps need at most, above what the process holds without them.
+
+        The case is built and dropped once before: code that is loaded or compiled late is not counted.
+        """
+        for _ in range(2):
+            self.drop()
+            if self.lib.name == MINIGRAD:
+                self.lib.module.kernels.memory.release()
+            give_back()
+            before = resident_bytes()
+            reset_peak()
+            self.step = CASES[case].builders[self.lib.name](self.lib)
+            for _ in range(steps):
+                self.step()
+        return {"peak": peak_bytes() - before}
+
+    def shares(self, case: str, seconds: float) -> Answer:
+        """The time of each op in a step of minigrad, as the mean over about so many seconds."""
+        from .shares import shares_of  # loads minigrad, which has no business in another library's process
+
+        self.build(case, seconds)
+        assert self.step is not None
+        return shares_of(self.step, self.steps).as_dict()
+
 
 def failure(error: Exception) -> Answer:
     """The kind of the error and the first line of what it says."""
@@ -107,7 +121,7 @@ def main() -> None:
         print(json.dumps(failure(error)), file=answers)
         return
     verbs: dict[str, Callable[..., Answer]] = {
-        f.__name__: f for f in (worker.build, worker.sample, worker.drop, worker.memory)
+        f.__name__: f for f in (worker.build, worker.sample, worker.drop, worker.memory, worker.peak, worker.shares)
     }
     for line in sys.stdin:
         request = json.loads(line)

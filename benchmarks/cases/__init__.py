@@ -6,6 +6,6 @@ function of its own (:mod:`benchmarks.cases.alternatives`). To add a case, write
 """
 
 from . import training, convnets, ops, layers, alternatives  # noqa: I001  (importing them registers their cases, in this order)
-from .registry import CASES, GROUPS, Case, Step
+from .registry import BESIDE, CASES, GROUPS, SUMMED, Case, Step
 
-__all__ = ["CASES", "GROUPS", "Case", "Step"]
+__all__ = ["BESIDE", "CASES", "GROUPS", "SUMMED", "Case", "Step"]

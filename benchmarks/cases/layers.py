@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,19 +64,17 @@ def convolution(n: int, c: int, side: int, o: int, k: int, padding: int, which: 
         x, w = lib.tensor(normal(n, c, side, side)), lib.tensor(normal(o, c, k, k, seed=3))
         end = side + 2 * padding - k + 1
         dy = lib.tensor(normal(n, o, end, end, seed=5))
+        run: Any
         if which == "forward":
-            run = lambda: lib.F.conv2d(x, w, None, padding=padding)  # noqa: E731
+            run = partial(lib.F.conv2d, x, w, None, padding=padding)
+        elif lib.name == MINIGRAD and which == "input":
+            run = partial(lib.nn.grad.conv2d_input, x.shape, w, dy, padding=padding)
         elif lib.name == MINIGRAD:
-            functions = lib.nn.grad
-            run = {
-                "input": lambda: functions.conv2d_input(x.shape, w, dy, padding=padding),
-                "weight": lambda: functions.conv2d_weight(x, w.shape, dy, padding=padding),
-            }[which]
+            run = partial(lib.nn.grad.conv2d_weight, x, w.shape, dy, padding=padding)
         else:
-            backward = lib.module.ops.aten.convolution_backward
-            wanted = [which == "input", which == "weight", False]
             geometry = [1, 1], [padding, padding], [1, 1], False, [0, 0], 1
-            run = lambda: backward(dy, x, w, None, *geometry, wanted)  # noqa: E731
+            wanted = [which == "input", which == "weight", False]
+            run = partial(lib.module.ops.aten.convolution_backward, dy, x, w, None, *geometry, wanted)
 
         def step() -> None:
             with lib.module.no_grad():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..libraries import COMPILED, DEFAULT, EAGER, MINIGRAD, Library
+from ..libraries import COMPILED, DEFAULT, EAGER, MINIGRAD
 
 Step = Callable[[], Any]  # does the work once; what it returns (a loss, or None) must agree between libraries
 Builder = Callable[..., Step]  # called with a Library
