@@ -2,7 +2,8 @@
 
 y = f(x Wᵀ + b) as two nodes writes x Wᵀ + b to memory only to read it again, keeps two arrays where one will do, and
 walks two nodes on the way back. Where the slope of f can be read off its output (ReLU, sigmoid, tanh), the inner sum is
-never needed: one node does both. ``nn.Sequential`` uses it for such a pair; written out by hand, the two ops stay two.
+never needed: one node does both. So it is with batch norm and the ReLU behind it. ``nn.Sequential`` uses these ops for
+such a pair; written out by hand, the two ops stay two.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from ..autograd.function import Op
 from .activation import sigmoid_of
 from .matmul import Linear
+from .normalization import BatchNorm, BatchNormEval, batch_norm
 
 # f, and f′ written in terms of y = f(z)
 ACTIVATIONS: dict[str, tuple[Any, Any]] = {
@@ -42,3 +44,48 @@ class LinearActivation(Op, kernel="matmul.linear_activation"):
     @staticmethod
     def check(x: Any, w: Any, b: Any, name: str) -> None:
         Linear.check(x, w, b)
+
+
+class BatchNormReLU(Op, kernel="normalization.batch_norm_relu"):
+    """y = max(z, 0), z = γ x̂ + β in training.   dz = dy where y > 0, else 0, and from dz as in BatchNorm."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, *options: Any) -> Any:
+        y = np.maximum(BatchNorm.forward(ctx, x, *options), 0)
+        ctx.saved = (*ctx.saved, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        *saved, y = ctx.saved
+        return BatchNorm.gradients(ctx, dy * (y > 0), *saved)
+
+
+class BatchNormEvalReLU(Op, kernel="normalization.batch_norm_eval_relu"):
+    """The same in evaluation."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, *options: Any) -> Any:
+        y = np.maximum(BatchNormEval.forward(ctx, x, *options), 0)
+        ctx.saved = (*ctx.saved, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        *saved, y = ctx.saved
+        return BatchNormEval.gradients(ctx, dy * (y > 0), *saved)
+
+
+def batch_norm_relu(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Any:
+    """relu(batch_norm(…)) of the same arguments."""
+    ops = (BatchNormReLU, BatchNormEvalReLU)
+    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps, ops)

@@ -141,7 +141,11 @@ class BatchNorm(Op, kernel="normalization.batch_norm"):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, weight, mean, inverse = ctx.saved
+        return BatchNorm.gradients(ctx, dy, *ctx.saved)
+
+    @staticmethod
+    def gradients(ctx: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any) -> Any:
+        """(dx, dγ, dβ)."""
         axes = _all_but_channels(x.ndim)
         if isinstance(dy, Variable):  # a rule that will itself be differentiated: mean and σ are functions of x there
             mean, variance = moments(x, axes)
@@ -173,7 +177,11 @@ class BatchNormEval(Op, kernel="normalization.batch_norm_eval"):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, weight, mean, inverse = ctx.saved
+        return BatchNormEval.gradients(ctx, dy, *ctx.saved)
+
+    @staticmethod
+    def gradients(ctx: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any) -> Any:
+        """(dx, dγ, dβ)."""
         weight, mean, inverse = (_by_channel(p, dy.ndim) for p in (weight, mean, inverse))
         x_hat = (x - mean) * inverse if ctx.needs(1) else None
         return _gradients(ctx, dy, x_hat, inverse, weight, (), _all_but_channels(dy.ndim))
@@ -312,6 +320,7 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    _ops: Any = (BatchNorm, BatchNormEval),
 ) -> Any:
     """y = (x − μ)/√(σ² + ε) · weight + bias for x (N, C, …), with one μ and σ² per channel.
 
@@ -334,18 +343,21 @@ def batch_norm(
     x = input._array
     if x.dtype is HALF:
         return in_single(
-            lambda x, w, b: batch_norm(x, running_mean, running_var, w, b, training, momentum, eps), input, weight, bias
+            lambda x, w, b: batch_norm(x, running_mean, running_var, w, b, training, momentum, eps, _ops),
+            input,
+            weight,
+            bias,
         )
     mean, var = (None, None) if running_mean is None else (running_mean._array, running_var._array)
     if not training:
         if mean is None:
             raise ValueError("batch_norm: training=False needs running_mean and running_var")
-        return BatchNormEval.apply(input, weight, bias, mean, var, eps)
+        return _ops[1].apply(input, weight, bias, mean, var, eps)
     if x.ndim > 1 and x.size == x.shape[1]:
         more_than_one("batch_norm", x.shape, x.size // max(x.shape[1], 1), "channel")
     if eps <= 0:
         raise ValueError(f"batch_norm: eps must be positive in training, got {eps}")
-    y = BatchNorm.apply(input, weight, bias, mean, var, momentum, eps)
+    y = _ops[0].apply(input, weight, bias, mean, var, momentum, eps)
     if mean is not None:
         running_mean._version[0] += 1
         running_var._version[0] += 1

@@ -14,6 +14,7 @@ from support import Case, assert_same, evaluate, real
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import kernels
+from minigrad.ops.fused import batch_norm_relu
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,12 @@ def batch_norm(lib: Any, x: Any, w: Any, b: Any, mean: Any, var: Any) -> Any:
 
 def evaluated(lib: Any, x: Any, w: Any, b: Any, mean: Any, var: Any) -> Any:
     return F.batch_norm(x, mean, var * var + 0.1, w, b)
+
+
+def with_relu(lib: Any, x: Any, w: Any, b: Any, mean: Any, var: Any) -> Any:
+    return batch_norm_relu(x, None, None, w, b, True, 0.1, 1e-2), batch_norm_relu(
+        x, mean, var**2 + 1, w, b, False, 0.0, 1e-5
+    )
 
 
 def agree(call: Callable[..., Any], shape: tuple[int, ...], constants: int, wanted: list[bool], seed: int = 0) -> Any:
@@ -61,10 +68,11 @@ SHAPES = [
 def test_batch_norm(shape: tuple[int, ...]) -> None:
     agree(batch_norm, shape, 2, ALL)
     agree(evaluated, shape, 2, ALL)
+    agree(with_relu, shape, 2, ALL)
 
 
 @pytest.mark.parametrize("shape", [(32, 20), (700, 100), (4, 6, 5), (16, 3, 40, 40)])
-@pytest.mark.parametrize("call", [batch_norm, evaluated])
+@pytest.mark.parametrize("call", [batch_norm, evaluated, with_relu])
 def test_only_the_gradients_that_are_wanted(call: Any, shape: tuple[int, ...]) -> None:
     for wanted in ([True, False, False], [False, True, False], [False, False, True], [False, True, True]):
         agree(call, shape, 2, wanted)
@@ -88,8 +96,8 @@ def test_the_number_of_threads_changes_rounding_at_most(shape: tuple[int, ...]) 
     runs = []
     for threads in (1, 2):
         minigrad.set_num_threads(threads)
-        runs.append([agree(call, shape, 2, ALL) for call in (batch_norm, evaluated, group_norm, layer_norm)])
-        again = [agree(call, shape, 2, ALL) for call in (batch_norm, evaluated, group_norm, layer_norm)]
+        runs.append([agree(call, shape, 2, ALL) for call in (batch_norm, evaluated, with_relu, group_norm, layer_norm)])
+        again = [agree(call, shape, 2, ALL) for call in (batch_norm, evaluated, with_relu, group_norm, layer_norm)]
         for first, second in zip(runs[-1], again, strict=True):
             assert_same(first, second, 0, 0)  # the same numbers from run to run
     for one, two in zip(*runs, strict=True):
@@ -162,6 +170,8 @@ def norms(x: Any) -> Iterator[tuple[str, Any]]:
     w = minigrad.ones(c)
     yield "train", F.batch_norm(x, None, None, training=True)
     yield "eval", F.batch_norm(x, w, w, w, w)
+    yield "train, relu", batch_norm_relu(x, None, None, None, None, True, 0.1, 1e-5)
+    yield "eval, relu", batch_norm_relu(x, w, w, w, w, False, 0.1, 1e-5)
     yield "group", F.group_norm(x, c, w)
     yield "layer", F.layer_norm(x, x.shape[-1:])
     yield "rms", F.rms_norm(x, x.shape[-1:])
@@ -203,7 +213,7 @@ def test_a_forward_with_the_kernel_and_a_backward_without() -> None:
     """The kernel saves what the textbook's rule needs."""
     for call in (lambda x: list(norms(x)),):
         x = minigrad.randn(9, 12, 5, requires_grad=True)
-        for (_, y), g in zip(call(x), [minigrad.randn(9, 12, 5) for _ in range(5)], strict=True):
+        for (_, y), g in zip(call(x), [minigrad.randn(9, 12, 5) for _ in range(7)], strict=True):
             x.grad = None
             y.backward(g, retain_graph=True)
             fast = x.grad.numpy().copy()

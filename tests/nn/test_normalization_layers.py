@@ -203,3 +203,48 @@ def test_refusals() -> None:
 def test_another_number_of_channels_where_it_makes_no_difference_is_a_warning() -> None:
     with pytest.warns(UserWarning, match=r"InstanceNorm1d: the input has 4 channels, num_features is 3"):
         nn.InstanceNorm1d(3)(minigrad.randn(2, 4, 5))
+
+
+def test_sequential_does_batch_norm_and_its_relu_as_one_op() -> None:
+    """The numbers, the statistics and the count are those of the two layers alone."""
+    for make, shape in ((lambda: nn.BatchNorm1d(6), (9, 6)), (lambda: nn.BatchNorm2d(6), (3, 6, 8, 8))):
+        runs = []
+        for together in (True, False):
+            minigrad.manual_seed(0)
+            layer, relu = make(), nn.ReLU()
+            with minigrad.no_grad():
+                layer.weight.copy_(minigrad.randn(6))
+                layer.bias.copy_(minigrad.randn(6))
+            network = nn.Sequential(layer, relu)
+            x = minigrad.randn(*shape, requires_grad=True)
+            seen = []
+            for training in (True, True, False):
+                network.train(training)
+                y = network(x) if together else relu(layer(x))
+                assert (type(y.grad_fn).__name__ != "ReLU") is together
+                y.backward(minigrad.randn(*shape))
+                seen.append(y.detach().numpy())
+            seen += [x.grad.numpy(), layer.weight.grad.numpy(), layer.bias.grad.numpy()]
+            runs.append(seen + [b.numpy() for b in layer.buffers()])
+        for one, two in zip(*runs, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
+
+
+def test_layers_that_are_looked_at_stay_two() -> None:
+    x, seen = minigrad.randn(9, 6), []
+    for watched in (0, 1):
+        network = nn.Sequential(nn.BatchNorm1d(6), nn.ReLU())
+        network[watched].register_forward_hook(lambda module, args, out: seen.append(out))
+        network(x)
+        assert len(seen) == watched + 1
+    assert (seen[0].detach().numpy() < 0).any()
+    for network in (
+        nn.Sequential(nn.BatchNorm1d(6), nn.ReLU(inplace=True)),
+        nn.Sequential(nn.BatchNorm1d(6), nn.Tanh()),
+        nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 2), nn.ReLU()),
+        nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.BatchNorm1d(6)),
+    ):
+        y, z = network(x), x
+        for module in network:
+            z = module(z)
+        np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=1e-4, atol=1e-5)

@@ -17,6 +17,7 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import kernels
 from minigrad.errors import DtypeError, ShapeError
+from minigrad.ops.fused import batch_norm_relu
 
 
 def functional(name: str, *args: Any, **options: Any) -> Callable[..., Any]:
@@ -59,6 +60,19 @@ def over(name: str, shape: tuple[int, ...], **options: Any) -> Callable[..., Any
     return lambda lib, x, *p: getattr(lib.nn.functional, name)(x, tuple(x.shape[-len(shape) :]), *p, **options)
 
 
+def with_relu(lib: Any, x: Any, w: Any, b: Any, mean: Any, var: Any) -> Any:
+    """In training, with the statistics it leaves behind, and in evaluation; each with its ReLU."""
+    before, mean, var = mean, mean.clone(), var.clone()
+    trained = batch_norm_relu(x, mean, var, w, b, True, 0.3, 1e-2)
+    return trained, batch_norm_relu(x, before, before * before + 1.0, w, b, False, 0.0, 1e-2), mean, var
+
+
+def then_relu(lib: Any, x: Any, w: Any, b: Any, mean: Any, var: Any) -> Any:
+    before, mean, var, f = mean, mean.clone(), var.clone(), lib.nn.functional
+    trained = f.relu(f.batch_norm(x, mean, var, w, b, True, 0.3, 1e-2))
+    return trained, f.relu(f.batch_norm(x, before, before * before + 1.0, w, b, eps=1e-2)), mean, var
+
+
 def per_channel(c: int, n: int = 2) -> list[Any]:
     return [real(c) for _ in range(n)]
 
@@ -85,6 +99,8 @@ class TestNormalization(OpSuite):
         Case("batch_norm eval 2d", evaluated, [real(7, 3), *constants(3), *per_channel(3)], large=[real(65, 33), *constants(33), *per_channel(33)], empty=False, rtol=1e-4, atol=2e-5),
         Case("batch_norm eval 4d", evaluated, [real(2, 3, 4, 5), *constants(3), *per_channel(3)], large=[real(3, 5, 16, 17), *constants(5), *per_channel(5)], empty=False, rtol=1e-4, atol=5e-5),
         Case("batch_norm eval without parameters", evaluated, [real(7, 3), *constants(3)], large=[real(65, 33), *constants(33)], empty=False, rtol=1e-4, atol=2e-5),
+        Case("batch_norm with relu 2d", with_relu, [real(7, 3), *per_channel(3), *constants(3)], large=[real(65, 33), *per_channel(33), *constants(33)], rtol=1e-4, atol=2e-5, empty=False, reference=then_relu),
+        Case("batch_norm with relu 4d", with_relu, [real(2, 3, 4, 5), *per_channel(3), *constants(3)], large=[real(3, 5, 16, 17), *per_channel(5), *constants(5)], rtol=1e-4, atol=5e-5, empty=False, reference=then_relu),
         Case("layer_norm", over("layer_norm", (4,)), [real(3, 4), real(4), real(4)], large=[real(40, 37), *per_channel(37)], rtol=1e-4, atol=2e-5),
         Case("layer_norm two axes", over("layer_norm", (4, 5), eps=0.1), [real(2, 3, 4, 5), real(4, 5), real(4, 5)], large=[real(6, 4, 12, 20), real(12, 20), real(12, 20)], rtol=1e-4, atol=2e-5),
         Case("layer_norm every axis", over("layer_norm", (3, 4)), [real(3, 4), real(3, 4), real(3, 4)], large=[real(30, 40), real(30, 40), real(30, 40)], rtol=1e-4, atol=2e-5),

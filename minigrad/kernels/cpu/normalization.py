@@ -493,26 +493,36 @@ def backward(ctx: Any, dy: Any) -> Any:
     return dx, dw, db
 
 
-def batch_norm_forward(
-    ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, eps: float
-) -> Any:
-    y = _run(ctx, x, weight, bias, running_mean, running_var, momentum, eps, TRAIN)
-    if y is not NotImplemented:
-        ctx.eps = eps
-        ctx.saved = (x, weight, ctx.scratch[2], ctx.scratch[3])
-    return y
+def _training(relu: int) -> Kernel:
+    def forward(
+        ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, eps: float
+    ) -> Any:
+        y = _run(ctx, x, weight, bias, running_mean, running_var, momentum, eps, TRAIN | relu)
+        if y is not NotImplemented:
+            ctx.eps = eps
+            saved = (x, weight, ctx.scratch[2], ctx.scratch[3])
+            ctx.saved = (*saved, y) if relu else saved
+        return y
+
+    return Kernel(forward, backward)
 
 
-def batch_norm_eval_forward(
-    ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float
-) -> Any:
-    y = _run(ctx, x, weight, bias, running_mean, running_var, 0.0, eps, 0)
-    if y is not NotImplemented:
-        ctx.saved = (x if ctx.edges[1] is not None else None, weight, ctx.scratch[2], ctx.scratch[3])
-    return y
+def _evaluation(relu: int) -> Kernel:
+    def forward(
+        ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float
+    ) -> Any:  # fmt: skip
+        y = _run(ctx, x, weight, bias, running_mean, running_var, 0.0, eps, relu)
+        if y is not NotImplemented:
+            saved = (x if ctx.edges[1] is not None else None, weight, ctx.scratch[2], ctx.scratch[3])
+            ctx.saved = (*saved, y) if relu else saved
+        return y
+
+    return Kernel(forward, backward)
 
 
 KERNELS = {
-    "batch_norm": Kernel(batch_norm_forward, backward),
-    "batch_norm_eval": Kernel(batch_norm_eval_forward, backward),
+    "batch_norm": _training(0),
+    "batch_norm_relu": _training(RELU),
+    "batch_norm_eval": _evaluation(0),
+    "batch_norm_eval_relu": _evaluation(RELU),
 }

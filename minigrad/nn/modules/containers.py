@@ -17,9 +17,12 @@ from ..parameter import Parameter
 from ..representation import count
 from .activation import ReLU, Sigmoid, Tanh
 from .linear import Linear
+from .normalization import BatchNorm1d, BatchNorm2d
 
 # Activations whose slope can be read off their output.
 _FUSED: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
+# Layers that may do one of them on the way; batch norm only the ReLU.
+_LEADS = (Linear, BatchNorm1d, BatchNorm2d)
 
 T = TypeVar("T")
 S = TypeVar("S", bound="_NumberedItems[Any]")
@@ -171,17 +174,22 @@ class Sequential(_NumberedModules):
 
     def forward(self, input: Any) -> Any:
         modules = self._cached_items or self._items()
-        waiting: Any = None  # a Linear whose activation may come next: the pair is one op (see ops/fused.py)
+        waiting: Any = None  # a layer whose activation may come next: the pair is one op (see ops/fused.py)
         for module in modules:
             if waiting is not None:
                 name = _FUSED.get(type(module))
-                if name is not None and module._hooks is None and not getattr(module, "inplace", False):
-                    input = LinearActivation.apply(input, waiting.weight, waiting.bias, name)
+                linear = type(waiting) is Linear
+                fits = name is not None and (linear or name == "relu")
+                if fits and module._hooks is None and not getattr(module, "inplace", False):
+                    if linear:
+                        input = LinearActivation.apply(input, waiting.weight, waiting.bias, name)
+                    else:
+                        input = waiting.with_relu(input)
                     waiting = None
                     continue
                 input = waiting.forward(input)
                 waiting = None
-            if type(module) is Linear and module._hooks is None and "forward" not in vars(module):
+            if type(module) in _LEADS and module._hooks is None and "forward" not in vars(module):
                 waiting = module
             else:
                 input = module(input)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from ... import dtypes
 from ...creation import empty, ones, tensor, zeros
 from ...errors import ShapeError
+from ...ops.fused import batch_norm_relu
 from ...ops.normalization_checks import channel_groups, trailing_shape
 from ...tensor import Tensor
 from .. import functional as F
@@ -108,20 +109,29 @@ class _BatchNorm(_RunningStatistics):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        return self._normalize(F.batch_norm, input)
+
+    def with_relu(self, input: Tensor) -> Tensor:
+        """relu(self(input)) as one op, for Sequential. (On a GPU two kernels serve it better than none.)"""
+        if getattr(input, "is_cuda", False):
+            return F.relu(self.forward(input))
+        return self._normalize(batch_norm_relu, input)
+
+    def _normalize(self, batch_norm: Any, input: Tensor) -> Tensor:
         if input.ndim not in self.axes:
             raise ShapeError(f"{type(self).__name__}: expected an input {self.shapes}, got shape {tuple(input.shape)}")
         mean, var = self.running_mean, self.running_var
         if not self.training:
-            return F.batch_norm(input, mean, var, self.weight, self.bias, mean is None, 0.0, self.eps)
+            return batch_norm(input, mean, var, self.weight, self.bias, mean is None, 0.0, self.eps)
         if not self.track_running_stats:
-            return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
+            return batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
         momentum, count = self.momentum, self.num_batches_tracked
         if momentum is None:  # every batch counts the same: the n-th moves the average by a share of 1/n
             momentum = 0.0 if count is None else 1.0 / (count.item() + 1)
-        y = F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
+        y = batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
         if count is not None:
             count._array[()] += 1
-            count._bump()
+            count._version[0] += 1
         return y
 
 
