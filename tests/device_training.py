@@ -30,6 +30,13 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "ConvTranspose2d": (lambda: nn.ConvTranspose2d(3, 4, 4, 2, 1, 1), (2, 3, 4, 5)),
     "ConvTranspose1d": (lambda: nn.ConvTranspose1d(3, 4, 3, 2), (2, 3, 4)),
     "Unfold, Fold": (lambda: nn.Sequential(nn.Unfold(3), nn.Fold((5, 6), 3)), (2, 3, 5, 6)),
+    "BatchNorm1d": (lambda: nn.BatchNorm1d(4), (5, 4)),
+    "BatchNorm2d, ReLU": (lambda: nn.Sequential(nn.BatchNorm2d(3, momentum=None), nn.ReLU()), (2, 3, 4, 5)),
+    "evaluated BatchNorm2d": (lambda: nn.BatchNorm2d(3).eval(), (2, 3, 4, 5)),
+    "InstanceNorm1d": (lambda: nn.InstanceNorm1d(3, affine=True, track_running_stats=True), (2, 3, 5)),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4), (2, 4, 5)),
+    "LayerNorm, RMSNorm": (lambda: nn.Sequential(nn.LayerNorm((4, 5)), nn.RMSNorm(5)), (2, 4, 5)),
+    "LocalResponseNorm": (lambda: nn.LocalResponseNorm(2), (2, 4, 5)),
     "PReLU": (lambda: nn.PReLU(4), (5, 4)),
     "Softmax": (lambda: nn.Softmax(dim=1), (5, 4)),
     "LogSoftmax": (lambda: nn.LogSoftmax(dim=-1), (5, 4)),
@@ -113,7 +120,7 @@ class TrainingOnDevice(OnDevice):
             x = tensor(rng.standard_normal(shape), device=device, requires_grad=True)
             y = here(x)
             y.backward(tensor(rng.standard_normal(y.shape), device=device))
-            return [y, x.grad, *[p.grad for p in here.parameters()]]
+            return [y, x.grad, *[p.grad for p in here.parameters()], *here.buffers()]
 
         self.both(compute)
 

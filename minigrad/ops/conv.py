@@ -113,7 +113,11 @@ class Conv2d(Op, kernel="conv.conv2d"):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, w = ctx.saved
+        return Conv2d.gradients(ctx, dy, *ctx.saved)
+
+    @staticmethod
+    def gradients(ctx: Any, dy: Any, x: Any, w: Any) -> Any:
+        """(dx, dW, db) as derived above."""
         size, kernel = ctx.sizes
         dx = _run(ConvTranspose2d, dy, w, None, size, *ctx.options) if ctx.needs(0) else None
         dw = _run(ConvWeight2d, x, dy, kernel, *ctx.options) if ctx.needs(1) else None

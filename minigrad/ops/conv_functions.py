@@ -12,6 +12,7 @@ from ..dtypes import of_array
 from ..errors import DtypeError, ShapeError
 from .common import require_floating, same_device
 from .conv import Conv2d, ConvTranspose2d, ConvWeight2d
+from .fused import Conv2dActivation
 from .padding import pad
 from .shape import squeeze, unsqueeze
 from .unfold import Pair, Sizes, by, fit, output_size, whole
@@ -140,8 +141,9 @@ def _pair(values: Sizes, row: int) -> Pair:
 
 
 def _convolve(
-    name: str, axes: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Any:
+    name: str, axes: int, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any,
+    activation: str | None = None,
+) -> Any:  # fmt: skip
     tensors = {"input": x, "weight": w} if b is None else {"input": x, "weight": w, "bias": b}
     _operands(name, **tensors)
     batched, shape = _batched(name, axes, x._array.shape), w._array.shape
@@ -152,6 +154,9 @@ def _convolve(
         name, axes, x._array.shape, shape, stride, padding, dilation, groups
     )
     _bias(name, b, shape[0], shape)
+    if activation is not None:
+        y = Conv2dActivation.apply(_images(2, x, batched), w, b, stride, padding, dilation, groups, activation)
+        return _back(2, y, batched)
     if axes == 2 and batched:
         return Conv2d.apply(x, w, b, stride, padding, dilation, groups)
     x, w = _images(axes, x, batched), _images(axes, w)
@@ -185,6 +190,13 @@ def conv2d(
         DtypeError: integers, or tensors of different dtypes.
     """
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d_activation(
+    input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, activation: str
+) -> Any:
+    """f(conv2d(…)) of the same arguments as one op, f being "relu", "sigmoid" or "tanh"."""
+    return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups, activation)
 
 
 def _transpose(

@@ -2,8 +2,8 @@
 
 y = f(x Wᵀ + b) as two nodes writes x Wᵀ + b to memory only to read it again, keeps two arrays where one will do, and
 walks two nodes on the way back. Where the slope of f can be read off its output (ReLU, sigmoid, tanh), the inner sum is
-never needed: one node does both. So it is with batch norm and the ReLU behind it. ``nn.Sequential`` uses these ops for
-such a pair; written out by hand, the two ops stay two.
+never needed: one node does both. So it is with a convolution, and with batch norm and the ReLU behind it.
+``nn.Sequential`` uses these ops for such a pair; written out by hand, the two ops stay two.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autograd.function import Op
 from .activation import sigmoid_of
+from .conv import Conv2d
 from .matmul import Linear
 from .normalization import BatchNorm, BatchNormEval, batch_norm
 
@@ -44,6 +45,23 @@ class LinearActivation(Op, kernel="matmul.linear_activation"):
     @staticmethod
     def check(x: Any, w: Any, b: Any, name: str) -> None:
         Linear.check(x, w, b)
+
+
+class Conv2dActivation(Op, kernel="conv.conv2d_activation"):
+    """y = f(z), z = b + w ⋆ x.   dz = dy · f′(z), and from dz as in Conv2d."""
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        *convolution, name = args
+        y = ACTIVATIONS[name][0](Conv2d.forward(ctx, *convolution))
+        ctx.activation = name
+        ctx.saved = (*ctx.saved, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, w, y = ctx.saved
+        return Conv2d.gradients(ctx, dy * ACTIVATIONS[ctx.activation][1](y), x, w)
 
 
 class BatchNormReLU(Op, kernel="normalization.batch_norm_relu"):

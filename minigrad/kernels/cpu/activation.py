@@ -87,29 +87,38 @@ def _slopes_shared(dy: Any, saved: Any, f: int, dx: Any, parts: int) -> None:
         slopes(dy[a:b], saved[a:b], f, dx[a:b])
 
 
+def activated(x: Any, f: int) -> Any:
+    """f(x) as a new array, on all threads if it is large."""
+    y = memory.empty(x.shape)
+    if x.size < PARALLEL_FROM:
+        activate(x.ravel(), y.ravel(), f)
+    else:
+        _activate_shared(x.ravel(), y.ravel(), f, get_num_threads())
+    return y
+
+
+def sloped(dy: Any, saved: Any, f: int) -> Any:
+    """dy · f′ as a new array."""
+    dx = memory.empty(dy.shape)
+    if dy.size < PARALLEL_FROM:
+        slopes(dy.ravel(), saved.ravel(), f, dx.ravel())
+    else:
+        _slopes_shared(dy.ravel(), saved.ravel(), f, dx.ravel(), get_num_threads())
+    return dx
+
+
 def _elementwise(f: int, smallest: int) -> Kernel:
     """The kernel pair of an activation, for arrays of at least ``smallest`` elements."""
 
     def forward(ctx: Any, x: Any) -> Any:
         if not takes(x, smallest):
             return NotImplemented
-        y = memory.empty(x.shape)
-        if x.size < PARALLEL_FROM:
-            activate(x.ravel(), y.ravel(), f)
-        else:
-            _activate_shared(x.ravel(), y.ravel(), f, get_num_threads())
+        y = activated(x, f)
         ctx.saved = (x,) if f in (SILU, GELU) else (y,)
         return y
 
     def backward(ctx: Any, dy: Any) -> Any:
-        if not takes(dy, 0):
-            return NotImplemented
-        dx = memory.empty(dy.shape)
-        if dy.size < PARALLEL_FROM:
-            slopes(dy.ravel(), ctx.saved[0].ravel(), f, dx.ravel())
-        else:
-            _slopes_shared(dy.ravel(), ctx.saved[0].ravel(), f, dx.ravel(), get_num_threads())
-        return dx
+        return sloped(dy, ctx.saved[0], f) if takes(dy, 0) else NotImplemented
 
     return Kernel(forward, backward)
 

@@ -19,12 +19,13 @@ from .. import Kernel, memory
 from ..simd import LANES
 from ..threads import get_num_threads
 from . import conv_depthwise, conv_direct, conv_flat, conv_plan, winograd
+from .activation import NONE, RELU, SIGMOID, TANH, activated, sloped
 from .layout import FLOAT32, takes
 
 SPLIT_FROM = 1 << 18  # multiply-adds from which a second thread pays
 THIN = 4  # input channels: fewer products than that per tap do not pay for turning the image pixel-major
 
-_NO_FLOOR = np.array([-np.inf], np.float32)
+_NO_FLOOR, _ZERO = np.array([-np.inf], np.float32), np.zeros(1, np.float32)
 _ZEROS: dict[int, Any] = {}
 
 
@@ -63,8 +64,10 @@ def _suits_winograd(inner: int, outer: int, out: Any, kernel: Any, stride: Any, 
     )
 
 
-def correlate(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
-    """y = x ⋆ w + b for contiguous float32 arrays."""
+def correlate(
+    x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, floor: Any = _NO_FLOOR
+) -> Any:
+    """y = max(x ⋆ w + b, floor) for contiguous float32 arrays."""
     n, c, h, wd = x.shape
     o, inner, kh, kw = w.shape
     oh, ow = _output((h, wd), (kh, kw), stride, padding, dilation)
@@ -73,24 +76,7 @@ def correlate(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, 
     flat_x, flat_w, flat_y, b = x.ravel(), w.ravel(), y.ravel(), _bias(b, o)
     if inner == 1 and groups > 1:
         conv_depthwise.depthwise(
-            flat_x,
-            flat_w,
-            b,
-            _NO_FLOOR,
-            flat_y,
-            n,
-            c,
-            o // c,
-            h,
-            wd,
-            oh,
-            ow,
-            kh,
-            kw,
-            *stride,
-            *padding,
-            *dilation,
-            parts,
+            flat_x, flat_w, b, floor, flat_y, n, c, o // c, h, wd, oh, ow, kh, kw, *stride, *padding, *dilation, parts
         )
         return y
     outer, taps = o // groups, kh * kw
@@ -101,30 +87,45 @@ def correlate(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, 
         if fast:
             winograd.correlate(
                 flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, 0, inner, outer, n, h, wd, *padding,
-                oh, ow, b, g * outer, _NO_FLOOR, flat_y, o * oh * ow, y_start, parts,
+                oh, ow, b, g * outer, floor, flat_y, o * oh * ow, y_start, parts, NONE, flat_x,
             )  # fmt: skip
         elif flat:
             conv_flat.correlate_flat(
                 flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, 0, inner, outer, n, h, wd, oh, ow,
-                kh, kw, *padding, *dilation, b, g * outer, _NO_FLOOR, flat_y, o * oh * ow, y_start, parts,
+                kh, kw, *padding, *dilation, b, g * outer, floor, flat_y, o * oh * ow, y_start, parts, NONE, flat_x,
             )  # fmt: skip
         else:
             plan = conv_plan.forward_plan(inner, outer, (h, wd), (kh, kw), stride, padding, dilation)
             conv_direct.correlate(
                 flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, inner, outer, n, *plan,
-                b, g * outer, _NO_FLOOR, flat_y, o * oh * ow, y_start, parts,
+                b, g * outer, floor, flat_y, o * oh * ow, y_start, parts, NONE, flat_x,
             )  # fmt: skip
     return y
 
 
-def input_gradient(dy: Any, w: Any, b: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
-    """dx (N, C, H, W) from dy and w, plus a bias per channel of x: the transposed convolution."""
+def input_gradient(
+    dy: Any,
+    w: Any,
+    b: Any,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    f: int = NONE,
+    y: Any = None,
+) -> Any:
+    """dx (N, C, H, W) from dy and w, plus a bias per channel of x: the transposed convolution.
+
+    With an activation f and its output y, dy goes back through f first.
+    """
     n, o, oh, ow = dy.shape
     _, inner, kh, kw = w.shape
     (h, wd), c = size, inner * groups
     dx = memory.empty((n, c, h, wd))
     parts = _parts(n, dy.size * inner * kh * kw)
     flat_dy, flat_w, flat_dx, b = dy.ravel(), w.ravel(), dx.ravel(), _bias(b, c)
+    active = flat_dy if y is None else y.ravel()
     if inner == 1 and groups > 1:
         conv_depthwise.depthwise_input(
             flat_dy, flat_w, flat_dx, n, c, o // c, h, wd, oh, ow, kh, kw, *stride, *padding, *dilation, b, parts
@@ -139,32 +140,33 @@ def input_gradient(dy: Any, w: Any, b: Any, size: Any, stride: Any, padding: Any
         if fast:
             winograd.correlate(
                 flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, 1, outer, inner, n, oh, ow,
-                top, left, h, wd, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts,
+                top, left, h, wd, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts, f, active,
             )  # fmt: skip
         elif flat:
             conv_flat.correlate_flat(
                 flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, 1, outer, inner, n, oh, ow, h, wd,
-                kh, kw, top, left, *dilation, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts,
+                kh, kw, top, left, *dilation, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts, f, active,
             )  # fmt: skip
         else:
             plan = conv_plan.backward_plan(outer, inner, (oh, ow), (h, wd), (kh, kw), stride, padding, dilation)
             conv_direct.correlate(
                 flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, outer, inner, n, *plan,
-                b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts,
+                b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts, f, active,
             )  # fmt: skip
     return dx
 
 
 def weight_gradient(
-    x: Any, dy: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
+    x: Any, dy: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int, f: int = NONE, y: Any = None
 ) -> tuple[Any, Any]:
-    """(dw, db) from x and dy."""
+    """(dw, db) from x and dy. With an activation f and its output y, dy goes back through f first."""
     n, c, h, wd = x.shape
     _, o, oh, ow = dy.shape
     inner, outer, (kh, kw) = c // groups, o // groups, kernel
     dw, db = np.empty((o, inner, kh, kw), FLOAT32), np.empty(o, FLOAT32)
     work = dy.size * inner * kh * kw
     flat_x, flat_dy, flat_dw = x.ravel(), dy.ravel(), dw.ravel()
+    active = flat_dy if y is None else y.ravel()
     if inner == 1 and groups > 1:
         parts = _parts(c, work)
         conv_depthwise.depthwise_weight(
@@ -181,12 +183,12 @@ def weight_gradient(
         if fast:
             winograd.weight_gradient(
                 flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, h, wd, *padding, oh, ow,
-                part, db_part, parts,
+                part, db_part, parts, f, active,
             )  # fmt: skip
         elif flat:
             conv_flat.weight_gradient_flat(
                 flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, h, wd, oh, ow,
-                kh, kw, *padding, *dilation, part, db_part, parts,
+                kh, kw, *padding, *dilation, part, db_part, parts, f, active,
             )  # fmt: skip
         else:
             places, size, rows, into, runs, step, runs_dy, depth = conv_plan.weight_plan(
@@ -194,7 +196,7 @@ def weight_gradient(
             )
             conv_direct.weight_gradient(
                 flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, places, size,
-                rows, into, kh * kw, runs, step, runs_dy, depth, part, db_part, parts,
+                rows, into, kh * kw, runs, step, runs_dy, depth, part, db_part, parts, f, active,
             )  # fmt: skip
     return dw, db
 
@@ -226,7 +228,17 @@ def _fit(x: Any, w: Any, b: Any, y: Any, size: Any, kernel: Any, options: Any) -
     )
 
 
-def conv2d_forward(ctx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+def conv2d_forward(
+    ctx: Any,
+    x: Any,
+    w: Any,
+    b: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    floor: Any = _NO_FLOOR,
+) -> Any:
     options = stride, padding, dilation, groups
     if x.ndim != 4 or w.ndim != 4:
         return NotImplemented
@@ -236,7 +248,7 @@ def conv2d_forward(ctx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, 
         return NotImplemented
     ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
     ctx.sizes, ctx.options = (size, kernel), options
-    return correlate(x, w, b, stride, padding, dilation, groups)
+    return correlate(x, w, b, stride, padding, dilation, groups, floor)
 
 
 def conv2d_backward(ctx: Any, dy: Any) -> Any:
@@ -247,6 +259,36 @@ def conv2d_backward(ctx: Any, dy: Any) -> Any:
     dx = input_gradient(dy, w, None, size, *ctx.options) if ctx.needs(0) else None
     if ctx.needs(1):
         dw, db = weight_gradient(x, dy, kernel, *ctx.options)
+        return dx, dw, db if ctx.needs(2) else None
+    return dx, None, dy.sum(axis=(0, 2, 3)) if ctx.needs(2) else None
+
+
+_CODES = {"relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
+
+
+def conv2d_activation_forward(
+    ctx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, name: str
+) -> Any:
+    """f(x ⋆ w + b); a ReLU is cut off on the way out, the others take a pass of their own."""
+    z = conv2d_forward(ctx, x, w, b, stride, padding, dilation, groups, _ZERO if name == "relu" else _NO_FLOOR)
+    if z is NotImplemented:
+        return NotImplemented
+    y = z if name == "relu" else activated(z, _CODES[name])
+    ctx.activation = name
+    ctx.saved = (*ctx.saved, y)
+    return y
+
+
+def conv2d_activation_backward(ctx: Any, dy: Any) -> Any:
+    if not takes(dy, 1):
+        return NotImplemented
+    x, w, y = ctx.saved
+    (size, kernel), f = ctx.sizes, _CODES[ctx.activation]
+    if ctx.options[3] > 1 or not ctx.needs(1):  # depthwise kernels, and the sum for a bias alone, take dz itself
+        dy, f, y = sloped(dy, y, f), NONE, None
+    dx = input_gradient(dy, w, None, size, *ctx.options, f, y) if ctx.needs(0) else None
+    if ctx.needs(1):
+        dw, db = weight_gradient(x, dy, kernel, *ctx.options, f, y)
         return dx, dw, db if ctx.needs(2) else None
     return dx, None, dy.sum(axis=(0, 2, 3)) if ctx.needs(2) else None
 
@@ -298,6 +340,7 @@ def weight_gradient2d_backward(ctx: Any, dw: Any) -> Any:
 
 KERNELS = {
     "conv2d": Kernel(conv2d_forward, conv2d_backward),
+    "conv2d_activation": Kernel(conv2d_activation_forward, conv2d_activation_backward),
     "conv_transpose2d": Kernel(conv_transpose2d_forward, conv_transpose2d_backward),
     "weight_gradient2d": Kernel(weight_gradient2d_forward, weight_gradient2d_backward),
 }

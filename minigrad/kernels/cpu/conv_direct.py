@@ -14,6 +14,7 @@ from numba import prange
 
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
+from .activation import NONE, slopes
 from .tile import register_tile, transpose_square, transpose_square_above
 
 WIDTH = COLUMNS * LANES
@@ -21,6 +22,15 @@ tile = register_tile(ROWS, COLUMNS)
 narrow_tile = register_tile(ROWS, 1)
 adjacent_tile = register_tile(ROWS, COLUMNS, adjacent=True)
 narrow_adjacent_tile = register_tile(ROWS, 1, adjacent=True)
+
+
+@jit
+def through_slopes(dy: Any, start: int, count: int, y: Any, f: int, scratch: Any) -> Any:
+    """Where dz = dy · f′ of one image is: (array, start). Without an activation that is dy itself."""
+    if f == NONE:
+        return dy, start
+    slopes(dy[start : start + count], y[start : start + count], f, scratch)
+    return scratch, 0
 
 
 @jit
@@ -134,8 +144,12 @@ def correlate(
     x: Any, x_images: int, x_start: int, w: Any, w_start: int, to_source: int, to_result: int, sources: int,
     results: int, images: int, places: Any, size: int, pixels: int, rows: Any, into: Any, runs: Any, taps: Any,
     phases: Any, weights: int, bias: Any, o_start: int, floor: Any, y: Any, y_images: int, y_start: int, parts: int,
+    f: int, active: Any,
 ) -> None:  # fmt: skip
-    """y = max(x ⋆ w + bias, floor) image by image; the plan's tables say where (see ``conv_plan.py``)."""
+    """y = max(x ⋆ w + bias, floor) image by image; the plan's tables say where (see ``conv_plan.py``).
+
+    With an activation f and its output ``active``, x is a gradient that first goes back through f.
+    """
     pitch = (results + LANES - 1) // LANES * LANES
     packed = np.empty(weights * sources * pitch, np.float32)
     for k in range(phases.shape[0]):
@@ -154,8 +168,10 @@ def correlate(
     for t in prange(parts):
         image = np.zeros(size + LANES, np.float32)
         out = np.empty(pixels * pitch, np.float32)
+        scratch = np.empty(sources * places.size if f != NONE else 0, np.float32)
         for n in range(t * images // parts, (t + 1) * images // parts):
-            to_pixels(x, n * x_images + x_start, sources, places.size, image, 0, places)
+            given, at = through_slopes(x, n * x_images + x_start, sources * places.size, active, f, scratch)
+            to_pixels(given, at, sources, places.size, image, 0, places)
             for k in range(phases.shape[0]):
                 at = phases[k, 2] * sources * pitch
                 used = runs[phases[k, 1] : phases[k, 1] + phases[k, 4]]
@@ -167,7 +183,7 @@ def correlate(
 def weight_gradient(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
     images: int, places: Any, size: int, rows: Any, into: Any, taps: int, runs: Any, step: int, runs_dy: Any,
-    depth: int, dw: Any, db: Any, parts: int,
+    depth: int, dw: Any, db: Any, parts: int, f: int, active: Any,
 ) -> None:  # fmt: skip
     """dw (O, C, taps) and db (O): the tile's rows are (tap, channel) of x, its columns the channels of dy, and k runs
     over the pixels, a row of dy after the other.
@@ -184,17 +200,18 @@ def weight_gradient(
     for t in prange(parts):
         image = np.zeros(size + LANES * ROWS, np.float32)
         gradient = np.zeros(pixels * pitch, np.float32)
+        scratch = np.empty(results * pixels if f != NONE else 0, np.float32)
         mine = total[t]
         first = t * images // parts
         for n in range(first, (t + 1) * images // parts):
             to_pixels(x, n * x_images + x_start, sources, places.size, image, 0, places)
-            start = n * dy_images + dy_start
-            add_plane_sums(dy, start, results, pixels, sums[t])
+            dz, start = through_slopes(dy, n * dy_images + dy_start, results * pixels, active, f, scratch)
+            add_plane_sums(dz, start, results, pixels, sums[t])
             for left in range(0, pitch, WIDTH):
                 width = min(WIDTH, pitch - left)
                 used = min(width, results - left)
                 panel = left * pixels
-                to_pixels(dy, start + left * pixels, used, pixels, gradient, panel, wide if width == WIDTH else slim)
+                to_pixels(dz, start + left * pixels, used, pixels, gradient, panel, wide if width == WIDTH else slim)
                 if width == WIDTH:
                     for i in range(0, rows.size, ROWS):
                         adjacent_tile(

@@ -16,7 +16,8 @@ from numba import prange
 
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
-from .conv_direct import add_parts, add_plane_sums
+from .activation import NONE
+from .conv_direct import add_parts, add_plane_sums, through_slopes
 from .tile import dot_tile, register_tile
 
 FEW = ROWS // 2  # output channels of a tile
@@ -42,9 +43,12 @@ def _pad(x: Any, start: int, planes: int, h: int, w: int, top: int, left: int, h
 def correlate_flat(
     x: Any, x_images: int, x_start: int, w: Any, w_start: int, to_source: int, to_result: int, flip: int, sources: int,
     results: int, images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int,
-    dw: int, bias: Any, o_start: int, floor: Any, y: Any, y_images: int, y_start: int, parts: int,
+    dw: int, bias: Any, o_start: int, floor: Any, y: Any, y_images: int, y_start: int, parts: int, f: int, active: Any,
 ) -> None:  # fmt: skip
-    """y = max(x ⋆ w + bias, floor); with ``flip`` the taps are read backwards, as the input gradient wants them."""
+    """y = max(x ⋆ w + bias, floor); with ``flip`` the taps are read backwards, as the input gradient wants them.
+
+    With an activation f and its output ``active``, x is a gradient that first goes back through f.
+    """
     # The zeros before a line are also those behind the line before it, those above an image those below the last one.
     wide, tall = max(ow, wd + left), max(oh, h + top)
     group = max(1, min(images // parts, TOGETHER // (tall * wide)))
@@ -67,12 +71,14 @@ def correlate_flat(
     for t in prange(parts):
         image = np.zeros(sources * plane + (dh * kh + 1) * wide + WIDTH, np.float32)
         out = np.empty(FEW * length, np.float32)
+        scratch = np.empty(sources * h * wd if f != NONE else 0, np.float32)
         last = (t + 1) * images // parts
         for n in range(t * images // parts, last, group):
             used = min(group, last - n)
             for g in range(used):
                 at = g * tall + top
-                _pad(x, (n + g) * x_images + x_start, sources, h, wd, at, left, group * tall + top, wide, image)
+                given, from_ = through_slopes(x, (n + g) * x_images + x_start, sources * h * wd, active, f, scratch)
+                _pad(given, from_, sources, h, wd, at, left, group * tall + top, wide, image)
             for block in range(blocks):
                 start = block * sources * taps * FEW
                 for j in range(0, ((used - 1) * tall + oh - 1) * wide + ow, WIDTH):
@@ -95,7 +101,7 @@ def correlate_flat(
 def weight_gradient_flat(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
     images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int,
-    gradient: Any, db: Any, parts: int,
+    gradient: Any, db: Any, parts: int, f: int, active: Any,
 ) -> None:  # fmt: skip
     """dw (O, C, KH, KW) as dot products along lines of pixels; dy's lines are filled up with zeros to whole vectors.
 
@@ -118,11 +124,13 @@ def weight_gradient_flat(
     for t in prange(parts):
         image = np.zeros(sources * high * wide + pitch, np.float32)
         lines = np.zeros(blocks * FEW * oh * pitch, np.float32)
+        scratch = np.empty(results * oh * ow if f != NONE else 0, np.float32)
         mine = total[t]
         for n in range(t * images // parts, (t + 1) * images // parts):
             _pad(x, n * x_images + x_start, sources, h, wd, top, left, high, wide, image)
-            add_plane_sums(dy, n * dy_images + dy_start, results, oh * ow, sums[t])
-            _pad(dy, n * dy_images + dy_start, results, oh, ow, 0, 0, oh, pitch, lines)
+            dz, start = through_slopes(dy, n * dy_images + dy_start, results * oh * ow, active, f, scratch)
+            add_plane_sums(dz, start, results, oh * ow, sums[t])
+            _pad(dz, start, results, oh, ow, 0, 0, oh, pitch, lines)
             for block in range(blocks):
                 for j in range(0, columns, TAPS):
                     dots(

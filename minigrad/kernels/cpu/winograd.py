@@ -30,7 +30,8 @@ from numba.extending import intrinsic
 
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
-from .conv_direct import add_parts, add_plane_sums, to_pixels, to_planes
+from .activation import NONE
+from .conv_direct import add_parts, add_plane_sums, through_slopes, to_pixels, to_planes
 from .tile import register_tile
 from .vector import Emitter, Vector, emitted
 
@@ -178,9 +179,12 @@ def _input_tile(image: Any, start: int, row: int, channels: int, points: Any, sl
 def correlate(
     x: Any, x_images: int, x_start: int, w: Any, w_start: int, to_source: int, to_result: int, flip: int, sources: int,
     results: int, images: int, h: int, wd: int, top: int, left: int, oh: int, ow: int, bias: Any, o_start: int,
-    floor: Any, y: Any, y_images: int, y_start: int, parts: int,
+    floor: Any, y: Any, y_images: int, y_start: int, parts: int, f: int, active: Any,
 ) -> None:  # fmt: skip
-    """y = max(x ⋆ w + bias, floor); with ``flip`` the taps are read backwards, as the input gradient wants them."""
+    """y = max(x ⋆ w + bias, floor); with ``flip`` the taps are read backwards, as the input gradient wants them.
+
+    With an activation f and its output ``active``, x is a gradient that first goes back through f.
+    """
     down, across = (oh + OUT - 1) // OUT, (ow + OUT - 1) // OUT
     count, wide, pixels = down * across, OUT * across + TAPS - 1, oh * ow
     high = OUT * down + TAPS - 1
@@ -203,6 +207,7 @@ def correlate(
     for t in prange(parts):
         image = np.zeros(high * wide * sources, np.float32)
         points = np.zeros(POINTS * TILES * sources, np.float32)
+        scratch = np.empty(sources * h * wd if f != NONE else 0, np.float32)
         for block in range(0, pitch, BLOCK):
             across_block = min(BLOCK, pitch - block)
             products = np.empty(POINTS * TILES * across_block, np.float32)
@@ -214,7 +219,8 @@ def correlate(
                 for k in range(used):
                     n, number = (first + k) // count, (first + k) % count
                     if number == 0:
-                        to_pixels(x, n * x_images + x_start, sources, h * wd, image, 0, places)
+                        given, at = through_slopes(x, n * x_images + x_start, sources * h * wd, active, f, scratch)
+                        to_pixels(given, at, sources, h * wd, image, 0, places)
                     start = (number // across * OUT * wide + number % across * OUT) * sources
                     _input_tile(image, start, wide * sources, sources, points, k, TILES)
                 for panel in range(0, across_block, WIDTH):
@@ -278,7 +284,8 @@ def correlate(
 @jit(parallel=True)
 def weight_gradient(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
-    images: int, h: int, wd: int, top: int, left: int, oh: int, ow: int, dw: Any, db: Any, parts: int,
+    images: int, h: int, wd: int, top: int, left: int, oh: int, ow: int, dw: Any, db: Any, parts: int, f: int,
+    active: Any,
 ) -> None:  # fmt: skip
     """dw (O, C, 3, 3) and db (O). The work is shared out by blocks of output channels, and by images where those are
     too few; what the parts of the images add up is added in their order."""
@@ -307,6 +314,7 @@ def weight_gradient(
         gradient = np.zeros(OUT * down * wide_dy * across_block, np.float32)
         points = np.zeros(POINTS * TILES * sources + ROWS, np.float32)
         factors = np.zeros(POINTS * TILES * across_block, np.float32)
+        scratch = np.empty(used_channels * pixels if f != NONE else 0, np.float32)
         targets = places_dy * across_block
         into = np.minimum(rows, sources) * across_block  # rows beyond the last channel go to one too many
         mine = total[share, POINTS * (sources + 1) * block :]
@@ -316,10 +324,11 @@ def weight_gradient(
             for k in range(used):
                 n, number = (first + k) // count, (first + k) % count
                 if number == 0:
-                    start = n * dy_images + dy_start + block * pixels
+                    at = n * dy_images + dy_start + block * pixels
+                    dz, start = through_slopes(dy, at, used_channels * pixels, active, f, scratch)
                     to_pixels(x, n * x_images + x_start, sources, h * wd, image, 0, places)
-                    to_pixels(dy, start, used_channels, pixels, gradient, 0, targets)
-                    add_plane_sums(dy, start, used_channels, pixels, sums[share, block:])
+                    to_pixels(dz, start, used_channels, pixels, gradient, 0, targets)
+                    add_plane_sums(dz, start, used_channels, pixels, sums[share, block:])
                 i, j = number // across * OUT, number % across * OUT
                 _input_tile(image, (i * wide + j) * sources, wide * sources, sources, points, k, TILES)
                 for part in range(0, across_block, LANES):

@@ -10,19 +10,20 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, overload
 
-from ...ops.fused import LinearActivation
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
 from ..representation import count
 from .activation import ReLU, Sigmoid, Tanh
+from .conv import Conv2d
 from .linear import Linear
 from .normalization import BatchNorm1d, BatchNorm2d
 
 # Activations whose slope can be read off their output.
 _FUSED: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
-# Layers that may do one of them on the way; batch norm only the ReLU.
-_LEADS = (Linear, BatchNorm1d, BatchNorm2d)
+# Layers that may do one of them on the way, by their method ``with_activation``, and which.
+_ALL, _RELU = frozenset(_FUSED.values()), frozenset({"relu"})
+_LEADS: dict[type, frozenset[str]] = {Linear: _ALL, Conv2d: _ALL, BatchNorm1d: _RELU, BatchNorm2d: _RELU}
 
 T = TypeVar("T")
 S = TypeVar("S", bound="_NumberedItems[Any]")
@@ -178,13 +179,9 @@ class Sequential(_NumberedModules):
         for module in modules:
             if waiting is not None:
                 name = _FUSED.get(type(module))
-                linear = type(waiting) is Linear
-                fits = name is not None and (linear or name == "relu")
+                fits = name is not None and name in _LEADS[type(waiting)]
                 if fits and module._hooks is None and not getattr(module, "inplace", False):
-                    if linear:
-                        input = LinearActivation.apply(input, waiting.weight, waiting.bias, name)
-                    else:
-                        input = waiting.with_relu(input)
+                    input = waiting.with_activation(input, name)
                     waiting = None
                     continue
                 input = waiting.forward(input)

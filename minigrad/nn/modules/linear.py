@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ...creation import empty
+from ...ops.fused import LinearActivation
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -63,6 +64,10 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, self.weight, self.bias)
+
+    def with_activation(self, input: Tensor, name: str) -> Tensor:
+        """f(self(input)) as one op, for Sequential."""
+        return LinearActivation.apply(input, self.weight, self.bias, name)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -111,8 +111,11 @@ class _BatchNorm(_RunningStatistics):
     def forward(self, input: Tensor) -> Tensor:
         return self._normalize(F.batch_norm, input)
 
-    def with_relu(self, input: Tensor) -> Tensor:
-        """relu(self(input)) as one op, for Sequential. (On a GPU two kernels serve it better than none.)"""
+    def with_activation(self, input: Tensor, name: str) -> Tensor:
+        """relu(self(input)) as one op, for Sequential; ``name`` is "relu".
+
+        On a GPU two kernels serve it better than none.
+        """
         if getattr(input, "is_cuda", False):
             return F.relu(self.forward(input))
         return self._normalize(batch_norm_relu, input)
