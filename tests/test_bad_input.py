@@ -247,7 +247,7 @@ MISTAKES: list[Mistake] = [
     ("batch-norm-dtype", lambda: nn.BatchNorm1d(3)(ones(4, 3).double()), DtypeError,
      r"batch_norm: input has dtype float64, weight float32.*\.float\(\)"),
     ("layer-norm-shape", lambda: nn.LayerNorm(128)(ones(4, 64)), ShapeError,
-     r"layer_norm: normalized_shape \(128,\) must be.*last 1 axes.*shape \(4, 64\)"),
+     r"layer_norm: normalized_shape \(128,\) must be.*last axes.*shape \(4, 64\)"),
     ("groups", lambda: nn.GroupNorm(3, 64), ValueError,
      r"GroupNorm: num_channels \(64\) must be divisible by num_groups \(3\)"),
     ("instance-of-one", lambda: nn.InstanceNorm2d(3)(ones(2, 3, 1, 1)), ValueError,

@@ -38,7 +38,7 @@ def check_channels(name: str, x: Any, running_mean: Any, running_var: Any, weigh
 def check_trailing(name: str, x: Any, shape: tuple[int, ...], **parameters: Any) -> None:
     if x.shape[max(x.ndim - len(shape), 0) :] != shape:
         raise ShapeError(
-            f"{name}: normalized_shape {shape} must be the sizes of the input's last {len(shape)} axes, got an input "
+            f"{name}: normalized_shape {shape} must be the sizes of the input's last axes, got an input "
             f"of shape {x.shape}."
         )
     for argument, p in parameters.items():
