@@ -8,7 +8,7 @@ float32 alone cannot hold a mean of 10,000 next to a σ of 1 well enough. Sums a
 plane to plane, and the mean is kept as the sum of two float32, ``mean`` and ``rest``: (x − mean) is exact where it
 matters, and ``rest`` goes into the number that is added at the end.
 
-x is (N, C, L) with all places of a plane in one axis, or (N, C); then loops run along rows, over the channels.
+x is (N, C, L), with all places of a plane in one axis. (N, C) goes along rows instead: :mod:`.normalization_rows`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from ..compile import jit
 from ..threads import get_num_threads
 from .functions import ZERO, F
 from .layout import FLOAT32, takes
-
-PARALLEL_FROM = 1 << 16  # elements from which a second thread pays
-BLOCK = 128  # rows whose float32 sums go into float64 together
-TRAIN, RELU = 1, 2
+from .normalization_rows import backward_rows, backward_rows_shared, forward_rows, forward_rows_shared
+from .normalization_terms import PARALLEL_FROM, RELU, TRAIN, ones_and_zeros, settle, terms
 
 
 @jit
@@ -57,44 +55,6 @@ def _moments_of_planes(x: Any, c: int, mean: Any, rest: Any, variance: Any) -> N
     left = first / count
     mean[0], rest[0] = near, left
     variance[0] = max(second / count - left * left, 0.0)
-
-
-@jit
-def _settle(
-    variance: Any, mean: Any, rest: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any,
-    count: int, mode: int, inverse: Any, scale: Any, shift: Any,
-) -> None:  # fmt: skip
-    """1/σ, y's two numbers, y = (x − mean) · scale + shift, and the running statistics (unless their size is 0)."""
-    for c in range(variance.size):
-        r = 1.0 / np.sqrt(variance[c] + eps)
-        inverse[c] = r
-        factor = r * w[c]
-        scale[c] = factor
-        shift[c] = b[c] - rest[c] * factor
-    if mode & TRAIN and running_mean.size:
-        unbiased = count / (count - 1)
-        for c in range(variance.size):
-            running_mean[c] += momentum * (mean[c] + np.float64(rest[c]) - running_mean[c])
-            running_var[c] += momentum * (variance[c] * unbiased - running_var[c])
-
-
-@jit
-def _terms(
-    first: Any, second: Any, w: Any, inverse: Any, rest: Any, count: int, mode: int,
-    dw: Any, db: Any, own: Any, along: Any, constant: Any,
-) -> None:  # fmt: skip
-    """db, dw, and the numbers of dx = own · dy + along · (x − mean) + constant, one for each term of the rule."""
-    share = 1.0 / count if mode & TRAIN else 0.0  # in evaluation mean and variance do not move with x
-    for c in range(first.size):
-        r, left = np.float64(inverse[c]), np.float64(rest[c])
-        product = second[c] - left * first[c]  # Σ dy (x − μ), μ = mean + rest
-        factor = r * w[c]
-        slope = -factor * r * r * product * share
-        db[c] = first[c]
-        dw[c] = product * r
-        own[c] = factor
-        along[c] = slope
-        constant[c] = -factor * first[c] * share - slope * left
 
 
 # --- planes: a channel at a time -------------------------------------------------------------------------------------
@@ -129,7 +89,7 @@ def _forward_planes(
             _moments_of_planes(x, c, mean[k], rest[k], variance)
         else:
             mean[c], rest[c], variance[0] = running_mean[c], ZERO, running_var[c]
-        _settle(
+        settle(
             variance, mean[k], rest[k], w[k], b[k], running_mean[k], running_var[k], momentum, eps, count, mode,
             inverse[k], scale, shift,
         )  # fmt: skip
@@ -198,7 +158,7 @@ def _backward_planes(
     for c in range(c0, c1):
         k = slice(c, c + 1)
         sums[0, 0], sums[1, 0] = _sums_of_planes(dy, x, c, mean[c], y, relu)
-        _terms(sums[0], sums[1], w[k], inverse[k], rest[k], count, mode, dw[k], db[k], own, along, constant)
+        terms(sums[0], sums[1], w[k], inverse[k], rest[k], count, mode, dw[k], db[k], own, along, constant)
         if dx.size:
             _spread_planes(dy, x, c, mean[c], own[0], along[0], constant[0], y, relu, dx)
 
@@ -214,222 +174,10 @@ def _backward_planes_shared(
         _backward_planes(dy, x, w, mean, inverse, rest, mode, y, dx, dw, db, c0, c1)
 
 
-# --- rows: all channels at once --------------------------------------------------------------------------------------
-
-
-@jit
-def _add_rows(x: Any, i0: int, i1: int, first: Any) -> None:
-    """Rows i0 to i1 added to ``first``, four at a time."""
-    width = x.shape[1]
-    part = np.zeros(width, np.float32)
-    for start in range(i0, i1, BLOCK):
-        end = min(start + BLOCK, i1)
-        whole = end - (end - start) % 4
-        for i in range(start, whole, 4):
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-            for c in range(width):
-                part[c] += (x0[c] + x1[c]) + (x2[c] + x3[c])
-        for i in range(whole, end):
-            x0 = x[i]
-            for c in range(width):
-                part[c] += x0[c]
-        for c in range(width):
-            first[c] += part[c]
-            part[c] = ZERO
-
-
-@jit
-def _add_deviations(x: Any, near: Any, i0: int, i1: int, first: Any, second: Any) -> None:
-    """The rows' deviations from ``near`` and their squares, in the same way."""
-    width = x.shape[1]
-    parts = np.zeros((2, width), np.float32)
-    part, square = parts[0], parts[1]
-    for start in range(i0, i1, BLOCK):
-        end = min(start + BLOCK, i1)
-        whole = end - (end - start) % 4
-        for i in range(start, whole, 4):
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-            for c in range(width):
-                d0, d1, d2, d3 = x0[c] - near[c], x1[c] - near[c], x2[c] - near[c], x3[c] - near[c]
-                part[c] += (d0 + d1) + (d2 + d3)
-                square[c] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
-        for i in range(whole, end):
-            x0 = x[i]
-            for c in range(width):
-                d0 = x0[c] - near[c]
-                part[c] += d0
-                square[c] += d0 * d0
-        for c in range(width):
-            first[c] += part[c]
-            second[c] += square[c]
-            part[c] = square[c] = ZERO
-
-
-@jit
-def _scale_rows(x: Any, mean: Any, scale: Any, shift: Any, relu: bool, y: Any, i0: int, i1: int) -> None:
-    for i in range(i0, i1):
-        row, out = x[i], y[i]
-        if relu:
-            for c in range(row.size):
-                z = (row[c] - mean[c]) * scale[c] + shift[c]
-                out[c] = ZERO if z < ZERO else z
-        else:
-            for c in range(row.size):
-                out[c] = (row[c] - mean[c]) * scale[c] + shift[c]
-
-
-@jit
-def _mean_near(sums: Any, n: int, mean: Any) -> None:
-    """A first mean out of every part's sums, which are 0 afterwards."""
-    first = sums[0, 0]
-    for t in range(1, sums.shape[0]):
-        first += sums[t, 0]
-    for c in range(mean.size):
-        mean[c] = first[c] / n
-    sums[:] = 0.0
-
-
-@jit
-def _moments_of_rows(sums: Any, n: int, rest: Any, variance: Any) -> None:
-    """Mean and variance out of every part's sums of deviations."""
-    first, second = sums[0, 0], sums[0, 1]
-    for t in range(1, sums.shape[0]):
-        first += sums[t, 0]
-        second += sums[t, 1]
-    for c in range(rest.size):
-        left = first[c] / n
-        rest[c] = left
-        variance[c] = max(second[c] / n - left * left, 0.0)
-
-
-@jit
-def _forward_rows(
-    x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
-    mean: Any, inverse: Any, rest: Any, y: Any,
-) -> None:  # fmt: skip
-    n, channels = x.shape
-    sums, factors = np.zeros((1, 2, channels)), np.empty((2, channels), np.float32)
-    variance = np.empty(channels)
-    if mode & TRAIN:
-        _add_rows(x, 0, n, sums[0, 0])
-        _mean_near(sums, n, mean)
-        _add_deviations(x, mean, 0, n, sums[0, 0], sums[0, 1])
-        _moments_of_rows(sums, n, rest, variance)
-    else:
-        mean[:], rest[:], variance[:] = running_mean, ZERO, running_var
-    _settle(
-        variance, mean, rest, w, b, running_mean, running_var, momentum, eps, n, mode, inverse, factors[0], factors[1]
-    )  # fmt: skip
-    _scale_rows(x, mean, factors[0], factors[1], mode & RELU != 0, y, 0, n)
-
-
-@jit(parallel=True)
-def _forward_rows_shared(
-    x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
-    mean: Any, inverse: Any, rest: Any, y: Any, parts: int,
-) -> None:  # fmt: skip
-    n, channels = x.shape
-    sums, factors = np.zeros((parts, 2, channels)), np.empty((2, channels), np.float32)
-    variance = np.empty(channels)
-    if mode & TRAIN:
-        for t in prange(parts):
-            _add_rows(x, t * n // parts, (t + 1) * n // parts, sums[t, 0])
-        _mean_near(sums, n, mean)
-        for t in prange(parts):
-            _add_deviations(x, mean, t * n // parts, (t + 1) * n // parts, sums[t, 0], sums[t, 1])
-        _moments_of_rows(sums, n, rest, variance)
-    else:
-        mean[:], rest[:], variance[:] = running_mean, ZERO, running_var
-    _settle(
-        variance, mean, rest, w, b, running_mean, running_var, momentum, eps, n, mode, inverse, factors[0], factors[1]
-    )  # fmt: skip
-    for t in prange(parts):
-        _scale_rows(x, mean, factors[0], factors[1], mode & RELU != 0, y, t * n // parts, (t + 1) * n // parts)
-
-
-@jit
-def _add_products(dy: Any, x: Any, mean: Any, y: Any, relu: bool, i0: int, i1: int, sums: Any) -> None:
-    """Σ dy and Σ dy (x − mean) over rows i0 to i1 added to ``sums``, without a ReLU two rows at a time."""
-    width = x.shape[1]
-    first, second = sums[0], sums[1]
-    parts = np.zeros((2, width), np.float32)
-    part, product = parts[0], parts[1]
-    for start in range(i0, i1, BLOCK):
-        end = min(start + BLOCK, i1)
-        whole = start if relu else end - (end - start) % 2
-        for i in range(start, whole, 2):
-            x0, g0, x1, g1 = x[i], dy[i], x[i + 1], dy[i + 1]
-            for c in range(width):
-                part[c] += g0[c] + g1[c]
-                product[c] += g0[c] * (x0[c] - mean[c]) + g1[c] * (x1[c] - mean[c])
-        for i in range(whole, end):
-            x0, g0, y0 = x[i], dy[i], y[i]
-            for c in range(width):
-                passed = g0[c] if not relu or y0[c] > ZERO else ZERO
-                part[c] += passed
-                product[c] += passed * (x0[c] - mean[c])
-        for c in range(width):
-            first[c] += part[c]
-            second[c] += product[c]
-            part[c] = product[c] = ZERO
-
-
-@jit
-def _spread_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, relu: bool, dx: Any, i0: int, i1: int) -> None:
-    own, along, constant = numbers[0], numbers[1], numbers[2]
-    for i in range(i0, i1):
-        row, g, z, out = x[i], dy[i], y[i], dx[i]
-        if relu:
-            for c in range(row.size):
-                passed = g[c] if z[c] > ZERO else ZERO
-                out[c] = passed * own[c] + ((row[c] - mean[c]) * along[c] + constant[c])
-        else:
-            for c in range(row.size):
-                out[c] = g[c] * own[c] + ((row[c] - mean[c]) * along[c] + constant[c])
-
-
-@jit
-def _backward_rows(
-    dy: Any, x: Any, w: Any, mean: Any, inverse: Any, rest: Any, mode: int, y: Any, dx: Any, dw: Any, db: Any
-) -> None:
-    n, channels = x.shape
-    sums, numbers = np.zeros((2, channels)), np.empty((3, channels), np.float32)
-    _add_products(dy, x, mean, y, mode & RELU != 0, 0, n, sums)
-    _terms(sums[0], sums[1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
-    if dx.size:
-        _spread_rows(dy, x, mean, numbers, y, mode & RELU != 0, dx, 0, n)
-
-
-@jit(parallel=True)
-def _backward_rows_shared(
-    dy: Any, x: Any, w: Any, mean: Any, inverse: Any, rest: Any, mode: int, y: Any,
-    dx: Any, dw: Any, db: Any, parts: int,
-) -> None:  # fmt: skip
-    n, channels = x.shape
-    sums, numbers = np.zeros((parts, 2, channels)), np.empty((3, channels), np.float32)
-    for t in prange(parts):
-        _add_products(dy, x, mean, y, mode & RELU != 0, t * n // parts, (t + 1) * n // parts, sums[t])
-    for t in range(1, parts):
-        sums[0] += sums[t]
-    _terms(sums[0, 0], sums[0, 1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
-    if dx.size:
-        for t in prange(parts):
-            _spread_rows(dy, x, mean, numbers, y, mode & RELU != 0, dx, t * n // parts, (t + 1) * n // parts)
-
-
 # --- the pairs -------------------------------------------------------------------------------------------------------
 
 _NONE = np.empty(0, np.float32)
 _NO_RESULT = {2: np.empty((0, 0), np.float32), 3: np.empty((0, 0, 0), np.float32)}
-_ONES_AND_ZEROS: dict[Any, Any] = {}
-
-
-def ones_and_zeros(shape: tuple[int, ...]) -> Any:
-    """What stands for a weight and a bias that are not there: one pair per size."""
-    pair = _ONES_AND_ZEROS.get(shape)
-    if pair is None:
-        pair = _ONES_AND_ZEROS[shape] = np.ones(shape, np.float32), np.zeros(shape, np.float32)
-    return pair
 
 
 def _planes(x: Any) -> Any:
@@ -458,9 +206,9 @@ def _run(
     arguments = (x3, w, b, running_mean, running_var, float(momentum), float(eps), mode, mean, inverse, rest, y3)
     if x.ndim == 2:
         if x.size < PARALLEL_FROM:
-            _forward_rows(*arguments)
+            forward_rows(*arguments)
         else:
-            _forward_rows_shared(*arguments, get_num_threads())
+            forward_rows_shared(*arguments, get_num_threads())
     elif x.size < PARALLEL_FROM:
         _forward_planes(*arguments, 0, shape[0])
     else:
@@ -483,9 +231,9 @@ def backward(ctx: Any, dy: Any) -> Any:
     arguments = (dy3, x, w, mean, inverse, rest, mode, y, dx3, dw, db)
     if x.ndim == 2:
         if dy.size < PARALLEL_FROM:
-            _backward_rows(*arguments)
+            backward_rows(*arguments)
         else:
-            _backward_rows_shared(*arguments, get_num_threads())
+            backward_rows_shared(*arguments, get_num_threads())
     elif dy.size < PARALLEL_FROM:
         _backward_planes(*arguments, 0, mean.size)
     else:

@@ -23,7 +23,7 @@ from ..compile import jit
 from ..threads import get_num_threads
 from .functions import ZERO, F
 from .layout import FLOAT32, takes
-from .normalization import BLOCK, PARALLEL_FROM, ones_and_zeros
+from .normalization_terms import BLOCK, PARALLEL_FROM, ones_and_zeros
 
 
 @jit
