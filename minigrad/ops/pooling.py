@@ -251,9 +251,9 @@ def max_pool2d_with_indices(
     padding: Any = 0,
     dilation: Any = 1,
     ceil_mode: bool = False,
-    return_indices: bool = True,
+    return_indices: bool = False,
 ) -> Any:
-    """:func:`max_pool2d` with ``return_indices``: (values, indices)."""
+    """:func:`max_pool2d` with (values, indices), whatever ``return_indices`` says, as in PyTorch."""
     return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
@@ -264,9 +264,9 @@ def max_pool1d_with_indices(
     padding: Any = 0,
     dilation: Any = 1,
     ceil_mode: bool = False,
-    return_indices: bool = True,
+    return_indices: bool = False,
 ) -> Any:
-    """:func:`max_pool1d` with ``return_indices``: (values, indices)."""
+    """:func:`max_pool1d` with (values, indices), whatever ``return_indices`` says, as in PyTorch."""
     return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
