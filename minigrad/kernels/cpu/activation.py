@@ -25,7 +25,7 @@ NONE, RELU, SIGMOID, TANH, SILU, GELU = -1, 0, 1, 2, 3, 4
 
 @jit
 def activate(x: Any, y: Any, f: int) -> None:
-    """y = f(x), flat. (With y = x the compiler's SIMD loops would stand back for fear of overlap.)"""
+    """y = f(x), flat, f being ReLU, sigmoid or tanh. (With y = x the compiler would fear overlap and write no SIMD.)"""
     if f == RELU:
         for i in range(x.size):
             y[i] = x[i] if x[i] > ZERO or x[i] != x[i] else ZERO
@@ -35,7 +35,12 @@ def activate(x: Any, y: Any, f: int) -> None:
     elif f == TANH:
         for i in range(x.size):
             y[i] = tanh32(x[i])
-    elif f == SILU:
+
+
+@jit
+def activate_smooth(x: Any, y: Any, f: int) -> None:
+    """The same for SiLU and GELU."""
+    if f == SILU:
         for i in range(x.size):
             y[i] = (FAR if x[i] < FAR else x[i]) * sigmoid32(x[i])
     elif f == GELU:
@@ -48,7 +53,7 @@ def activate(x: Any, y: Any, f: int) -> None:
 
 @jit
 def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
-    """dx = dy · f′, flat; f′ is read off what the op saved: its input for SiLU and GELU, else its output."""
+    """dx = dy · f′, flat, f being ReLU, sigmoid or tanh, whose f′ is read off the output."""
     if f == RELU:
         for i in range(dy.size):
             dx[i] = dy[i] if saved[i] > ZERO else ZERO
@@ -58,7 +63,12 @@ def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
     elif f == TANH:
         for i in range(dy.size):
             dx[i] = dy[i] * (ONE - saved[i] * saved[i])
-    elif f == SILU:
+
+
+@jit
+def slopes_smooth(dy: Any, saved: Any, f: int, dx: Any) -> None:
+    """The same for SiLU and GELU, whose f′ is read off the input."""
+    if f == SILU:
         for i in range(dy.size):
             z = FAR if saved[i] < FAR else saved[i]
             s = sigmoid32(z)
@@ -76,7 +86,11 @@ def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
 def _activate_shared(x: Any, y: Any, f: int, parts: int) -> None:
     length = (x.size + parts - 1) // parts
     for t in prange(parts):
-        activate(x[t * length : (t + 1) * length], y[t * length : (t + 1) * length], f)
+        a, b = t * length, (t + 1) * length
+        if f in (SILU, GELU):
+            activate_smooth(x[a:b], y[a:b], f)
+        else:
+            activate(x[a:b], y[a:b], f)
 
 
 @jit(parallel=True)
@@ -84,14 +98,17 @@ def _slopes_shared(dy: Any, saved: Any, f: int, dx: Any, parts: int) -> None:
     length = (dy.size + parts - 1) // parts
     for t in prange(parts):
         a, b = t * length, (t + 1) * length
-        slopes(dy[a:b], saved[a:b], f, dx[a:b])
+        if f in (SILU, GELU):
+            slopes_smooth(dy[a:b], saved[a:b], f, dx[a:b])
+        else:
+            slopes(dy[a:b], saved[a:b], f, dx[a:b])
 
 
 def activated(x: Any, f: int) -> Any:
     """f(x) as a new array, on all threads if it is large."""
     y = memory.empty(x.shape)
     if x.size < PARALLEL_FROM:
-        activate(x.ravel(), y.ravel(), f)
+        (activate_smooth if f in (SILU, GELU) else activate)(x.ravel(), y.ravel(), f)
     else:
         _activate_shared(x.ravel(), y.ravel(), f, get_num_threads())
     return y
@@ -101,7 +118,7 @@ def sloped(dy: Any, saved: Any, f: int) -> Any:
     """dy · f′ as a new array."""
     dx = memory.empty(dy.shape)
     if dy.size < PARALLEL_FROM:
-        slopes(dy.ravel(), saved.ravel(), f, dx.ravel())
+        (slopes_smooth if f in (SILU, GELU) else slopes)(dy.ravel(), saved.ravel(), f, dx.ravel())
     else:
         _slopes_shared(dy.ravel(), saved.ravel(), f, dx.ravel(), get_num_threads())
     return dx

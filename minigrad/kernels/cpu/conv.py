@@ -163,7 +163,7 @@ def weight_gradient(
     n, c, h, wd = x.shape
     _, o, oh, ow = dy.shape
     inner, outer, (kh, kw) = c // groups, o // groups, kernel
-    dw, db = np.empty((o, inner, kh, kw), FLOAT32), np.empty(o, FLOAT32)
+    dw, db = memory.empty((o, inner, kh, kw)), np.empty(o, FLOAT32)
     work = dy.size * inner * kh * kw
     flat_x, flat_dy, flat_dw = x.ravel(), dy.ravel(), dw.ravel()
     active = flat_dy if y is None else y.ravel()
@@ -284,11 +284,12 @@ def conv2d_activation_backward(ctx: Any, dy: Any) -> Any:
         return NotImplemented
     x, w, y = ctx.saved
     (size, kernel), f = ctx.sizes, _CODES[ctx.activation]
-    if ctx.options[3] > 1 or not ctx.needs(1):  # depthwise kernels, and the sum for a bias alone, take dz itself
+    stride, padding, dilation, groups = ctx.options
+    if groups > 1 or not ctx.needs(1):  # depthwise kernels, and the sum for a bias alone, take dz itself
         dy, f, y = sloped(dy, y, f), NONE, None
-    dx = input_gradient(dy, w, None, size, *ctx.options, f, y) if ctx.needs(0) else None
+    dx = input_gradient(dy, w, None, size, stride, padding, dilation, groups, f, y) if ctx.needs(0) else None
     if ctx.needs(1):
-        dw, db = weight_gradient(x, dy, kernel, *ctx.options, f, y)
+        dw, db = weight_gradient(x, dy, kernel, stride, padding, dilation, groups, f, y)
         return dx, dw, db if ctx.needs(2) else None
     return dx, None, dy.sum(axis=(0, 2, 3)) if ctx.needs(2) else None
 

@@ -25,6 +25,23 @@ narrow_adjacent_tile = register_tile(ROWS, 1, adjacent=True)
 
 
 @jit
+def multiples(count: int, step: int, most: int) -> Any:
+    """0, 1, …, count - 1, none larger than ``most``, times ``step``."""
+    table = np.empty(count, np.int64)
+    for i in range(count):
+        table[i] = min(i, most) * step
+    return table
+
+
+@jit
+def zeros(size: int) -> Any:
+    array = np.empty(size, np.float32)
+    for i in range(size):
+        array[i] = np.float32(0)
+    return array
+
+
+@jit
 def through_slopes(dy: Any, start: int, count: int, y: Any, f: int, scratch: Any) -> Any:
     """Where dz = dy · f′ of one image is: (array, start). Without an activation that is dy itself."""
     if f == NONE:
@@ -166,7 +183,7 @@ def correlate(
             first * sources * pitch,
         )
     for t in prange(parts):
-        image = np.zeros(size + LANES, np.float32)
+        image = zeros(size + LANES)
         out = np.empty(pixels * pitch, np.float32)
         scratch = np.empty(sources * places.size if f != NONE else 0, np.float32)
         for n in range(t * images // parts, (t + 1) * images // parts):
@@ -193,13 +210,17 @@ def weight_gradient(
     """
     pitch = (results + LANES - 1) // LANES * LANES
     inner = taps * sources
-    sums = np.zeros((parts, results), np.float32)
+    sums = zeros(parts * results).reshape((parts, results))
     total = np.empty((parts, (inner + 1) * pitch), np.float32)  # the last row takes what rows beyond the last leave
     pixels = runs_dy.size * depth
-    wide, slim = np.arange(pixels) * WIDTH, np.arange(pixels) * LANES
+    wide, slim = multiples(pixels, WIDTH, pixels), multiples(pixels, LANES, pixels)
+    runs_wide, runs_slim = (
+        multiples(runs_dy.size, depth * WIDTH, pixels),
+        multiples(runs_dy.size, depth * LANES, pixels),
+    )
     for t in prange(parts):
-        image = np.zeros(size + LANES * ROWS, np.float32)
-        gradient = np.zeros(pixels * pitch, np.float32)
+        image = zeros(size + LANES * ROWS)
+        gradient = zeros(pixels * pitch)
         scratch = np.empty(results * pixels if f != NONE else 0, np.float32)
         mine = total[t]
         first = t * images // parts
@@ -215,13 +236,13 @@ def weight_gradient(
                 if width == WIDTH:
                     for i in range(0, rows.size, ROWS):
                         adjacent_tile(
-                            image, 0, rows, runs, step, gradient, panel, runs_dy * WIDTH, WIDTH, runs.size, depth,
+                            image, 0, rows, runs, step, gradient, panel, runs_wide, WIDTH, runs.size, depth,
                             mine, left, into, i, 1 if n > first else 0,
                         )  # fmt: skip
                 else:
                     for i in range(0, rows.size, ROWS):
                         narrow_adjacent_tile(
-                            image, 0, rows, runs, step, gradient, panel, runs_dy * LANES, LANES, runs.size, depth,
+                            image, 0, rows, runs, step, gradient, panel, runs_slim, LANES, runs.size, depth,
                             mine, left, into, i, 1 if n > first else 0,
                         )  # fmt: skip
     add_parts(sums, db)

@@ -17,7 +17,7 @@ from numba import prange
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
-from .conv_direct import add_parts, add_plane_sums, through_slopes
+from .conv_direct import add_parts, add_plane_sums, multiples, through_slopes, zeros
 from .tile import dot_tile, register_tile
 
 FEW = ROWS // 2  # output channels of a tile
@@ -55,7 +55,7 @@ def correlate_flat(
     plane = (group * tall + top) * wide
     taps = kh * kw
     blocks = (results + FEW - 1) // FEW
-    packed = np.zeros(blocks * sources * taps * FEW, np.float32)
+    packed = zeros(blocks * sources * taps * FEW)
     for o in range(results):
         for c in range(sources):
             for k in range(taps):
@@ -63,13 +63,13 @@ def correlate_flat(
                 place = (o // FEW * sources * taps + c * taps + k) * FEW + o % FEW
                 packed[place] = w[w_start + c * to_source + o * to_result + tap]
     length = (group * tall * wide + WIDTH - 1) // WIDTH * WIDTH
-    rows, into = np.arange(FEW), np.arange(FEW) * length
-    a_runs, b_runs = np.arange(sources * kh) * kw * FEW, np.empty(sources * kh, np.int64)
+    rows, into = multiples(FEW, 1, FEW), multiples(FEW, length, FEW)
+    a_runs, b_runs = multiples(sources * kh, kw * FEW, sources * kh), np.empty(sources * kh, np.int64)
     for c in range(sources):
         for i in range(kh):
             b_runs[c * kh + i] = c * plane + i * dh * wide
     for t in prange(parts):
-        image = np.zeros(sources * plane + (dh * kh + 1) * wide + WIDTH, np.float32)
+        image = zeros(sources * plane + (dh * kh + 1) * wide + WIDTH)
         out = np.empty(FEW * length, np.float32)
         scratch = np.empty(sources * h * wd if f != NONE else 0, np.float32)
         last = (t + 1) * images // parts
@@ -114,16 +114,16 @@ def weight_gradient_flat(
     blocks = (results + FEW - 1) // FEW
     inner = sources * kh * kw
     columns = (inner + TAPS - 1) // TAPS * TAPS
-    b_rows = np.zeros(columns, np.int64)
+    b_rows = multiples(columns, 0, 0)
     for k in range(inner):
         c, i, j = k // (kh * kw), k // kw % kh, k % kw
         b_rows[k] = (c * high + i * dh) * wide + j * dw
-    a_runs, b_runs = np.arange(oh) * pitch, np.arange(oh) * wide
-    sums = np.zeros((parts, results), np.float32)
-    total = np.zeros((parts, blocks * FEW * columns * LANES), np.float32)
+    a_runs, b_runs = multiples(oh, pitch, oh), multiples(oh, wide, oh)
+    sums = zeros(parts * results).reshape((parts, results))
+    total = zeros(parts * blocks * FEW * columns * LANES).reshape((parts, blocks * FEW * columns * LANES))
     for t in prange(parts):
-        image = np.zeros(sources * high * wide + pitch, np.float32)
-        lines = np.zeros(blocks * FEW * oh * pitch, np.float32)
+        image = zeros(sources * high * wide + pitch)
+        lines = zeros(blocks * FEW * oh * pitch)
         scratch = np.empty(results * oh * ow if f != NONE else 0, np.float32)
         mine = total[t]
         for n in range(t * images // parts, (t + 1) * images // parts):

@@ -63,8 +63,8 @@ def _plan(places: Any, size: int, pixels: int, phases: list[Any]) -> Plan:
         numbers.append([*starts, *counts, depth])
         starts += counts
         tables.append(table)
-    joined = [np.concatenate(column).astype(np.int64) for column in zip(*tables, strict=True)]
-    return Plan(np.ravel(places), size, pixels, *joined, np.array(numbers, np.int64), int(starts[2]))
+    rows, into, runs, taps = (np.concatenate(column).astype(np.int64) for column in zip(*tables, strict=True))
+    return Plan(np.ravel(places), size, pixels, rows, into, runs, taps, np.array(numbers, np.int64), int(starts[2]))
 
 
 def _axis_phases(n: int, out: int, k: int, s: int, p: int, d: int) -> list[tuple[Any, Any, Any]]:
@@ -111,7 +111,7 @@ def backward_plan(
         length.append(max([n, *(int(a.max()) + 1 for a in reached)]) - first)
     wide = length[1]
     places = ((np.arange(out[0])[:, None] + low[0]) * wide + np.arange(out[1]) + low[1]) * o
-    phases = []
+    found: list[Any] = []
     for h, qh, taps_h in axes[0]:
         for w, qw, taps_w in axes[1]:
             if not h.size or not w.size:
@@ -127,8 +127,8 @@ def backward_plan(
                 runs = np.array([(i * wide + j) * o for _, i in taps_h for _, j in taps_w])
                 depth = o
             taps = np.array([a * kernel[1] + b for a, _ in taps_h for b, _ in taps_w], np.int64)
-            phases.append((rows, into, runs, taps, depth))
-    return _plan(places, length[0] * wide * o, size[0] * size[1], phases)
+            found.append((rows, into, runs, taps, depth))
+    return _plan(places, length[0] * wide * o, size[0] * size[1], found)
 
 
 class WeightPlan(NamedTuple):

@@ -19,6 +19,7 @@ from numba import prange
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE, activate, slopes
+from .conv_direct import add_parts, multiples, zeros
 from .tile import register_tile, transpose_square
 
 WIDTH = COLUMNS * LANES
@@ -67,9 +68,9 @@ def forward(x: Any, w: Any, b: Any, f: int, y: Any, parts: int) -> None:
         first, last = t * outputs // parts, (t + 1) * outputs // parts
         mine = last - first
         blocks = (mine + ROWS - 1) // ROWS
-        rows = np.minimum(np.arange(blocks * ROWS), mine - 1) * depth  # a last tile repeats the last row
-        into = np.arange(blocks * ROWS) * WIDTH
-        zero, places, samples = np.zeros(1, np.int64), np.arange(depth) * WIDTH, np.arange(WIDTH) * outputs
+        rows = multiples(blocks * ROWS, depth, mine - 1)  # a last tile repeats the last row
+        into, zero = multiples(blocks * ROWS, WIDTH, mine + ROWS), multiples(1, 0, 0)
+        places, samples = multiples(depth, WIDTH, depth), multiples(WIDTH, outputs, WIDTH)
         panel, z = np.empty(depth * WIDTH, np.float32), np.empty(blocks * ROWS * WIDTH, np.float32)
         line = np.empty(mine, np.float32)
         for left in range(0, n, WIDTH):
@@ -107,8 +108,7 @@ def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: 
         mine = last - first
         blocks = (mine + ROWS - 1) // ROWS
         pitch = blocks * ROWS
-        dz = np.zeros(n * pitch, np.float32)
-        bias = np.zeros(mine, np.float32)
+        dz, bias = zeros(n * pitch), zeros(mine)
         for i in range(n):
             line, given = dz[i * pitch : i * pitch + mine], dy[i, first:last]
             if f == NONE:
@@ -118,56 +118,32 @@ def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: 
             for o in range(mine):
                 bias[o] += line[o]
         db[first:last] = bias
-        zero = np.zeros(1, np.int64)
+        zero = multiples(1, 0, 0)
         panel = np.empty(max(n, mine) * WIDTH, np.float32)
         scratch = np.empty(max(pitch, n + ROWS) * WIDTH, np.float32)
-        outs, samples = np.arange(pitch), np.arange((n + ROWS - 1) // ROWS * ROWS)
-        whole = np.minimum(outs, mine) * depth  # places in dW, and in a scratch panel
-        apart = outs * WIDTH
-        sources, results = np.minimum(samples, n - 1) * pitch, samples * WIDTH
+        outs, whole, apart = multiples(pitch, 1, pitch), multiples(pitch, depth, mine), multiples(pitch, WIDTH, pitch)
+        samples = (n + ROWS - 1) // ROWS * ROWS
+        sources, results = multiples(samples, pitch, n - 1), multiples(samples, WIDTH, samples)
         for left in range(0, depth, WIDTH):
             width = min(WIDTH, depth - left)
             _pack(x, 0, n, left, panel)
             for i in range(0, pitch, ROWS):
-                if width == WIDTH and i + ROWS <= mine:
-                    adjacent_tile(
-                        dz,
-                        0,
-                        outs,
-                        zero,
-                        pitch,
-                        panel,
-                        0,
-                        zero,
-                        WIDTH,
-                        1,
-                        n,
-                        flat_dw,
-                        first * depth + left,
-                        whole,
-                        i,
-                        0,
-                    )
-                else:
-                    adjacent_tile(dz, 0, outs, zero, pitch, panel, 0, zero, WIDTH, 1, n, scratch, 0, apart, i, 0)
+                whole_tile = width == WIDTH and i + ROWS <= mine
+                into, at, rows = (flat_dw, first * depth + left, whole) if whole_tile else (scratch, 0, apart)
+                adjacent_tile(dz, 0, outs, zero, pitch, panel, 0, zero, WIDTH, 1, n, into, at, rows, i, 0)
+                if not whole_tile:
                     for o in range(i, min(i + ROWS, mine)):
-                        into, source = dw[first + o, left : left + width], scratch[o * WIDTH : o * WIDTH + width]
+                        line, source = dw[first + o, left : left + width], scratch[o * WIDTH : o * WIDTH + width]
                         for q in range(width):
-                            into[q] = source[q]
+                            line[q] = source[q]
             if shares.size:
                 _pack(w, first, last, left, panel)
-                for i in range(0, samples.size, ROWS):
+                for i in range(0, samples, ROWS):
                     tile(dz, 0, sources, zero, 1, panel, 0, zero, WIDTH, 1, mine, scratch, 0, results, i, 0)
                 for i in range(n):
-                    into = shares[t, i * depth + left : i * depth + left + width]
+                    line = shares[t, i * depth + left : i * depth + left + width]
                     source = scratch[i * WIDTH : i * WIDTH + width]
                     for q in range(width):
-                        into[q] = source[q]
+                        line[q] = source[q]
     if shares.size:
-        into, one = dx.ravel(), shares[0]
-        for i in range(into.size):
-            into[i] = one[i]
-        for t in range(1, parts):
-            more = shares[t]
-            for i in range(into.size):
-                into[i] += more[i]
+        add_parts(shares, dx.ravel())

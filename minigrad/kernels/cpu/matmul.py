@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import Kernel
+from .. import Kernel, memory
 from ..compile import jit
 from ..threads import get_num_threads
 from . import layer
@@ -242,7 +242,7 @@ def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
             y = np.empty_like(z)
             activate(z.ravel(), y.ravel(), f)
     elif rows * inputs * outputs > SMALLEST:
-        y = np.empty((rows, outputs), FLOAT32)
+        y = memory.empty((rows, outputs))
         layer.forward(x, w, b, f, y, _shares(rows, inputs, outputs))
     else:
         z = times_transposed(x, w)
@@ -268,12 +268,12 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     (rows, inputs), outputs = x.shape, w.shape[0]
     if wants_w is not None and rows <= FEW_SAMPLES and rows * inputs * outputs > SMALLEST:
         parts = _shares(rows, inputs, outputs)
-        dw = np.empty(w.shape, FLOAT32)
-        dx, shares = None, _NOTHING
+        dw = memory.empty(w.shape)
+        dx, shares = _NOTHING, _NOTHING
         if wants_x is not None:
-            dx, shares = np.empty(x.shape, FLOAT32), np.empty((parts, x.size), FLOAT32)
-        layer.backward(dy, y, x, w, f, shares, _NOTHING if dx is None else dx, dw, db, parts)
-        return dx, dw, db
+            dx, shares = memory.empty(x.shape), memory.empty((parts, x.size))
+        layer.backward(dy, y, x, w, f, shares, dx, dw, db, parts)
+        return dx if wants_x is not None else None, dw, db
     dz = dy
     if wants_b is not None or f != NONE:
         dz = dy if f == NONE else np.empty(y.shape, FLOAT32)

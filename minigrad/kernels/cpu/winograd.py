@@ -31,7 +31,7 @@ from numba.extending import intrinsic
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
-from .conv_direct import add_parts, add_plane_sums, through_slopes, to_pixels, to_planes
+from .conv_direct import add_parts, add_plane_sums, multiples, through_slopes, to_pixels, to_planes, zeros
 from .tile import register_tile
 from .vector import Emitter, Vector, emitted
 
@@ -144,6 +144,15 @@ def points_to_weight(typing_context, m, m_start, m_step, y):  # type: ignore[no-
 
 
 @jit
+def scaled(table: Any, step: int) -> Any:
+    """table · step."""
+    result = np.empty_like(table)
+    for i in range(table.size):
+        result[i] = table[i] * step
+    return result
+
+
+@jit
 def _weights(
     w: Any, start: int, to_source: int, to_result: int, flip: int, sources: int, first: int, last: int, results: int,
     points: Any,
@@ -203,16 +212,16 @@ def correlate(
     for k in range(into.size):
         i, j = k // (OUT * OUT) // across * OUT + k % (OUT * OUT) // OUT, k // (OUT * OUT) % across * OUT + k % OUT
         into[k] = i * ow + j if i < oh and j < ow else pixels
-    rows, zero = np.arange(TILES) * sources, np.zeros(1, np.int64)
+    rows, zero = multiples(TILES, sources, TILES), multiples(1, 0, 0)
     for t in prange(parts):
-        image = np.zeros(high * wide * sources, np.float32)
-        points = np.zeros(POINTS * TILES * sources, np.float32)
+        image = zeros(high * wide * sources)
+        points = zeros(POINTS * TILES * sources)
         scratch = np.empty(sources * h * wd if f != NONE else 0, np.float32)
         for block in range(0, pitch, BLOCK):
             across_block = min(BLOCK, pitch - block)
             products = np.empty(POINTS * TILES * across_block, np.float32)
             out = np.empty((pixels + 1) * across_block, np.float32)
-            slots, targets = np.arange(TILES) * across_block, into * across_block
+            slots, targets = multiples(TILES, across_block, TILES), scaled(into, across_block)
             begin, end = t * images // parts * count, (t + 1) * images // parts * count
             for first in range(begin, end, TILES):
                 used = min(TILES, end - first)
@@ -303,20 +312,21 @@ def weight_gradient(
         for j in range(ow):
             places_dy[i * ow + j] = i * wide_dy + j
     padded = (sources + ROWS - 1) // ROWS * ROWS
-    rows, zero = np.arange(padded), np.zeros(1, np.int64)
-    sums = np.zeros((shares, results), np.float32)
-    total = np.zeros((shares, POINTS * (sources + 1) * pitch), np.float32)
+    rows, zero = multiples(padded, 1, padded), multiples(1, 0, 0)
+    sums = zeros(shares * results).reshape((shares, results))
+    size = POINTS * (sources + 1) * pitch
+    total = zeros(shares * size).reshape((shares, size))
     for task in prange(shares * blocks):
         share, block = task // blocks, task % blocks * BLOCK
         across_block = min(BLOCK, pitch - block)
         used_channels = min(across_block, results - block)
-        image = np.zeros(high * wide * sources, np.float32)
-        gradient = np.zeros(OUT * down * wide_dy * across_block, np.float32)
-        points = np.zeros(POINTS * TILES * sources + ROWS, np.float32)
-        factors = np.zeros(POINTS * TILES * across_block, np.float32)
+        image = zeros(high * wide * sources)
+        gradient = zeros(OUT * down * wide_dy * across_block)
+        points = zeros(POINTS * TILES * sources + ROWS)
+        factors = zeros(POINTS * TILES * across_block)
         scratch = np.empty(used_channels * pixels if f != NONE else 0, np.float32)
-        targets = places_dy * across_block
-        into = np.minimum(rows, sources) * across_block  # rows beyond the last channel go to one too many
+        targets = scaled(places_dy, across_block)
+        into = multiples(padded, across_block, sources)  # rows beyond the last channel go to one too many
         mine = total[share, POINTS * (sources + 1) * block :]
         begin, end = share * images // shares * count, (share + 1) * images // shares * count
         for first in range(begin, end, TILES):
@@ -362,9 +372,9 @@ def weight_gradient(
                     step = (sources + 1) * across_block
                     for share in range(1, shares):
                         for point in range(POINTS):
-                            a, b = total[0, place + point * step :], total[share, place + point * step :]
+                            at = place + point * step
                             for q in range(LANES):
-                                a[q] += b[q]
+                                total[0, at + q] += total[share, at + q]
                     points_to_weight(total[0], place, step, taps)
                     for q in range(min(LANES, results - block - part)):
                         o = block + part + q
