@@ -23,11 +23,16 @@ def address(array):
 
 def test_an_array_is_ordinary_writable_aligned_memory():
     x = memory.empty((3, 1 << 19))
-    assert x.__class__ is np.ndarray and x.dtype == np.float32 and x.shape == (3, 1 << 19)
-    assert x.flags.c_contiguous and x.flags.writeable and address(x) % 64 == 0
+    assert x.__class__ is np.ndarray
+    assert x.dtype == np.float32
+    assert x.shape == (3, 1 << 19)
+    assert x.flags.c_contiguous
+    assert x.flags.writeable
+    assert address(x) % 64 == 0
     x[:] = 2
     assert x.sum() == 3 << 20
-    assert memory.empty((0, 5)).shape == (0, 5) and memory.empty(()).shape == ()
+    assert memory.empty((0, 5)).shape == (0, 5)
+    assert memory.empty(()).shape == ()
 
 
 def test_memory_comes_back_only_when_the_array_and_all_its_views_are_gone():

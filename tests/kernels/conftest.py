@@ -1,0 +1,36 @@
+"""Fixtures of the tests of kernels."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from kernel_checks import Guards
+
+from minigrad import kernels
+
+
+@pytest.fixture
+def guards(monkeypatch: pytest.MonkeyPatch) -> Guards:
+    """Guards; what the kernels of convolutions and layers allocate for their results lies between guards as well."""
+    from minigrad.kernels import memory
+    from minigrad.kernels.cpu import conv, matmul
+
+    found = Guards()
+    numpy = types.ModuleType("numpy")
+    numpy.__dict__.update(vars(np), empty=found.empty)
+    monkeypatch.setattr(memory, "empty", found.empty)
+    for module in (conv, matmul):
+        monkeypatch.setattr(module, "np", numpy)
+    return found
+
+
+@pytest.fixture
+def threads() -> Iterator[Any]:
+    """``set_num_threads``, taken back after the test."""
+    before = kernels.get_num_threads()
+    yield kernels.set_num_threads
+    kernels.set_num_threads(before)
