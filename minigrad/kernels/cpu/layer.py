@@ -19,7 +19,7 @@ from numba import prange
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE, activate, slopes
-from .conv_direct import add_parts, multiples, zeros
+from .conv_direct import multiples, zeros
 from .tile import register_tile, transpose_square
 
 WIDTH = COLUMNS * LANES
@@ -99,7 +99,10 @@ def forward(x: Any, w: Any, b: Any, f: int, y: Any, parts: int) -> None:
 
 @jit(parallel=True)
 def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: Any, db: Any, parts: int) -> None:
-    """dx = dz W, dW = dzᵀ x, db = Σ dz, with dz = dy · f′; no dx if ``shares``, one (N · in) per thread, is empty."""
+    """dx = dz W, dW = dzᵀ x, db = Σ dz, with dz = dy · f′; no dx if its array is empty.
+
+    ``shares`` holds what all threads but the first contribute to dx, (parts - 1, N, in).
+    """
     n, outputs = dy.shape
     depth = w.shape[1]
     flat_dw = dw.ravel()
@@ -136,14 +139,20 @@ def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: 
                         line, source = dw[first + o, left : left + width], scratch[o * WIDTH : o * WIDTH + width]
                         for q in range(width):
                             line[q] = source[q]
-            if shares.size:
+            if dx.size:
                 _pack(w, first, last, left, panel)
                 for i in range(0, samples, ROWS):
                     tile(dz, 0, sources, zero, 1, panel, 0, zero, WIDTH, 1, mine, scratch, 0, results, i, 0)
+                share = dx if t == 0 else shares[t - 1]
                 for i in range(n):
-                    line = shares[t, i * depth + left : i * depth + left + width]
-                    source = scratch[i * WIDTH : i * WIDTH + width]
+                    line, source = share[i, left : left + width], scratch[i * WIDTH : i * WIDTH + width]
                     for q in range(width):
                         line[q] = source[q]
-    if shares.size:
-        add_parts(shares, dx.ravel())
+    if dx.size:
+        for t in prange(parts):
+            for i in range(t * n // parts, (t + 1) * n // parts):
+                line = dx[i]
+                for share in range(parts - 1):
+                    more = shares[share, i]
+                    for q in range(depth):
+                        line[q] += more[q]

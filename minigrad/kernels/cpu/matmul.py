@@ -143,7 +143,7 @@ def _few_outputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) ->
 
 
 _NO_BIAS: dict[int, Any] = {}
-_NOTHING = np.empty((0, 0), np.float32)
+_NOTHING, _NO_SHARES = np.empty((0, 0), np.float32), np.empty((0, 0, 0), np.float32)
 
 
 def _no_bias(outputs: int) -> Any:
@@ -269,9 +269,9 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     if wants_w is not None and rows <= FEW_SAMPLES and rows * inputs * outputs > SMALLEST:
         parts = _shares(rows, inputs, outputs)
         dw = memory.empty(w.shape)
-        dx, shares = _NOTHING, _NOTHING
+        dx, shares = _NOTHING, _NO_SHARES
         if wants_x is not None:
-            dx, shares = memory.empty(x.shape), memory.empty((parts, x.size))
+            dx, shares = memory.empty(x.shape), memory.empty((parts - 1, *x.shape))
         layer.backward(dy, y, x, w, f, shares, dx, dw, db, parts)
         return dx if wants_x is not None else None, dw, db
     dz = dy
