@@ -24,7 +24,8 @@ def cache_folder() -> Path:
     the folder's name holds a digest of them all.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
+    here = Path(__file__).parent
+    for source in sorted([*here.glob("*.py"), *(here / "cpu").glob("*.py")]):
         digest.update(source.read_bytes())
     digest.update(os.environ.get("MINIGRAD_SIMD", "").encode())  # compiled into the kernels
     return _writable_place() / digest.hexdigest()[:16]
@@ -60,11 +61,13 @@ from llvmlite import binding  # noqa: E402
 from numba.core import event  # noqa: E402
 
 from .simd import LANES  # noqa: E402
+from .memory import keep_freed_memory  # noqa: E402
 from .threads import apply_to_kernels  # noqa: E402
 
 if not _first_numba and not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = str(cache_folder())
 apply_to_kernels()
+keep_freed_memory()
 
 
 def _use_whole_registers() -> None:
