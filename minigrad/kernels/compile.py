@@ -60,8 +60,8 @@ import numba  # noqa: E402  (the cache folder must be set before)
 from llvmlite import binding  # noqa: E402
 from numba.core import event  # noqa: E402
 
-from .simd import LANES  # noqa: E402
 from .memory import keep_freed_memory  # noqa: E402
+from .simd import LANES  # noqa: E402
 from .threads import apply_to_kernels  # noqa: E402
 
 if not _first_numba and not os.environ.get("NUMBA_CACHE_DIR"):
