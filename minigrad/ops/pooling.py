@@ -100,7 +100,7 @@ def scatter(values: Any, index: Any, n: int) -> Any:
     return PutAt.forward(Op(), values, index, (n,))
 
 
-class AdaptiveMaxPool2d(MaxPool2d, kernel=None):
+class AdaptiveMaxPool2d(MaxPool2d, kernel="pooling.adaptive_max_pool2d"):
     """:class:`MaxPool2d` with windows that share the plane out over a given number of outputs."""
 
 

@@ -70,13 +70,20 @@ class Windows(NamedTuple):
         rows, columns = (_sliding_taps(*axis) for axis in zip(*self, strict=True))
         return rows, columns
 
+    def starts(self, axis: int) -> list[int]:
+        """Where each window begins: before 0 if in the padding."""
+        return [o * self.stride[axis] - self.padding[axis] for o in range(self.out[axis])]
+
+    def counts(self, axis: int) -> list[int]:
+        """How many taps each window has."""
+        return [self.kernel[axis]] * self.out[axis]
+
     def lengths(self, axis: int, include_pad: bool) -> list[int]:
         """How many places each window covers; with ``include_pad`` the padding counts, what lies beyond it does not."""
-        n, out, k, s, p, _ = (pair[axis] for pair in self)
-        starts = [o * s - p for o in range(out)]
+        n, k, p = self.size[axis], self.kernel[axis], self.padding[axis]
         if include_pad:
-            return [min(a + k, n + p) - a for a in starts]
-        return [min(a + k, n) - max(a, 0) for a in starts]
+            return [min(a + k, n + p) - a for a in self.starts(axis)]
+        return [min(a + k, n) - max(a, 0) for a in self.starts(axis)]
 
     def mean_factors(self, include_pad: bool, divisor: int | None, dtype: Any) -> tuple[Any, Any]:
         """See :func:`_mean_factors`."""
@@ -103,9 +110,17 @@ class Parts(NamedTuple):
         rows, columns = (_sharing_taps(n, out) for n, out in zip(*self, strict=True))
         return rows, columns
 
-    def lengths(self, axis: int, include_pad: bool = True) -> list[int]:
-        """How many places each window covers."""
+    def starts(self, axis: int) -> list[int]:
+        """Where each window begins."""
+        return [a for a, _ in parts(self.size[axis], self.out[axis])]
+
+    def counts(self, axis: int) -> list[int]:
+        """How many taps each window has."""
         return [b - a for a, b in parts(self.size[axis], self.out[axis])]
+
+    def lengths(self, axis: int, include_pad: bool = True) -> list[int]:
+        """How many places each window covers: all its taps."""
+        return self.counts(axis)
 
     def mean_factors(self, include_pad: bool, divisor: int | None, dtype: Any) -> tuple[Any, Any]:
         """See :func:`_mean_factors`."""

@@ -64,6 +64,8 @@ POOLS: dict[str, Callable[[Any], Any]] = {
     "parts": lambda x: F.adaptive_avg_pool2d(x, (3, 4)),
     "more parts than places": lambda x: F.adaptive_avg_pool2d(x, (2, 50)),
     "largest of parts": lambda x: F.adaptive_max_pool2d(x, (3, 4), return_indices=True),
+    "largest of more parts than places": lambda x: F.adaptive_max_pool2d(x, (2, 50), return_indices=True),
+    "largest of all": lambda x: F.adaptive_max_pool2d(x, 1, return_indices=True),
 }
 # Outputs of one lane, of blocks of 4, 8 and 16, and with a block that overlaps the one before.
 PLANES = [(3, 3), (4, 7), (5, 8), (6, 10), (7, 17), (10, 33), (28, 28), (17, 71)]
@@ -80,7 +82,7 @@ def test_kernels_compute_what_the_textbook_does(name: str, plane: tuple[int, int
     st.integers(1, 4), st.tuples(st.integers(1, 30), st.integers(1, 70)),
     st.tuples(st.integers(1, 6), st.integers(1, 6)),
     st.tuples(st.integers(1, 4), st.integers(1, 4)), st.tuples(st.integers(0, 3), st.integers(0, 3)), st.booleans(),
-    st.sampled_from(["max", "ties", "avg", "edges", "lp"]),
+    st.sampled_from(["max", "ties", "avg", "edges", "lp", "means of parts", "largest of parts"]),
 )  # fmt: skip
 def test_windows_of_any_shape(
     planes: int, plane: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, kind: str
@@ -89,22 +91,21 @@ def test_windows_of_any_shape(
     if any(k > n + 2 * p for k, n, p in zip(kernel, plane, padding, strict=True)):
         return
     x = draw(planes, 1, *plane)
-    if kind == "ties":
+    if kind in ("ties", "largest of parts"):
         x = np.round(x)
     calls: dict[str, Any] = {
         "max": lambda t: F.max_pool2d(t, kernel, stride, padding, 1, ceil_mode, return_indices=True),
         "avg": lambda t: F.avg_pool2d(t, kernel, stride, padding, ceil_mode),
         "edges": lambda t: F.avg_pool2d(t, kernel, stride, padding, ceil_mode, False),
         "lp": lambda t: F.lp_pool2d(t, 2, kernel, stride, True) if padding == (0, 0) else F.avg_pool2d(t, 1),
+        "means of parts": lambda t: F.adaptive_avg_pool2d(t, kernel),
+        "largest of parts": lambda t: F.adaptive_max_pool2d(t, kernel, return_indices=True),
     }
     agree(calls["max" if kind == "ties" else kind], x)
 
 
-SHARED = [name for name in POOLS if "16" not in name and "largest" not in name]
-
-
 @pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("name", POOLS)
 def test_threads_change_nothing(name: str) -> None:
     x, results = draw(7, 11, 43, 44), []
     for threads in (1, 2, 2):
@@ -128,6 +129,10 @@ def test_special_numbers() -> None:
         for options in ((2,), (3, 1, 1), (3, 2, 1), (2, 3, 1, 2), (5, 2, 2), (2, 2, 1, 1, True)):
             plane = np.array([[values]], np.float32)
             agree(lambda t, options=options: F.max_pool2d(t, *options, return_indices=True), plane)
+        for out in (1, 2, (4, 7)):
+            agree(
+                lambda t, out=out: F.adaptive_max_pool2d(t, out, return_indices=True), np.array([[values]], np.float32)
+            )
 
 
 def test_windows_of_zeros() -> None:
@@ -167,8 +172,7 @@ def test_kernels_run_where_they_should() -> None:
         y = y[0] if isinstance(y, tuple) else y
         node = y._node.node if hasattr(y._node, "node") else y._node
         taken[name] = node.kernel is not None
-    # 17 · 16 taps do not fit into a byte; parts have no kernel for their maximum
-    assert [name for name, there in taken.items() if not there] == ["max 17 x 16", "largest of parts"]
+    assert all(taken.values()), taken
 
 
 def test_second_derivatives_after_a_kernel() -> None:

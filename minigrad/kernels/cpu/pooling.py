@@ -1,47 +1,47 @@
 """Pooling of float32 planes on the CPU: one pass over memory each way.
 
-Forward, a block of neighbouring outputs is worked out at once, one in each lane of a vector register: the sums, or the
-largest numbers so far and the taps they came from, stay in registers until the last tap (``pooling_blocks.py``). A row
-whose length is no multiple of the block's ends with a block that overlaps the one before: what both write is the same.
-Where windows reach into the padding, a plane is first laid into a frame, so that no block has to look for edges.
-
-Backward, windows of 2 × 2 with a stride of 2 (each input in one window) are blocks too: a register of gradients becomes
-two of the row above and two of the row below, and every input's gradient is written once. Otherwise a maximum's
-gradient is added at its place, and a sum's is gathered: over the windows that hold row h, then over those that hold
-column w. Which input was the largest is kept in a byte, as the number of its tap in the window.
+Three families of loops do the work. Windows of 2 × 2 side by side are what most networks have (``pooling_pairs.py``).
+Sums over any other windows, for means and p-norms, are one loop for both directions, with tables of where windows
+begin and end (``pooling_sum.py``). Maxima remember the tap they came from, in a byte if that can number all taps of a
+window (``pooling_max.py``). Each loop is compiled when it is first used.
 
 Planes are shared out over threads, so no two threads write to one place and the numbers do not depend on the threads.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import Kernel
 from ..memory import empty
+from ..simd import LANES
 from ..threads import get_num_threads
-from .layout import takes
-from .pooling_blocks import ABSOLUTE, MEAN, SQUARE, ZERO
-from .pooling_max import max_back_planes, max_back_planes_shared, max_planes, max_planes_shared, places
+from .layout import FLOAT32, takes
+from .pooling_max import max_back, max_spans, max_windows, places
+from .pooling_pairs import max_pairs, max_pairs_back, mean_pairs, mean_pairs_back
 from .pooling_sum import (
-    parts_back_planes,
-    parts_planes,
-    parts_planes_shared,
+    ABSOLUTE,
+    BY_SPANS,
+    PLAIN,
+    ROOT,
+    SPREAD,
+    SQUARE,
+    TIMES,
+    TIMES_SIGN,
+    Layout,
+    plane_sums,
     powers,
-    powers_shared,
-    sum_back_planes,
-    sum_back_planes_shared,
-    sum_planes,
-    sum_planes_shared,
+    window_sums,
 )
 
-PARALLEL_FROM = 1 << 17  # elements of the input from which a second thread pays
-MOST_TAPS = 256  # that a byte can number
+PARALLEL_FROM = 1 << 16  # elements of the input from which a second thread pays
+IN_A_BYTE = 256  # taps
 
 
-def _threads(elements: int, planes: int) -> int:
+def _parts(elements: int, planes: int) -> int:
     return 1 if elements < PARALLEL_FROM else min(get_num_threads(), planes)
 
 
@@ -53,122 +53,210 @@ def _floats(g: Any) -> Any:
     return np.ascontiguousarray(g).reshape(-1)
 
 
+def _stride(windows: Any) -> Any:
+    """None for windows that share the plane out."""
+    return getattr(windows, "stride", None)
+
+
+@functools.lru_cache(maxsize=256)
+def _side_by_side(windows: Any) -> bool:
+    """Windows of 2 × 2 without padding: each input in one window, or (a last row, column) in none."""
+    if _stride(windows) is None:
+        return False
+    fits = all(2 * o <= n for o, n in zip(windows.out, windows.size, strict=True))
+    return fits and windows[2:] == ((2, 2), (2, 2), (0, 0), (1, 1))
+
+
+@functools.lru_cache(maxsize=256)
+def _whole(windows: Any) -> bool:
+    """One window that covers the plane."""
+    return windows.out == (1, 1) and all(tuple(windows.lengths(a, False)) == (windows.size[a],) for a in (0, 1))
+
+
+def _shape(windows: Any, planes: int) -> tuple[int, ...]:
+    return (planes, *windows.size, *windows.out)
+
+
+# --- the largest -----------------------------------------------------------------------------------------------------
+
+
+class _MaxTables(NamedTuple):
+    spans: tuple[Any, ...]  # where windows begin and how many taps they have: of rows, of columns
+    numbers: tuple[int, ...]  # h, w, taps across, dilation
+    taps: int
+
+
+@functools.lru_cache(maxsize=256)
+def _max_tables(windows: Any) -> _MaxTables:
+    spans = tuple(np.array(table) for a in (0, 1) for table in (windows.starts(a), windows.counts(a)))
+    across = int(spans[3].max())
+    dilation = (1, 1) if _stride(windows) is None else windows.dilation
+    return _MaxTables(spans, (*windows.size, across, *dilation), int(spans[1].max()) * across)
+
+
 def max_pool_forward(ctx: Any, x: Any, windows: Any, return_indices: bool) -> Any:
-    if not takes(x, 1) or windows.kernel[0] * windows.kernel[1] > MOST_TAPS:
+    if not takes(x, 1):
         return NotImplemented
-    shape = windows.numbers()
+    spans, numbers, taps = _max_tables(windows)
     out = (*x.shape[:-2], *windows.out)
-    y, tap = empty(out), np.empty(out, np.uint8)
-    planes = x.size // (shape[0] * shape[1])
-    threads = _threads(x.size, planes)
-    if threads == 1:
-        max_planes(x.reshape(-1), y.reshape(-1), tap.reshape(-1), 0, planes, shape)
+    y, tap = empty(out), np.empty(out, np.uint8 if taps <= IN_A_BYTE else np.int32)
+    planes = y.size // (out[-2] * out[-1])
+    arrays, parts = (x.reshape(-1), y.reshape(-1), tap.reshape(-1)), _parts(x.size, planes)
+    if _side_by_side(windows):
+        max_pairs(*arrays, _shape(windows, planes), parts)
+    elif _stride(windows) is not None and windows.stride[1] <= 2 and taps <= IN_A_BYTE:
+        max_windows(*arrays, windows.numbers(), parts)
     else:
-        max_planes_shared(x.reshape(-1), y.reshape(-1), tap.reshape(-1), planes, shape, threads)
+        max_spans(*arrays, spans, numbers, parts)
     ctx.windows, ctx.shape, ctx.saved = windows, x.shape, (tap,)
-    return (y, places(tap.reshape(-1), shape).reshape(out)) if return_indices else y
+    return (y, places(arrays[2], spans[0], spans[2], numbers).reshape(out)) if return_indices else y
 
 
 def max_pool_backward(ctx: Any, dy: Any) -> Any:
     g = _floats(dy)
     if g is None:
         return NotImplemented
-    (tap,) = ctx.saved
-    shape = ctx.windows.numbers()
+    (tap,), windows = ctx.saved, ctx.windows
     dx = empty(ctx.shape)
-    planes = dx.size // (shape[0] * shape[1])
-    threads = _threads(dx.size, planes)
-    if threads == 1:
-        max_back_planes(g, tap.reshape(-1), dx.reshape(-1), 0, planes, shape)
+    planes = dx.size // (windows.size[0] * windows.size[1])
+    parts = _parts(dx.size, planes)
+    if _side_by_side(windows):
+        max_pairs_back(g, tap.reshape(-1), dx.reshape(-1), _shape(windows, planes), parts)
     else:
-        max_back_planes_shared(g, tap.reshape(-1), dx.reshape(-1), planes, shape, threads)
+        spans, numbers, taps = _max_tables(windows)
+        max_back(g, tap.reshape(-1), dx.reshape(-1), spans[0], spans[2], (*numbers, taps), parts)
     return dx
 
 
-def _sum_forward(x: Any, windows: Any, kind: int, factors: Any) -> Any:
+# --- sums ------------------------------------------------------------------------------------------------------------
+
+
+class _SumTables(NamedTuple):
+    spans: tuple[Any, ...]  # first place and the one behind the last: of rows, of columns
+    layout: Layout
+    scales: tuple[Any, Any]  # of rows and columns
+    shares: Any = None  # backward: what the gradient of each window is multiplied with first, if they differ
+
+
+def _scales(rows: Any, columns: Any) -> tuple[Any, Any]:
+    """With zeros behind those of columns, which blocks read."""
+    return np.ascontiguousarray(rows), np.append(columns, np.zeros(LANES, np.float32)).astype(np.float32)
+
+
+def _factors(windows: Any, means: tuple[bool, int | None] | None) -> tuple[Any, Any]:
+    return windows.whole_factors(FLOAT32) if means is None else windows.mean_factors(*means, FLOAT32)
+
+
+def _spans(windows: Any, axis: int) -> tuple[Any, Any]:
+    starts = np.maximum(windows.starts(axis), 0)
+    return starts, starts + windows.lengths(axis, False)
+
+
+@functools.lru_cache(maxsize=256)
+def _forward_tables(windows: Any, means: tuple[bool, int | None] | None) -> _SumTables:
+    """``means``: whether padding counts, and a divisor; None for p-norms."""
+    sizes, stride = (*windows.size, *windows.out), _stride(windows)
+    if stride is not None and stride[1] <= 2:
+        layout = Layout(*sizes, step=stride[1], margin=windows.padding[1], taps=windows.kernel[1])
+    else:
+        layout = Layout(*sizes, step=BY_SPANS, margin=0)
+    return _SumTables((*_spans(windows, 0), *_spans(windows, 1)), layout, _scales(*_factors(windows, means)))
+
+
+@functools.lru_cache(maxsize=256)
+def _backward_tables(windows: Any, means: tuple[bool, int | None] | None) -> _SumTables:
+    """Tap j of window q reads column q · stride − padding + j; so column c is read by tap c + padding − q · stride."""
+    sizes, stride = (*windows.out, *windows.size), _stride(windows)
+    if stride is not None and stride[1] == 1:  # windows of gradients: q = c + padding − (kernel − 1) … c + padding
+        k, p = windows.kernel[1], windows.padding[1]
+        layout = Layout(*sizes, step=1, margin=k, first=p + 1, taps=k)
+    elif stride is not None and stride[1] == 2:
+        k, p, runs = windows.kernel[1], windows.padding[1], []
+        for nearest, tap in (divmod(phase + p, 2) for phase in (0, 1)):  # taps of equal parity, so q in steps of 1
+            count = (k - tap + 1) // 2
+            runs += [k + nearest - count + 1, count]
+        layout = Layout(*sizes, SPREAD, k, *runs)
+    else:
+        layout = Layout(*sizes, step=BY_SPANS, margin=0)
+    spans = []
+    for axis in (0, 1):  # place i is in the windows from the first that ends behind it to the last that begins there
+        starts, ends = _spans(windows, axis)
+        place = np.arange(windows.size[axis])
+        first, end = np.searchsorted(ends, place, "right"), np.searchsorted(starts, place, "right")
+        spans += [first, np.maximum(first, end)]
+    rows, columns = _factors(windows, means)
+    uniform = (rows == rows[0]).all() and (columns == columns[0]).all()
+    scale = rows[0] * columns[0] if uniform else 1.0
+    scales = _scales(np.full(windows.size[0], scale, np.float32), np.ones(windows.size[1]))
+    return _SumTables(tuple(spans), layout, scales, None if uniform else rows[:, None] * columns)
+
+
+def _sums(x: Any, y: Any, values: Any, tables: _SumTables, kind: int, then: int) -> None:
+    oh, ow = tables.layout.oh, tables.layout.ow
+    parts = _parts(max(x.size, y.size), y.size // (oh * ow))
+    window_sums(x, y.reshape(-1), values.reshape(-1), tables.spans, tables.layout, tables.scales, kind, then, parts)
+
+
+def _sums_back(g: Any, ctx: Any, means: Any, values: Any = None, then: int = PLAIN) -> Any:
+    """dx = Σ g · factors over the windows that hold x, and what then becomes of it."""
+    dx, tables = empty(ctx.shape), _backward_tables(ctx.windows, means)
+    if tables.shares is not None:
+        g = (g.reshape(-1, *ctx.windows.out) * tables.shares).reshape(-1)
+    _sums(g, dx, dx if values is None else values, tables, PLAIN, then)
+    return dx
+
+
+def _means_forward(ctx: Any, x: Any, windows: Any, include_pad: bool = True, divisor: int | None = None) -> Any:
+    if not takes(x, 1):
+        return NotImplemented
+    rows, columns = ctx.factors = windows.mean_factors(include_pad, divisor, x.dtype)
+    ctx.windows, ctx.shape, ctx.scratch = windows, x.shape, (include_pad, divisor)
     y = empty((*x.shape[:-2], *windows.out))
-    _sum(x.reshape(-1), y.reshape(-1), windows.numbers(), kind, factors)
+    planes = y.size // (windows.out[0] * windows.out[1])
+    flat, into, parts = x.reshape(-1), y.reshape(-1), _parts(x.size, planes)
+    if _side_by_side(windows):
+        mean_pairs(flat, into, _shape(windows, planes), rows[0] * columns[0], parts)
+    elif _whole(windows):
+        plane_sums(flat, into, rows[0] * columns[0], parts)
+    else:
+        _sums(flat, y, y, _forward_tables(windows, ctx.scratch), PLAIN, PLAIN)
     return y
 
 
-def _sum(x: Any, y: Any, shape: tuple[int, ...], kind: int, factors: Any) -> None:
-    planes = x.size // (shape[0] * shape[1])
-    threads = _threads(x.size, planes)
-    if threads == 1:
-        sum_planes(x, y, 0, planes, shape, kind, *factors)
-    else:
-        sum_planes_shared(x, y, planes, shape, kind, *factors, threads)
-
-
-def _sum_backward(g: Any, x: Any, y: Any, size: tuple[int, ...], windows: Any, kind: int, factors: Any) -> Any:
-    """dx = f′(x) · Σ g · factors over the windows that hold x, f being x, |x| or x² (see :func:`sum_back_planes`).
-
-    x and y are read for norms only; for means, any float32 arrays will do."""
-    shape = windows.numbers()
-    dx = empty(size)
-    if kind == MEAN and windows.stride == (1, 1):
-        _mirrored(g, dx.reshape(-1), shape, factors)
-        return dx
-    planes = dx.size // (shape[0] * shape[1])
-    threads = _threads(dx.size, planes)
-    arrays = g, x.reshape(-1), y.reshape(-1), dx.reshape(-1)
-    if threads == 1:
-        sum_back_planes(*arrays, 0, planes, shape, kind, *factors)
-    else:
-        sum_back_planes_shared(*arrays, planes, shape, kind, *factors, threads)
-    return dx
-
-
-def _mirrored(g: Any, dx: Any, shape: tuple[int, ...], factors: Any) -> None:
-    """Windows a step of 1 apart: those that hold a place are themselves a window, of gradients.
-
-    Place h is in the windows h + padding − k for k = 0 … kernel − 1, so the padding of the mirrored window is
-    kernel − 1 − padding.
-    """
-    h, w, oh, ow, kh, kw, _, _, ph, pw, _, _ = shape
-    rows, columns = factors
-    if (rows == rows[0]).all() and (columns == columns[0]).all():
-        factors = np.full(h, rows[0]), np.full(w, columns[0])
-    else:
-        g = (g.reshape(-1, oh, ow) * (rows[:, None] * columns)).reshape(-1)
-        factors = np.ones(h, np.float32), np.ones(w, np.float32)
-    _sum(g, dx, (oh, ow, h, w, kh, kw, 1, 1, kh - 1 - ph, kw - 1 - pw, 1, 1), MEAN, factors)
-
-
-def avg_pool_forward(ctx: Any, x: Any, windows: Any, include_pad: bool, divisor: Any) -> Any:
-    if not takes(x, 1):
-        return NotImplemented
-    ctx.windows, ctx.shape, ctx.factors = windows, x.shape, windows.mean_factors(include_pad, divisor, x.dtype)
-    return _sum_forward(x, windows, MEAN, ctx.factors)
-
-
-def avg_pool_backward(ctx: Any, dy: Any) -> Any:
+def _means_backward(ctx: Any, dy: Any) -> Any:
     g = _floats(dy)
     if g is None:
         return NotImplemented
-    return _sum_backward(g, g, g, ctx.shape, ctx.windows, MEAN, ctx.factors)
+    windows, (rows, columns) = ctx.windows, ctx.factors
+    if not _side_by_side(windows) and not _whole(windows):
+        return _sums_back(g, ctx, ctx.scratch)
+    dx = empty(ctx.shape)
+    if _whole(windows):
+        dx.reshape(g.size, -1)[:] = (g * (rows[0] * columns[0]))[:, None]
+    else:
+        planes = g.size // (windows.out[0] * windows.out[1])
+        parts = _parts(dx.size, planes)
+        mean_pairs_back(g, dx.reshape(-1), _shape(windows, planes), rows[0] * columns[0], parts)
+    return dx
 
 
 def _power(x: Any, p: float, signed: bool = False) -> Any:
     """|x|ᵖ, or sign(x) |x|ᵖ."""
     y = empty(x.shape)
-    threads = _threads(x.size, x.size)
-    if threads == 1:
-        powers(x.reshape(-1), np.float32(p), signed, y.reshape(-1))
-    else:
-        powers_shared(x.reshape(-1), np.float32(p), signed, y.reshape(-1), threads)
+    powers(x.reshape(-1), np.float32(p), signed, y.reshape(-1), _parts(x.size, x.size))
     return y
 
 
 def lp_pool_forward(ctx: Any, x: Any, windows: Any, p: float) -> Any:
     if not takes(x, 1):
         return NotImplemented
-    ctx.windows, ctx.p, ctx.dtype = windows, p, x.dtype
-    factors = windows.whole_factors(x.dtype)
+    ctx.windows, ctx.p, ctx.dtype, ctx.shape = windows, p, x.dtype, x.shape
+    y, tables = empty((*x.shape[:-2], *windows.out)), _forward_tables(windows, None)
     if p in (ABSOLUTE, SQUARE):
-        y = _sum_forward(x, windows, int(p), factors)
+        _sums(x.reshape(-1), y, y, tables, int(p), ROOT if p == SQUARE else PLAIN)
     else:
-        y = _power(_sum_forward(_power(x, p), windows, MEAN, factors), 1.0 / p)
+        _sums(_power(x, p).reshape(-1), y, y, tables, PLAIN, PLAIN)
+        y = _power(y, 1.0 / p)
     ctx.saved = x, y
     return y
 
@@ -178,48 +266,22 @@ def lp_pool_backward(ctx: Any, dy: Any) -> Any:
     if g is None:
         return NotImplemented
     (x, y), p = ctx.saved, ctx.p
-    factors = ctx.windows.whole_factors(x.dtype)
-    if p in (ABSOLUTE, SQUARE):
-        return _sum_backward(g, x, y, x.shape, ctx.windows, int(p), factors)
+    if p == ABSOLUTE:
+        return _sums_back(g, ctx, None, x, TIMES_SIGN)
     flat = y.reshape(-1)
+    if p == SQUARE:
+        return _sums_back(np.divide(g, flat, np.zeros_like(g), where=flat != 0), ctx, None, x, TIMES)
     with np.errstate(all="ignore"):
-        g = np.where(flat == 0, ZERO, g * _power(flat, 1.0 - p))
-        dx = _sum_backward(g, g, g, x.shape, ctx.windows, MEAN, factors)
+        g = np.where(flat == 0, np.float32(0), g * _power(flat, 1.0 - p))
+        dx = _sums_back(g, ctx, None)
         dx *= _power(x, p - 1.0, signed=True)
     return dx
 
 
-def parts_forward(ctx: Any, x: Any, parts: Any, include_pad: bool, divisor: Any) -> Any:
-    if not takes(x, 1):
-        return NotImplemented
-    ctx.windows, ctx.shape, ctx.factors = parts, x.shape, parts.mean_factors(include_pad, divisor, x.dtype)
-    y = empty((*x.shape[:-2], *parts.out))
-    _parts(x.reshape(-1, *parts.size), y.reshape(-1, *parts.out), back=False)
-    return y
-
-
-def parts_backward(ctx: Any, dy: Any) -> Any:
-    g = _floats(dy)
-    if g is None:
-        return NotImplemented
-    dx = empty(ctx.shape)
-    _parts(dx.reshape(-1, *ctx.windows.size), g.reshape(-1, *ctx.windows.out), back=True)
-    return dx
-
-
-def _parts(x: Any, y: Any, back: bool) -> None:
-    threads = _threads(max(x.size, y.size), len(x))
-    if threads > 1:
-        parts_planes_shared(x, y, back, threads)
-    elif back:
-        parts_back_planes(y, x, 0, len(x))
-    else:
-        parts_planes(x, y, 0, len(x))
-
-
 KERNELS = {
     "max_pool2d": Kernel(max_pool_forward, max_pool_backward),
-    "avg_pool2d": Kernel(avg_pool_forward, avg_pool_backward),
+    "adaptive_max_pool2d": Kernel(max_pool_forward, max_pool_backward),
+    "avg_pool2d": Kernel(_means_forward, _means_backward),
+    "adaptive_avg_pool2d": Kernel(_means_forward, _means_backward),
     "lp_pool2d": Kernel(lp_pool_forward, lp_pool_backward),
-    "adaptive_avg_pool2d": Kernel(parts_forward, parts_backward),
 }

@@ -1,159 +1,239 @@
-"""Maxima of windows: the loops over planes."""
+"""Maxima of windows of any kind.
+
+``max_windows`` works on windows one or two columns apart: a block of neighbouring windows goes through all taps, with
+the largest numbers so far and the taps they came from in registers. Where windows reach into the padding, a plane is
+first laid into a frame of −∞, so that no block has to look for edges.
+
+``max_spans`` takes any windows, in two steps: for each column, the largest number in the rows of a window and the first
+row where it stands, which is done in blocks; then, for each window, the largest of its columns. ``max_back`` is the way
+back from both.
+
+A tap (i, j) has the number i · ``across`` + j. Of equal numbers the first tap counts; of NaNs, which beat everything,
+the last one.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import prange
+from llvmlite import ir
+from numba import prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from ..compile import jit
-from .pooling_blocks import (
-    HALF,
-    WIDE,
-    ZERO,
-    clear_rest,
-    frame_width,
-    framed,
-    is_2x2,
-    lanes_for,
-    max_back_half,
-    max_back_quarter,
-    max_back_wide,
-    max_half,
-    max_quarter,
-    max_wide,
-)
+from ..simd import LANES
+from .pooling_blocks import FLOATS, I8, I32, ZERO, each_tap, exceeds, in_all_lanes, load, memory, stepped, store
 
 MINUS_INFINITY = np.float32(-np.inf)
 
 
-@jit
-def _one_max(x: Any, start: int, h: int, w: int, top: int, left: int, kh: int, kw: int, dh: int, dw: int) -> Any:
-    """The largest number of one window, which may reach beyond the plane that starts at ``start``; and its tap."""
-    best, place = ZERO, -1
-    for i in range(kh):
-        row = top + i * dh
-        if 0 <= row < h:
-            for j in range(kw):
-                column = left + j * dw
-                if 0 <= column < w:
-                    v = x[start + row * w + column]
-                    if place < 0 or v > best or v != v:
-                        best, place = v, i * kw + j
-    return best, place
+def _start(builder: Any, place: Any) -> tuple[Any, Any]:
+    """Where a block keeps the largest numbers so far, now −∞, and the taps they came from, now ``place``."""
+    best, found = cgutils.alloca_once(builder, FLOATS), cgutils.alloca_once(builder, place.type)
+    builder.store(ir.Constant(FLOATS, [float("-inf")] * LANES), best)
+    builder.store(place, found)
+    return best, found
+
+
+def _fold(builder: Any, best: Any, found: Any, v: Any, number: Any) -> None:
+    """Compare with v, the numbers of tap ``number``."""
+    old = builder.load(best)
+    better = exceeds(builder, v, old)
+    builder.store(builder.select(better, v, old), best)
+    builder.store(builder.select(better, in_all_lanes(builder, builder.trunc(number, I32)), builder.load(found)), found)
+
+
+# --- windows one or two columns apart ---------------------------------------------------------------------------------
+
+
+@intrinsic
+def _windows_block(  # type: ignore[no-untyped-def]
+    typing_context, x, start, step, row_step, tap_step, zeroth, rows, taps, firsts, column, y, tap, at
+):
+    """y[at + l] = the largest x[start + l·step + i·row_step + j·tap_step] over ``rows`` and ``taps``, and
+    tap[at + l] = zeroth + i·taps + j where it was found: zeroth + firsts[column + l] if nothing exceeds −∞."""
+    i8 = types.int64
+    signature = types.void(x, i8, i8, i8, i8, i8, i8, i8, firsts, i8, y, tap, i8)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, start, step, row_step, tap_step, zeroth, rows, taps, _, column, _, _, at = args
+        data = memory(context, builder, signature, args, 0)
+        first = load(builder, memory(context, builder, signature, args, 8), column, I32)
+        best, found = _start(builder, builder.add(first, in_all_lanes(builder, builder.trunc(zeroth, I32))))
+        with each_tap(builder, start, row_step, rows) as (i, line):
+            line_zeroth = builder.add(zeroth, builder.mul(i, taps))
+            with each_tap(builder, line, tap_step, taps) as (j, place):
+                _fold(builder, best, found, stepped(builder, data, place, step), builder.add(line_zeroth, j))
+        store(builder, builder.load(best), memory(context, builder, signature, args, 10), at)
+        small = builder.trunc(builder.load(found), ir.VectorType(I8, LANES))
+        store(builder, small, memory(context, builder, signature, args, 11), at)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @jit
-def _max_rows(x: Any, start: int, width: int, y: Any, tap: Any, at: int, firsts: Any, shape: Any) -> None:
-    """The plane whose rows, ``width`` apart and with their padding, begin at ``start``; its outputs begin at ``at``."""
-    h, _, oh, ow, kh, kw, sh, sw, ph, _, dh, dw = shape
-    lanes = lanes_for(ow)
-    down = width * dh
-    for o in range(oh):
-        top = o * sh - ph
-        skipped = (-top + dh - 1) // dh if top < 0 else 0
-        rows = min(kh, (h - 1 - top) // dh + 1) - skipped
-        line, zeroth = start + (top + skipped * dh) * width, skipped * kw
-        q = 0
-        while q < ow:
-            q = min(q, ow - lanes)
-            place, into = line + q * sw, at + o * ow + q
-            if kw == 2 and rows == 2 and sw == 2 and zeroth == 0:  # said with numbers, so that the loops unroll
-                if lanes == WIDE:
-                    max_wide(x, place, 2, down, dw, 0, 2, 2, firsts, q, y, tap, into)
-                elif lanes == HALF:
-                    max_half(x, place, 2, down, dw, 0, 2, 2, firsts, q, y, tap, into)
-                else:
-                    max_quarter(x, place, 2, down, dw, 0, 2, 2, firsts, q, y, tap, into)
-            elif lanes == WIDE:
-                max_wide(x, place, sw, down, dw, zeroth, rows, kw, firsts, q, y, tap, into)
-            elif lanes == HALF:
-                max_half(x, place, sw, down, dw, zeroth, rows, kw, firsts, q, y, tap, into)
-            else:
-                max_quarter(x, place, sw, down, dw, zeroth, rows, kw, firsts, q, y, tap, into)
-            q += lanes
+def _framed(x: Any, start: int, h: int, w: int, left: int, frame: Any, width: int) -> None:
+    """A plane of h × w numbers into the frame, ``left`` columns from its left edge."""
+    for i in range(h):
+        row, into = x[start + i * w : start + (i + 1) * w], frame[i * width + left : i * width + left + w]
+        for j in range(w):
+            into[j] = row[j]
 
 
 @jit
-def max_planes(x: Any, y: Any, tap: Any, first: int, last: int, shape: Any) -> None:
-    """Planes ``first`` to ``last``; shape: the pairs (rows, columns) of sizes, outputs, kernel, stride, padding,
-    dilation."""
+def _window_planes(x: Any, y: Any, tap: Any, begin: int, end: int, shape: Any) -> None:
     h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw = shape
-    if lanes_for(ow) == 1:
-        for n in range(first, last):
-            for o in range(oh):
-                for q in range(ow):
-                    at = (n * oh + o) * ow + q
-                    y[at], tap[at] = _one_max(x, n * h * w, h, w, o * sh - ph, q * sw - pw, kh, kw, dh, dw)
-        return
-    firsts = np.empty(ow, np.int32)  # the first tap of each window that is not in the padding to the left
+    firsts = np.zeros(ow + LANES, np.int32)  # the first tap of each window that is not in the padding to the left
     for q in range(ow):
         firsts[q] = (max(pw - q * sw, 0) + dw - 1) // dw
-    width = frame_width(w, ow, kw, sw, pw, dw)
-    frame = np.full(h * width if width > w else 0, MINUS_INFINITY)
-    source = frame if width > w else x
-    for n in range(first, last):
+    width = max((ow - 1) * sw + (kw - 1) * dw + 1, w + pw)  # of rows in which every window lies inside
+    beyond = (kw - 1) * dw + (sw + 1) * LANES  # how far the last block of a row reaches
+    frame = np.full(h * width + beyond, MINUS_INFINITY)
+    spare, spare_tap = np.empty(LANES, np.float32), np.empty(LANES, np.uint8)
+    last = end * oh * ow
+    for n in range(begin, end):
         start = n * h * w
-        if width > w:
-            framed(x, start, h, w, pw, frame, width)
-            start = 0
-        _max_rows(source, start, width, y, tap, n * oh * ow, firsts, shape)
-
-
-@jit(parallel=True)
-def max_planes_shared(x: Any, y: Any, tap: Any, planes: int, shape: Any, threads: int) -> None:
-    for t in prange(threads):
-        max_planes(x, y, tap, planes * t // threads, planes * (t + 1) // threads, shape)
-
-
-@jit
-def max_back_planes(dy: Any, tap: Any, dx: Any, first: int, last: int, shape: Any) -> None:
-    h, w, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw = shape
-    lanes = lanes_for(ow) if is_2x2(shape) else 1
-    offsets = np.empty(kh * kw, np.int64)
-    for i in range(kh):
-        for j in range(kw):
-            offsets[i * kw + j] = i * dh * w + j * dw
-    for n in range(first, last):
-        if lanes > 1:
-            clear_rest(dx, n * h * w, h, w, 2 * oh, 2 * ow)
-        else:
-            clear_rest(dx, n * h * w, h, w, 0, 0)
+        padded = width > w or start + h * w + beyond > x.size
+        if padded:
+            _framed(x, start, h, w, pw, frame, width)
+        source, corner = (frame, 0) if padded else (x, start)
         for o in range(oh):
-            at = (n * oh + o) * ow
-            start = (n * h + o * sh - ph) * w - pw
-            if lanes == 1:
-                for q in range(ow):
-                    dx[start + q * sw + offsets[tap[at + q]]] += dy[at + q]
-                continue
-            q = 0
-            while q < ow:
-                q = min(q, ow - lanes)
-                if lanes == WIDE:
-                    max_back_wide(dy, tap, at + q, dx, start + 2 * q, w)
-                elif lanes == HALF:
-                    max_back_half(dy, tap, at + q, dx, start + 2 * q, w)
-                else:
-                    max_back_quarter(dy, tap, at + q, dx, start + 2 * q, w)
-                q += lanes
+            top, at = o * sh - ph, (n * oh + o) * ow
+            skipped = (-top + dh - 1) // dh if top < 0 else 0
+            rows = min(kh, (h - 1 - top) // dh + 1) - skipped
+            line, zeroth = corner + (top + skipped * dh) * width, skipped * kw
+            for q in range(0, ow, LANES):
+                inside = at + q + LANES <= last
+                into, into_tap, place = (y, tap, at + q) if inside else (spare, spare_tap, 0)
+                _windows_block(
+                    source, line + q * sw, sw, width * dh, dw, zeroth, rows, kw, firsts, q, into, into_tap, place
+                )
+                if not inside:
+                    for c in range(min(LANES, ow - q)):
+                        y[at + q + c], tap[at + q + c] = spare[c], spare_tap[c]
 
 
 @jit(parallel=True)
-def max_back_planes_shared(dy: Any, tap: Any, dx: Any, planes: int, shape: Any, threads: int) -> None:
-    for t in prange(threads):
-        max_back_planes(dy, tap, dx, planes * t // threads, planes * (t + 1) // threads, shape)
+def max_windows(x: Any, y: Any, tap: Any, shape: Any, parts: int) -> None:
+    """shape: the pairs (rows, columns) of sizes, outputs, kernel, stride (of columns 1 or 2), padding, dilation. Taps
+    are bytes."""
+    planes = x.size // (shape[0] * shape[1])
+    for t in prange(parts):
+        _window_planes(x, y, tap, planes * t // parts, planes * (t + 1) // parts, shape)
+
+
+# --- any windows ------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _rows_block(typing_context, x, start, step, zeroth, rows, best, found, at):  # type: ignore[no-untyped-def]
+    """best[at + l] = the largest x[start + l + i · step] over ``rows``, found[at + l] = zeroth + i where it stood."""
+    i8 = types.int64
+    signature = types.void(x, i8, i8, i8, i8, best, found, i8)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, start, step, zeroth, rows, _, _, at = args
+        data = memory(context, builder, signature, args, 0)
+        best, found = _start(builder, in_all_lanes(builder, builder.trunc(zeroth, I32)))
+        with each_tap(builder, start, step, rows) as (i, place):
+            _fold(builder, best, found, load(builder, data, place), builder.add(zeroth, i))
+        store(builder, builder.load(best), memory(context, builder, signature, args, 5), at)
+        store(builder, builder.load(found), memory(context, builder, signature, args, 6), at)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @jit
-def places(tap: Any, shape: Any) -> Any:
+def _inside(start: int, taps: int, dilation: int, size: int) -> tuple[int, int]:
+    """The first tap that lies inside, and how many do."""
+    skipped = (-start + dilation - 1) // dilation if start < 0 else 0
+    return skipped, min(taps, (size - 1 - start) // dilation + 1) - skipped
+
+
+@jit
+def _span_planes(x: Any, y: Any, tap: Any, spans: Any, numbers: Any, begin: int, end: int) -> None:
+    h, w, across, dh, dw = numbers
+    tops, heights, lefts, widths = spans
+    oh, ow = tops.size, lefts.size
+    best, found = np.empty(w + LANES, np.float32), np.empty(w + LANES, np.int32)
+    for n in range(begin, end):
+        for o in range(oh):
+            zeroth, rows = _inside(tops[o], heights[o], dh, h)
+            start, at = (n * h + tops[o] + zeroth * dh) * w, (n * oh + o) * ow
+            room = x.size - (rows - 1) * dh * w - LANES
+            c = 0
+            while c < w and start + c <= room:
+                _rows_block(x, start + c, dh * w, zeroth, rows, best, found, c)
+                c += LANES
+            while c < w:
+                best[c], found[c] = x[start + c], zeroth
+                for i in range(1, rows):
+                    v = x[start + c + i * dh * w]
+                    if v > best[c] or v != v:
+                        best[c], found[c] = v, zeroth + i
+                c += 1
+            for q in range(ow):
+                first, columns = _inside(lefts[q], widths[q], dw, w)
+                c = lefts[q] + first * dw
+                most, place = best[c], found[c] * across + first
+                for j in range(first + 1, first + columns):
+                    c += dw
+                    v, number = best[c], found[c] * across + j
+                    if v > most or (v == most and number < place) or (v != v and (most == most or number > place)):
+                        most, place = v, number
+                y[at + q], tap[at + q] = most, place
+
+
+@jit(parallel=True)
+def max_spans(x: Any, y: Any, tap: Any, spans: Any, numbers: Any, parts: int) -> None:
+    """spans: each window's first row (negative in the padding), how many rows it has, and the same of columns; numbers:
+    h, w, across, and the dilation of rows and columns."""
+    planes = x.size // (numbers[0] * numbers[1])
+    for t in prange(parts):
+        _span_planes(x, y, tap, spans, numbers, planes * t // parts, planes * (t + 1) // parts)
+
+
+# --- the way back -----------------------------------------------------------------------------------------------------
+
+
+@jit
+def _back_planes(dy: Any, tap: Any, dx: Any, tops: Any, lefts: Any, numbers: Any, begin: int, end: int) -> None:
+    h, w, across, dh, dw, taps = numbers
+    oh, ow = tops.size, lefts.size
+    offsets = np.empty(taps, np.int64)
+    for k in range(taps):
+        i, j = divmod(k, across)
+        offsets[k] = i * dh * w + j * dw
+    for n in range(begin, end):
+        dx[n * h * w : (n + 1) * h * w] = ZERO
+        for o in range(oh):
+            at, start = (n * oh + o) * ow, (n * h + tops[o]) * w
+            for q in range(ow):
+                dx[start + lefts[q] + offsets[tap[at + q]]] += dy[at + q]
+
+
+@jit(parallel=True)
+def max_back(dy: Any, tap: Any, dx: Any, tops: Any, lefts: Any, numbers: Any, parts: int) -> None:
+    """dx = Σ dy of the windows whose largest x was. numbers: as for :func:`max_spans`, and how many taps there are."""
+    planes = dx.size // (numbers[0] * numbers[1])
+    for t in prange(parts):
+        _back_planes(dy, tap, dx, tops, lefts, numbers, planes * t // parts, planes * (t + 1) // parts)
+
+
+@jit
+def places(tap: Any, tops: Any, lefts: Any, numbers: Any) -> Any:
     """The places h · W + w of all taps."""
-    _, w, oh, ow, _, kw, sh, sw, ph, pw, dh, dw = shape
+    _, w, across, dh, dw = numbers
+    oh, ow = tops.size, lefts.size
     found = np.empty(tap.size, np.int64)
     for n in range(tap.size // (oh * ow)):
         for o in range(oh):
             for q in range(ow):
                 at = (n * oh + o) * ow + q
-                i, j = divmod(np.int64(tap[at]), kw)
-                found[at] = (o * sh - ph + i * dh) * w + q * sw - pw + j * dw
+                i, j = divmod(np.int64(tap[at]), across)
+                found[at] = (tops[o] + i * dh) * w + lefts[q] + j * dw
     return found

@@ -1,302 +1,242 @@
-"""Sums over windows, for means and p-norms: the loops over planes."""
+"""Sums over windows of any kind, for means and p-norms.
+
+A window is some rows times some columns, so its sum is taken in two steps. The rows of a window are added up into one
+``line``; sums over neighbours in the line are the outputs of the whole row of windows. Rows are added in blocks. So are
+neighbours, for windows one or two columns apart: the line has zeros on both sides, where windows reach into the
+padding. For others a loop goes from each window's first column to its last.
+
+The way back is a sum over windows too: a place in the input receives from the windows that hold it, and along each axis
+these are neighbours. Seen so, windows two columns apart are a special case again, of two kinds of places in turn: even
+columns lie in the windows around them, odd ones in others.
+
+``spans`` are four tables: each output's first row, the row behind its last, and the same of columns. What a window's
+place in the line is, ``layout`` says: see :class:`Layout`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
+from llvmlite import ir
+from numba import prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from ..compile import jit
+from ..simd import LANES
 from .functions import exp32, log32
 from .pooling_blocks import (
-    ABSOLUTE,
-    HALF,
-    SQUARE,
-    WIDE,
+    FLOATS,
+    I64,
     ZERO,
-    clear_rest,
-    frame_width,
-    framed,
-    is_2x2,
-    lanes_for,
-    sum_back_half,
-    sum_back_quarter,
-    sum_back_wide,
-    sum_half,
-    sum_quarter,
-    sum_wide,
+    absolute,
+    each_tap,
+    in_all_lanes,
+    interleaved,
+    load,
+    memory,
+    stepped,
+    store,
 )
 
-
-@jit
-def _term(v: Any, kind: int) -> Any:
-    """What is summed."""
-    return v * v if kind == SQUARE else abs(v) if kind == ABSOLUTE else v
+PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed: x, |x|, x²
+ROOT, TIMES_SIGN, TIMES = 1, 2, 3  # what then becomes of a sum: its root, its product with the sign of a value, with it
+BY_SPANS, SPREAD = 0, -1  # instead of a step of 1 or 2: go by the tables; the way back from windows two columns apart
 
 
-@jit
-def _one_sum(x: Any, start: int, h: int, w: int, top: int, left: int, kh: int, kw: int, kind: int) -> Any:
-    """The sum over one window, which may reach beyond the plane that starts at ``start``."""
-    total = ZERO
-    for row in range(max(top, 0), min(top + kh, h)):
-        for column in range(max(left, 0), min(left + kw, w)):
-            total += _term(x[start + row * w + column], kind)
-    return total
+class Layout(NamedTuple):
+    """Sizes, and where windows lie in the line.
 
-
-@jit
-def _sum_rows(
-    x: Any, start: int, width: int, y: Any, at: int, shape: Any, kind: int, row_factors: Any, column_factors: Any
-) -> None:
-    """The plane whose rows, ``width`` apart and with their padding, begin at ``start``; its outputs begin at ``at``."""
-    h, _, oh, ow, kh, kw, sh, sw, ph, _, _, _ = shape
-    lanes = lanes_for(ow)
-    for o in range(oh):
-        top = o * sh - ph
-        above = max(top, 0)
-        rows = min(top + kh, h) - above
-        line, scale = start + above * width, row_factors[o]
-        q = 0
-        while q < ow:
-            q = min(q, ow - lanes)
-            place, into = line + q * sw, at + o * ow + q
-            if kw == 2 and rows == 2 and sw == 2:  # said with numbers, so that the loops unroll
-                if lanes == WIDE:
-                    sum_wide(x, place, 2, width, 2, 2, kind, scale, column_factors, q, y, into)
-                elif lanes == HALF:
-                    sum_half(x, place, 2, width, 2, 2, kind, scale, column_factors, q, y, into)
-                else:
-                    sum_quarter(x, place, 2, width, 2, 2, kind, scale, column_factors, q, y, into)
-            elif lanes == WIDE:
-                sum_wide(x, place, sw, width, rows, kw, kind, scale, column_factors, q, y, into)
-            elif lanes == HALF:
-                sum_half(x, place, sw, width, rows, kw, kind, scale, column_factors, q, y, into)
-            else:
-                sum_quarter(x, place, sw, width, rows, kw, kind, scale, column_factors, q, y, into)
-            q += lanes
-
-
-@jit
-def sum_planes(
-    x: Any, y: Any, first: int, last: int, shape: Any, kind: int, row_factors: Any, column_factors: Any
-) -> None:
-    """Planes ``first`` to ``last``; shape: the pairs (rows, columns) of sizes, outputs, kernel, stride, padding,
-    dilation (which is 1). A sum is multiplied with the factors of its row and its column."""
-    h, w, oh, ow, kh, kw, sh, sw, ph, pw, _, _ = shape
-    whole = oh * ow == 1 and kh - ph >= h and kw - pw >= w
-    width = frame_width(w, ow, kw, sw, pw, 1)
-    frame = np.zeros(h * width if width > w else 0, np.float32)
-    source = frame if width > w else x
-    for n in range(first, last):
-        if whole:
-            plane, total = x[n * h * w : (n + 1) * h * w], ZERO
-            for k in range(h * w):
-                total += _term(plane[k], kind)
-            total *= row_factors[0] * column_factors[0]
-            y[n] = np.sqrt(total) if kind == SQUARE else total
-        elif lanes_for(ow) == 1:
-            for o in range(oh):
-                for q in range(ow):
-                    total = _one_sum(x, n * h * w, h, w, o * sh - ph, q * sw - pw, kh, kw, kind)
-                    total *= row_factors[o] * column_factors[q]
-                    y[(n * oh + o) * ow + q] = np.sqrt(total) if kind == SQUARE else total
-        else:
-            start = n * h * w
-            if width > w:
-                framed(x, start, h, w, pw, frame, width)
-                start = 0
-            _sum_rows(source, start, width, y, n * oh * ow, shape, kind, row_factors, column_factors)
-
-
-@jit(parallel=True)
-def sum_planes_shared(
-    x: Any, y: Any, planes: int, shape: Any, kind: int, row_factors: Any, column_factors: Any, threads: int
-) -> None:
-    for t in prange(threads):
-        begin, end = planes * t // threads, planes * (t + 1) // threads
-        sum_planes(x, y, begin, end, shape, kind, row_factors, column_factors)
-
-
-@jit
-def _spread_row(gathered: Any, edge: int, line: Any, odd: Any, kw: int, sw: int, pw: int) -> None:
-    """line[w] = the sum of the shares of the windows that hold column w. Shares begin at ``edge``, zeros around them.
-
-    Tap j of window q reads column c·sw + phase if q·sw + j = c·sw + phase + pw: for one phase, the shares of q = c + a
-    constant, neighbours again.
+    ``step`` 1 or 2: window q begins at ``first`` + q · step and has ``taps`` columns. SPREAD: output 2 q is the sum of
+    ``taps`` numbers from ``first`` + q on, output 2 q + 1 of ``odd_taps`` from ``odd_first`` + q on. The line begins
+    with ``margin`` zeros.
     """
-    w = line.size
-    for phase in range(min(sw, w)):
-        count = (w - phase + sw - 1) // sw
-        nearest, tap = divmod(phase + pw, sw)
-        odd[:count] = ZERO
-        while tap < kw:
-            read = gathered[edge + nearest : edge + nearest + count]
-            for c in range(count):
-                odd[c] += read[c]
-            nearest -= 1
-            tap += sw
-        for c in range(count):
-            line[phase + c * sw] = odd[c]
+
+    h: int
+    w: int
+    oh: int
+    ow: int
+    step: int
+    margin: int
+    first: int = 0
+    taps: int = 0
+    odd_first: int = 0
+    odd_taps: int = 0
+
+
+@intrinsic
+def _rows_block(typing_context, x, start, width, rows, kind, line, at):  # type: ignore[no-untyped-def]
+    """line[at + l] = Σ f(x[start + l + i · width]) over the rows i."""
+    i8 = types.int64
+    signature = types.void(x, i8, i8, i8, i8, line, i8)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, start, width, rows, kind, _, at = args
+        data = memory(context, builder, signature, args, 0)
+        total = cgutils.alloca_once(builder, FLOATS)
+        builder.store(ir.Constant(FLOATS, [0.0] * LANES), total)
+        squares, absolutes = (builder.icmp_signed("==", kind, ir.Constant(I64, k)) for k in (SQUARE, ABSOLUTE))
+        with each_tap(builder, start, width, rows) as (_, place):
+            v = load(builder, data, place)
+            v = builder.select(squares, builder.fmul(v, v), builder.select(absolutes, absolute(builder, v), v))
+            builder.store(builder.fadd(builder.load(total), v), total)
+        store(builder, builder.load(total), memory(context, builder, signature, args, 5), at)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _run(builder: Any, line: Any, start: Any, step: Any, taps: Any) -> Any:
+    """Σ line[start + l · step + j] over the taps j, in each lane l."""
+    total = cgutils.alloca_once(builder, FLOATS)
+    builder.store(ir.Constant(FLOATS, [0.0] * LANES), total)
+    with each_tap(builder, start, ir.Constant(I64, 1), taps) as (_, place):
+        builder.store(builder.fadd(builder.load(total), stepped(builder, line, place, step)), total)
+    return builder.load(total)
+
+
+@intrinsic
+def _columns_block(typing_context, line, start, step, taps, scale, scales, column, y, at):  # type: ignore[no-untyped-def]
+    """y[at + l] = scale · scales[column + l] · Σ line[start + l · step + j] over the taps j."""
+    i8 = types.int64
+    signature = types.void(line, i8, i8, i8, types.float32, scales, i8, y, i8)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, start, step, taps, scale, _, column, _, at = args
+        total = _run(builder, memory(context, builder, signature, args, 0), start, step, taps)
+        factor = load(builder, memory(context, builder, signature, args, 5), column)
+        total = builder.fmul(total, builder.fmul(factor, in_all_lanes(builder, scale)))
+        store(builder, total, memory(context, builder, signature, args, 7), at)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _spread_block(typing_context, line, start, taps, odd_start, odd_taps, scale, y, at):  # type: ignore[no-untyped-def]
+    """y[at + 2 l] = scale · Σ line[start + l + j] over the taps j, y[at + 2 l + 1] that of the odd ones."""
+    i8 = types.int64
+    signature = types.void(line, i8, i8, i8, i8, types.float32, y, i8)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, start, taps, odd_start, odd_taps, scale, _, at = args
+        data, one = memory(context, builder, signature, args, 0), ir.Constant(I64, 1)
+        runs = (_run(builder, data, *run) for run in ((start, one, taps), (odd_start, one, odd_taps)))
+        into = memory(context, builder, signature, args, 6)
+        factor = in_all_lanes(builder, scale)
+        for j, half in enumerate(interleaved(builder, *runs)):
+            store(builder, builder.fmul(half, factor), into, builder.add(at, ir.Constant(I64, j * LANES)))
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @jit
-def _spread_plane(shares: Any, dx: Any, gathered: Any, part: Any, line: Any, shape: Any) -> None:
-    """dx[h, w] = the sum of the shares of the windows that hold it: those that hold the row, then the column."""
-    h, w, oh, ow, kh, kw, sh, sw, ph, pw, _, _ = shape
-    edge = kw + 1
-    done_first, done_last = -1, -1
-    for i in range(h):
-        # o·sh − ph ≤ i < o·sh − ph + kh
-        o_first, o_last = max((i + ph - kh) // sh + 1, 0), min((i + ph) // sh + 1, oh)
-        if o_first != done_first or o_last != done_last:  # else the row is the same as the one before
-            done_first, done_last = o_first, o_last
-            middle = gathered[edge : edge + ow]
-            middle[:] = ZERO
-            for o in range(o_first, o_last):
-                row = shares[o]
-                for q in range(ow):
-                    middle[q] += row[q]
-            _spread_row(gathered, edge, line, part, kw, sw, pw)
-        into = dx[i * w : (i + 1) * w]
-        for c in range(w):
-            into[c] = line[c]
+def _add_rows(x: Any, start: int, w: int, rows: int, kind: int, line: Any, margin: int) -> None:
+    """The sum of ``rows`` rows of w numbers into the line, behind its margin."""
+    room = x.size - max(rows - 1, 0) * w - LANES
+    c = 0
+    while c < w and start + c <= room:
+        _rows_block(x, start + c, w, rows, kind, line, margin + c)
+        c += LANES
+    while c < w:
+        total = ZERO
+        for i in range(rows):
+            v = x[start + c + i * w]
+            total += v * v if kind == SQUARE else abs(v) if kind == ABSOLUTE else v
+        line[margin + c] = total
+        c += 1
+    for c in range(LANES):  # what the last block wrote behind the row
+        line[margin + w + c] = ZERO
 
 
 @jit
-def sum_back_planes(
-    dy: Any,
-    x: Any,
-    y: Any,
-    dx: Any,
-    first: int,
-    last: int,
-    shape: Any,
-    kind: int,
-    row_factors: Any,
-    column_factors: Any,
+def _add_columns(
+    line: Any, layout: Any, lefts: Any, rights: Any, scale: Any, scales: Any, y: Any, at: int, end: int, spare: Any
 ) -> None:
-    """dx = f′(x) · Σ dy · factors over the windows that hold x; for SQUARE, dy / y in dy's place (0 where y is 0)."""
-    h, w, oh, ow, kh, kw, _, sw, ph, pw, _, _ = shape
-    lanes = lanes_for(ow) if is_2x2(shape) else 1
-    shares = np.empty((oh, ow), np.float32)
-    gathered = np.zeros(max(ow, w // sw + 1) + 2 * (kw + 1), np.float32)  # the shares of a row of windows, zeros around
-    part, line = np.empty(w // sw + 1, np.float32), np.empty(w, np.float32)
-    for n in range(first, last):
+    """From the line to a row of outputs; those from ``end`` on are another thread's."""
+    _, _, _, ow, step, margin, first, taps, odd_first, odd_taps = layout
+    if step == BY_SPANS:
+        for q in range(ow):
+            total = ZERO
+            for c in range(margin + lefts[q], margin + rights[q]):
+                total += line[c]
+            y[at + q] = total * (scale * scales[q])
+        return
+    lanes = 2 * LANES if step == SPREAD else LANES
+    for q in range(0, ow, lanes):
+        inside = at + q + lanes <= end
+        into, place = (y, at + q) if inside else (spare, 0)
+        if step == SPREAD:
+            _spread_block(line, first + q // 2, taps, odd_first + q // 2, odd_taps, scale, into, place)
+        else:
+            _columns_block(line, first + q * step, step, taps, scale, scales, q, into, place)
+        if not inside:
+            for c in range(min(lanes, ow - q)):
+                y[at + q + c] = spare[c]
+
+
+@jit
+def _sum_planes(
+    x: Any, y: Any, values: Any, spans: Any, layout: Any, scales: Any, kind: int, then: int, begin: int, end: int
+) -> None:
+    h, w, oh, ow, _, margin, _, taps, _, _ = layout
+    tops, bottoms, lefts, rights = spans
+    row_scales, column_scales = scales
+    line, spare = np.zeros(2 * margin + w + 2 * ow + taps + 6 * LANES, np.float32), np.empty(2 * LANES, np.float32)
+    for n in range(begin, end):
         for o in range(oh):
             at = (n * oh + o) * ow
-            scale = row_factors[o]
-            row = shares[o]
-            for q in range(ow):
-                row[q] = dy[at + q] * (scale * column_factors[q])
-            if kind == SQUARE:
+            top, bottom, scale = tops[o], bottoms[o], row_scales[o]
+            same = o > 0 and top == tops[o - 1] and bottom == bottoms[o - 1] and scale == row_scales[o - 1]
+            if same:  # on the way back from windows side by side
+                row, above = y[at : at + ow], y[at - ow : at]
                 for q in range(ow):
-                    v = y[at + q]
-                    row[q] = row[q] / v if v != ZERO else ZERO
-        plane = dx[n * h * w : (n + 1) * h * w]
-        if lanes > 1:
-            clear_rest(dx, n * h * w, h, w, 2 * oh, 2 * ow)
-            for o in range(oh):
-                start = (n * h + 2 * o) * w
-                row = shares[o]
-                q = 0
-                while q < ow:
-                    q = min(q, ow - lanes)
-                    if lanes == WIDE:
-                        sum_back_wide(row, q, x, dx, start + 2 * q, w, kind)
-                    elif lanes == HALF:
-                        sum_back_half(row, q, x, dx, start + 2 * q, w, kind)
-                    else:
-                        sum_back_quarter(row, q, x, dx, start + 2 * q, w, kind)
-                    q += lanes
-            continue
-        if oh * ow == 1 and kh - ph >= h and kw - pw >= w:
-            plane[:] = shares[0, 0]
-        else:
-            _spread_plane(shares, plane, gathered, part, line, shape)
-        if kind == SQUARE:
-            values = x[n * h * w : (n + 1) * h * w]
-            for k in range(h * w):
-                plane[k] *= values[k]
-        elif kind == ABSOLUTE:
-            values = x[n * h * w : (n + 1) * h * w]
-            for k in range(h * w):
-                plane[k] *= np.sign(values[k])
+                    row[q] = above[q]
+            else:
+                _add_rows(x, (n * h + top) * w, w, bottom - top, kind, line, margin)
+                _add_columns(line, layout, lefts, rights, scale, column_scales, y, at, end * oh * ow, spare)
+        if then != PLAIN:
+            plane, factors = y[n * oh * ow : (n + 1) * oh * ow], values[n * oh * ow : (n + 1) * oh * ow]
+            for k in range(plane.size):
+                v = factors[k]
+                plane[k] = np.sqrt(plane[k]) if then == ROOT else plane[k] * (v if then == TIMES else np.sign(v))
 
 
 @jit(parallel=True)
-def sum_back_planes_shared(
-    dy: Any,
-    x: Any,
-    y: Any,
-    dx: Any,
-    planes: int,
-    shape: Any,
-    kind: int,
-    row_factors: Any,
-    column_factors: Any,
-    threads: int,
+def window_sums(
+    x: Any, y: Any, values: Any, spans: Any, layout: Any, scales: Any, kind: int, then: int, parts: int
 ) -> None:
-    for t in prange(threads):
-        begin, end = planes * t // threads, planes * (t + 1) // threads
-        sum_back_planes(dy, x, y, dx, begin, end, shape, kind, row_factors, column_factors)
+    """y[o, q] = row_scales[o] · column_scales[q] · Σ f(x) over window (o, q), and what then becomes of it.
 
-
-@jit
-def _part(n: int, out: int, o: int) -> tuple[int, int]:
-    """Start and end of part o where n places are shared out over ``out`` outputs."""
-    return o * n // out, ((o + 1) * n + out - 1) // out
-
-
-@jit
-def parts_planes(x: Any, y: Any, first: int, last: int) -> None:
-    """The means of the parts of planes: x (planes, H, W) → y (planes, OH, OW)."""
-    _, h, w = x.shape
-    _, oh, ow = y.shape
-    for n in range(first, last):
-        for o in range(oh):
-            top, bottom = _part(h, oh, o)
-            for q in range(ow):
-                left, right = _part(w, ow, q)
-                total = ZERO
-                for i in range(top, bottom):
-                    row = x[n, i]
-                    for j in range(left, right):
-                        total += row[j]
-                y[n, o, q] = total / np.float32((bottom - top) * (right - left))
-
-
-@jit
-def parts_back_planes(dy: Any, dx: Any, first: int, last: int) -> None:
-    _, h, w = dx.shape
-    _, oh, ow = dy.shape
-    for n in range(first, last):
-        dx[n] = ZERO
-        for o in range(oh):
-            top, bottom = _part(h, oh, o)
-            for q in range(ow):
-                left, right = _part(w, ow, q)
-                share = dy[n, o, q] / np.float32((bottom - top) * (right - left))
-                for i in range(top, bottom):
-                    row = dx[n, i]
-                    for j in range(left, right):
-                        row[j] += share
+    SPREAD takes no notice of the scales of columns.
+    """
+    planes = y.size // (layout[2] * layout[3])
+    for t in prange(parts):
+        begin, end = planes * t // parts, planes * (t + 1) // parts
+        _sum_planes(x, y, values, spans, layout, scales, kind, then, begin, end)
 
 
 @jit(parallel=True)
-def parts_planes_shared(x: Any, y: Any, back: bool, threads: int) -> None:
-    planes = x.shape[0]
-    for t in prange(threads):
-        begin, end = planes * t // threads, planes * (t + 1) // threads
-        if back:
-            parts_back_planes(y, x, begin, end)
-        else:
-            parts_planes(x, y, begin, end)
+def plane_sums(x: Any, y: Any, factor: Any, parts: int) -> None:
+    """y[n] = factor · the sum of plane n."""
+    planes = y.size
+    for t in prange(parts):
+        _plane_sums(x, y, x.size // planes, factor, planes * t // parts, planes * (t + 1) // parts)
 
 
 @jit
-def powers(x: Any, p: Any, signed: bool, y: Any) -> None:
-    """y = |x|ᵖ, or sign(x) |x|ᵖ."""
+def _plane_sums(x: Any, y: Any, size: int, factor: Any, begin: int, end: int) -> None:
+    for n in range(begin, end):
+        plane, total = x[n * size : (n + 1) * size], ZERO
+        for k in range(size):
+            total += plane[k]
+        y[n] = factor * total
+
+
+@jit
+def _powers(x: Any, p: Any, signed: bool, y: Any) -> None:
     if p == np.float32(2) or p == np.float32(3):
         cube = p == np.float32(3)
         for i in range(x.size):
@@ -312,7 +252,8 @@ def powers(x: Any, p: Any, signed: bool, y: Any) -> None:
 
 
 @jit(parallel=True)
-def powers_shared(x: Any, p: Any, signed: bool, y: Any, threads: int) -> None:
-    for t in prange(threads):
-        begin, end = x.size * t // threads, x.size * (t + 1) // threads
-        powers(x[begin:end], p, signed, y[begin:end])
+def powers(x: Any, p: Any, signed: bool, y: Any, parts: int) -> None:
+    """y = |x|ᵖ, or sign(x) |x|ᵖ."""
+    for t in prange(parts):
+        begin, end = x.size * t // parts, x.size * (t + 1) // parts
+        _powers(x[begin:end], p, signed, y[begin:end])
