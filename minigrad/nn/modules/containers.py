@@ -179,7 +179,7 @@ class Sequential(_NumberedModules):
         for module in modules:
             if waiting is not None:
                 name = _FUSED.get(type(module))
-                fits = name is not None and name in _LEADS[type(waiting)]
+                fits = name is not None and name in _LEADS[type(waiting)] and "forward" not in vars(module)
                 if fits and module._hooks is None and not getattr(module, "inplace", False):
                     input = waiting.with_activation(input, name)
                     waiting = None
