@@ -18,7 +18,7 @@ from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
 from .conv_direct import add_parts, add_plane_sums, multiples, through_slopes, zeros
-from .tile import dot_tile, register_tile
+from .tile import copy_vector, copy_vector_above, dot_tile, register_tile
 
 FEW = ROWS // 2  # output channels of a tile
 WIDTH = 2 * COLUMNS * LANES  # pixels of a tile
@@ -34,9 +34,14 @@ def _pad(x: Any, start: int, planes: int, h: int, w: int, top: int, left: int, h
     for c in range(planes):
         for i in range(h):
             a, b = start + (c * h + i) * w, (c * high + i + top) * wide + left
-            line, into = x[a : a + w], y[b : b + w]
-            for j in range(w):
-                into[j] = line[j]
+            if w >= LANES:
+                for j in range(0, w, LANES):
+                    at = min(j, w - LANES)  # the last vector steps back
+                    copy_vector(x, a + at, y, b + at)
+            else:
+                line, into = x[a : a + w], y[b : b + w]
+                for j in range(w):
+                    into[j] = line[j]
 
 
 @jit(parallel=True)
@@ -91,10 +96,15 @@ def correlate_flat(
                         g, i = k // oh, k % oh
                         source = (o - block * FEW) * length + (g * tall + i) * wide
                         to = (n + g) * y_images + y_start + (o * oh + i) * ow
-                        line, target = out[source : source + ow], y[to : to + ow]
-                        for q in range(ow):
-                            v = line[q] + b
-                            target[q] = lowest if v < lowest else v
+                        if ow >= LANES:
+                            for q in range(0, ow, LANES):
+                                at = min(q, ow - LANES)
+                                copy_vector_above(out, source + at, bias, floor, o_start + o, y, to + at)
+                        else:
+                            line, target = out[source : source + ow], y[to : to + ow]
+                            for q in range(ow):
+                                v = line[q] + b
+                                target[q] = lowest if v < lowest else v
 
 
 @jit(parallel=True)

@@ -144,6 +144,27 @@ def transpose_square(typing_context, x, x_start, x_rows, y, y_start, y_rows, i_s
 
 
 @intrinsic
+def copy_vector(typing_context, x, x_start, y, y_start):  # type: ignore[no-untyped-def]
+    """y = x for LANES numbers."""
+
+    def body(emit: Emitter, x: Any, x_start: Any, y: Any, y_start: Any) -> None:
+        emit.store(emit.load(x, x_start), y, y_start)
+
+    return emitted(body, x, x_start, y, y_start)
+
+
+@intrinsic
+def copy_vector_above(typing_context, x, x_start, bias, floor, o, y, y_start):  # type: ignore[no-untyped-def]
+    """y = max(x + bias[o], floor[0]) for LANES numbers. NaN stays NaN."""
+
+    def body(emit: Emitter, x: Any, x_start: Any, bias: Any, floor: Any, o: Any, y: Any, y_start: Any) -> None:
+        shifted = emit.load(x, x_start) + emit.in_all_lanes(bias, o)
+        emit.store(shifted.maximum(emit.in_all_lanes(floor)), y, y_start)
+
+    return emitted(body, x, x_start, bias, floor, o, y, y_start)
+
+
+@intrinsic
 def transpose_square_above(  # type: ignore[no-untyped-def]
     typing_context, x, x_start, x_rows, bias, floor, o, y, y_start, y_rows
 ):
