@@ -20,7 +20,7 @@ from ..simd import LANES
 from ..threads import get_num_threads
 from . import conv_depthwise, conv_direct, conv_flat, conv_plan, winograd
 from .activation import NONE, RELU, SIGMOID, TANH, activated, sloped
-from .layout import FLOAT32, takes
+from .layout import FLOAT32
 
 SPLIT_FROM = 1 << 18  # multiply-adds from which a second thread pays
 THIN = 4  # input channels: fewer products than that per tap do not pay for turning the image pixel-major
@@ -32,11 +32,22 @@ _ZEROS: dict[int, Any] = {}
 def _bias(b: Any, channels: int) -> Any:
     """The bias, or zeros: one array per size."""
     if b is not None:
-        return b
+        return _flat(b)
     zeros = _ZEROS.get(channels)
     if zeros is None:
         zeros = _ZEROS[channels] = np.zeros(channels, FLOAT32)
     return zeros
+
+
+def _takes(x: Any) -> bool:
+    return type(x) is np.ndarray and x.dtype is FLOAT32 and x.size > 0
+
+
+def _flat(x: Any) -> Any:
+    """The numbers in row-major order; a copy where they do not lie so (or may not be written: Numba would compile the
+    kernels once more for such an array)."""
+    flat = x.ravel()
+    return flat if flat.flags.writeable else flat.copy()
 
 
 def _parts(images: int, work: int) -> int:
@@ -73,7 +84,7 @@ def correlate(
     oh, ow = _output((h, wd), (kh, kw), stride, padding, dilation)
     y = memory.empty((n, o, oh, ow))
     parts = _parts(n, y.size * inner * kh * kw)
-    flat_x, flat_w, flat_y, b = x.ravel(), w.ravel(), y.ravel(), _bias(b, o)
+    flat_x, flat_w, flat_y, b = _flat(x), _flat(w), y.ravel(), _bias(b, o)
     if inner == 1 and groups > 1:
         conv_depthwise.depthwise(
             flat_x, flat_w, b, floor, flat_y, n, c, o // c, h, wd, oh, ow, kh, kw, *stride, *padding, *dilation, parts
@@ -124,7 +135,7 @@ def input_gradient(
     (h, wd), c = size, inner * groups
     dx = memory.empty((n, c, h, wd))
     parts = _parts(n, dy.size * inner * kh * kw)
-    flat_dy, flat_w, flat_dx, b = dy.ravel(), w.ravel(), dx.ravel(), _bias(b, c)
+    flat_dy, flat_w, flat_dx, b = _flat(dy), _flat(w), dx.ravel(), _bias(b, c)
     active = flat_dy if y is None else y.ravel()
     if inner == 1 and groups > 1:
         conv_depthwise.depthwise_input(
@@ -165,7 +176,7 @@ def weight_gradient(
     inner, outer, (kh, kw) = c // groups, o // groups, kernel
     dw, db = memory.empty((o, inner, kh, kw)), np.empty(o, FLOAT32)
     work = dy.size * inner * kh * kw
-    flat_x, flat_dy, flat_dw = x.ravel(), dy.ravel(), dw.ravel()
+    flat_x, flat_dy, flat_dw = _flat(x), _flat(dy), dw.ravel()
     active = flat_dy if y is None else y.ravel()
     if inner == 1 and groups > 1:
         parts = _parts(c, work)
@@ -211,7 +222,7 @@ def _fit(x: Any, w: Any, b: Any, y: Any, size: Any, kernel: Any, options: Any) -
     array is read all the same. Whatever does not fit is left to the op, which explains it.
     """
     for array in (x, w, b, y):
-        if not isinstance(array, tuple | None) and not takes(array, 1):
+        if not isinstance(array, tuple | None) and not _takes(array):
             return False
     x, w, y = (array if isinstance(array, tuple) else array.shape for array in (x, w, y))
     stride, padding, dilation, groups = options
@@ -252,7 +263,7 @@ def conv2d_forward(
 
 
 def conv2d_backward(ctx: Any, dy: Any) -> Any:
-    if not takes(dy, 1):
+    if not _takes(dy):
         return NotImplemented
     x, w = ctx.saved
     size, kernel = ctx.sizes
@@ -280,7 +291,7 @@ def conv2d_activation_forward(
 
 
 def conv2d_activation_backward(ctx: Any, dy: Any) -> Any:
-    if not takes(dy, 1):
+    if not _takes(dy):
         return NotImplemented
     x, w, y = ctx.saved
     (size, kernel), f = ctx.sizes, _CODES[ctx.activation]
@@ -309,7 +320,7 @@ def conv_transpose2d_forward(
 
 
 def conv_transpose2d_backward(ctx: Any, dy: Any) -> Any:
-    if not takes(dy, 1):
+    if not _takes(dy):
         return NotImplemented
     x, w = ctx.saved
     dx = correlate(dy, w, None, *ctx.options) if ctx.needs(0) else None
@@ -332,7 +343,7 @@ def weight_gradient2d_forward(
 
 
 def weight_gradient2d_backward(ctx: Any, dw: Any) -> Any:
-    if not takes(dw, 1):
+    if not _takes(dw):
         return NotImplemented
     x, y = ctx.saved
     dx = input_gradient(y, dw, None, ctx.sizes[0], *ctx.options) if ctx.needs(0) else None
