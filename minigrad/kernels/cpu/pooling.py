@@ -22,20 +22,7 @@ from ..threads import get_num_threads
 from .layout import FLOAT32, takes
 from .pooling_max import max_back, max_spans, max_windows, places
 from .pooling_pairs import max_pairs, max_pairs_back, mean_pairs, mean_pairs_back
-from .pooling_sum import (
-    ABSOLUTE,
-    BY_SPANS,
-    PLAIN,
-    ROOT,
-    SPREAD,
-    SQUARE,
-    TIMES,
-    TIMES_SIGN,
-    Layout,
-    plane_sums,
-    powers,
-    window_sums,
-)
+from .pooling_sum import ABSOLUTE, PLAIN, SQUARE, Plan, line_size, plane_sums, powers, window_sums, window_sums_back
 
 PARALLEL_FROM = 1 << 16  # elements of the input from which a second thread pays
 IN_A_BYTE = 256  # taps
@@ -131,78 +118,54 @@ def max_pool_backward(ctx: Any, dy: Any) -> Any:
 # --- sums ------------------------------------------------------------------------------------------------------------
 
 
-class _SumTables(NamedTuple):
-    spans: tuple[Any, ...]  # first place and the one behind the last: of rows, of columns
-    layout: Layout
-    scales: tuple[Any, Any]  # of rows and columns
-    shares: Any = None  # backward: what the gradient of each window is multiplied with first, if they differ
-
-
-def _scales(rows: Any, columns: Any) -> tuple[Any, Any]:
-    """With zeros behind those of columns, which blocks read."""
-    return np.ascontiguousarray(rows), np.append(columns, np.zeros(LANES, np.float32)).astype(np.float32)
-
-
-def _factors(windows: Any, means: tuple[bool, int | None] | None) -> tuple[Any, Any]:
-    return windows.whole_factors(FLOAT32) if means is None else windows.mean_factors(*means, FLOAT32)
+@functools.lru_cache(maxsize=256)
+def _plans(windows: Any, means: tuple[bool, int | None] | None) -> tuple[Plan, Plan]:
+    """Forward and backward. ``means``: whether padding counts, and a divisor; None for p-norms."""
+    factors = windows.whole_factors(FLOAT32) if means is None else windows.mean_factors(*means, FLOAT32)
+    scales = factors[0], np.append(factors[1], np.zeros(LANES, np.float32))  # which the last block reads
+    (tops, bottoms), (lefts, rights) = (_spans(windows, axis) for axis in (0, 1))
+    next_to = _stride(windows) is not None and windows.stride[1] == 1
+    margin = windows.kernel[1] if next_to else 0
+    first, back = (margin - windows.padding[1], windows.padding[1] + 1) if next_to else (-1, -1)
+    # Tap j of window q reads column q − padding + j, so column c is in windows c + padding − kernel + 1 … c + padding.
+    taps, table = _table(lefts, rights, windows.size[1], margin)
+    forward = Plan(tops, bottoms, table, *scales, (*windows.size, *windows.out, margin, margin or taps, first))
+    taps, table = _table(*_holders(lefts, rights, windows.size[1]), windows.out[1], margin)
+    rows = _holders(tops, bottoms, windows.size[0])
+    backward = Plan(*rows, table, *scales, (*windows.out, *windows.size, margin, margin or taps, back))
+    return forward, backward
 
 
 def _spans(windows: Any, axis: int) -> tuple[Any, Any]:
+    """The first place of each window, and the one behind the last."""
     starts = np.maximum(windows.starts(axis), 0)
     return starts, starts + windows.lengths(axis, False)
 
 
-@functools.lru_cache(maxsize=256)
-def _forward_tables(windows: Any, means: tuple[bool, int | None] | None) -> _SumTables:
-    """``means``: whether padding counts, and a divisor; None for p-norms."""
-    sizes, stride = (*windows.size, *windows.out), _stride(windows)
-    if stride is not None and stride[1] <= 2:
-        layout = Layout(*sizes, step=stride[1], margin=windows.padding[1], taps=windows.kernel[1])
-    else:
-        layout = Layout(*sizes, step=BY_SPANS, margin=0)
-    return _SumTables((*_spans(windows, 0), *_spans(windows, 1)), layout, _scales(*_factors(windows, means)))
+def _holders(starts: Any, ends: Any, size: int) -> tuple[Any, Any]:
+    """The first window that holds each place, and the one behind the last: the first that ends behind the place, and
+    the first that begins behind it."""
+    first, end = (np.searchsorted(limits, np.arange(size), "right") for limits in (ends, starts))
+    return first, np.maximum(first, end)
 
 
-@functools.lru_cache(maxsize=256)
-def _backward_tables(windows: Any, means: tuple[bool, int | None] | None) -> _SumTables:
-    """Tap j of window q reads column q · stride − padding + j; so column c is read by tap c + padding − q · stride."""
-    sizes, stride = (*windows.out, *windows.size), _stride(windows)
-    if stride is not None and stride[1] == 1:  # windows of gradients: q = c + padding − (kernel − 1) … c + padding
-        k, p = windows.kernel[1], windows.padding[1]
-        layout = Layout(*sizes, step=1, margin=k, first=p + 1, taps=k)
-    elif stride is not None and stride[1] == 2:
-        k, p, runs = windows.kernel[1], windows.padding[1], []
-        for nearest, tap in (divmod(phase + p, 2) for phase in (0, 1)):  # taps of equal parity, so q in steps of 1
-            count = (k - tap + 1) // 2
-            runs += [k + nearest - count + 1, count]
-        layout = Layout(*sizes, SPREAD, k, *runs)
-    else:
-        layout = Layout(*sizes, step=BY_SPANS, margin=0)
-    spans = []
-    for axis in (0, 1):  # place i is in the windows from the first that ends behind it to the last that begins there
-        starts, ends = _spans(windows, axis)
-        place = np.arange(windows.size[axis])
-        first, end = np.searchsorted(ends, place, "right"), np.searchsorted(starts, place, "right")
-        spans += [first, np.maximum(first, end)]
-    rows, columns = _factors(windows, means)
-    uniform = (rows == rows[0]).all() and (columns == columns[0]).all()
-    scale = rows[0] * columns[0] if uniform else 1.0
-    scales = _scales(np.full(windows.size[0], scale, np.float32), np.ones(windows.size[1]))
-    return _SumTables(tuple(spans), layout, scales, None if uniform else rows[:, None] * columns)
+def _table(starts: Any, ends: Any, size: int, margin: int) -> tuple[int, Any]:
+    """For a line of ``size`` numbers: the places of each output in turn; where it has fewer than others, of a zero."""
+    places = starts + np.arange(max((ends - starts).max(), 1))[:, None]
+    table = np.full((len(places), len(starts) + LANES), line_size.py_func(size, margin) - 1, np.int32)
+    table[:, : len(starts)] = np.where(places < ends, places + margin, table[0, 0])
+    return len(places), table.reshape(-1)
 
 
-def _sums(x: Any, y: Any, values: Any, tables: _SumTables, kind: int, then: int) -> None:
-    oh, ow = tables.layout.oh, tables.layout.ow
-    parts = _parts(max(x.size, y.size), y.size // (oh * ow))
-    window_sums(x, y.reshape(-1), values.reshape(-1), tables.spans, tables.layout, tables.scales, kind, then, parts)
+def _sums(x: Any, y: Any, windows: Any, means: Any, kind: int) -> None:
+    planes = y.size // (windows.out[0] * windows.out[1])
+    window_sums(x.reshape(-1), y.reshape(-1), *_plans(windows, means)[0], kind, _parts(x.size, planes))
 
 
-def _sums_back(g: Any, ctx: Any, means: Any, values: Any = None, then: int = PLAIN) -> Any:
-    """dx = Σ g · factors over the windows that hold x, and what then becomes of it."""
-    dx, tables = empty(ctx.shape), _backward_tables(ctx.windows, means)
-    if tables.shares is not None:
-        g = (g.reshape(-1, *ctx.windows.out) * tables.shares).reshape(-1)
-    _sums(g, dx, dx if values is None else values, tables, PLAIN, then)
+def _sums_back(g: Any, x: Any, ctx: Any, means: Any, kind: int) -> Any:
+    dx = empty(ctx.shape)
+    parts = _parts(dx.size, dx.size // (dx.shape[-1] * dx.shape[-2]))
+    window_sums_back(g, x.reshape(-1), dx.reshape(-1), *_plans(ctx.windows, means)[1], kind, parts)
     return dx
 
 
@@ -219,7 +182,7 @@ def _means_forward(ctx: Any, x: Any, windows: Any, include_pad: bool = True, div
     elif _whole(windows):
         plane_sums(flat, into, rows[0] * columns[0], parts)
     else:
-        _sums(flat, y, y, _forward_tables(windows, ctx.scratch), PLAIN, PLAIN)
+        _sums(x, y, windows, ctx.scratch, PLAIN)
     return y
 
 
@@ -229,7 +192,7 @@ def _means_backward(ctx: Any, dy: Any) -> Any:
         return NotImplemented
     windows, (rows, columns) = ctx.windows, ctx.factors
     if not _side_by_side(windows) and not _whole(windows):
-        return _sums_back(g, ctx, ctx.scratch)
+        return _sums_back(g, g, ctx, ctx.scratch, PLAIN)
     dx = empty(ctx.shape)
     if _whole(windows):
         dx.reshape(g.size, -1)[:] = (g * (rows[0] * columns[0]))[:, None]
@@ -251,11 +214,11 @@ def lp_pool_forward(ctx: Any, x: Any, windows: Any, p: float) -> Any:
     if not takes(x, 1):
         return NotImplemented
     ctx.windows, ctx.p, ctx.dtype, ctx.shape = windows, p, x.dtype, x.shape
-    y, tables = empty((*x.shape[:-2], *windows.out)), _forward_tables(windows, None)
+    y = empty((*x.shape[:-2], *windows.out))
     if p in (ABSOLUTE, SQUARE):
-        _sums(x.reshape(-1), y, y, tables, int(p), ROOT if p == SQUARE else PLAIN)
+        _sums(x, y, windows, None, int(p))
     else:
-        _sums(_power(x, p).reshape(-1), y, y, tables, PLAIN, PLAIN)
+        _sums(_power(x, p), y, windows, None, PLAIN)
         y = _power(y, 1.0 / p)
     ctx.saved = x, y
     return y
@@ -267,13 +230,13 @@ def lp_pool_backward(ctx: Any, dy: Any) -> Any:
         return NotImplemented
     (x, y), p = ctx.saved, ctx.p
     if p == ABSOLUTE:
-        return _sums_back(g, ctx, None, x, TIMES_SIGN)
+        return _sums_back(g, x, ctx, None, ABSOLUTE)
     flat = y.reshape(-1)
     if p == SQUARE:
-        return _sums_back(np.divide(g, flat, np.zeros_like(g), where=flat != 0), ctx, None, x, TIMES)
+        return _sums_back(np.divide(g, flat, np.zeros_like(g), where=flat != 0), x, ctx, None, SQUARE)
     with np.errstate(all="ignore"):
         g = np.where(flat == 0, np.float32(0), g * _power(flat, 1.0 - p))
-        dx = _sums_back(g, ctx, None)
+        dx = _sums_back(g, g, ctx, None, PLAIN)
         dx *= _power(x, p - 1.0, signed=True)
     return dx
 

@@ -105,15 +105,17 @@ def _window_planes(x: Any, y: Any, tap: Any, begin: int, end: int, shape: Any) -
             skipped = (-top + dh - 1) // dh if top < 0 else 0
             rows = min(kh, (h - 1 - top) // dh + 1) - skipped
             line, zeroth = corner + (top + skipped * dh) * width, skipped * kw
-            for q in range(0, ow, LANES):
-                inside = at + q + LANES <= last
-                into, into_tap, place = (y, tap, at + q) if inside else (spare, spare_tap, 0)
-                _windows_block(
-                    source, line + q * sw, sw, width * dh, dw, zeroth, rows, kw, firsts, q, into, into_tap, place
-                )
-                if not inside:
-                    for c in range(min(LANES, ow - q)):
-                        y[at + q + c], tap[at + q + c] = spare[c], spare_tap[c]
+            q = 0
+            while q < ow and at + q + LANES <= last:
+                place = line + q * sw
+                _windows_block(source, place, sw, width * dh, dw, zeroth, rows, kw, firsts, q, y, tap, at + q)
+                q += LANES
+            while q < ow:
+                place = line + q * sw
+                _windows_block(source, place, sw, width * dh, dw, zeroth, rows, kw, firsts, q, spare, spare_tap, 0)
+                for c in range(q, min(q + LANES, ow)):
+                    y[at + c], tap[at + c] = spare[c - q], spare_tap[c - q]
+                q += LANES
 
 
 @jit(parallel=True)

@@ -1,16 +1,13 @@
 """Sums over windows of any kind, for means and p-norms.
 
-A window is some rows times some columns, so its sum is taken in two steps. The rows of a window are added up into one
-``line``; sums over neighbours in the line are the outputs of the whole row of windows. Rows are added in blocks. So are
-neighbours, for windows one or two columns apart: the line has zeros on both sides, where windows reach into the
-padding. For others a loop goes from each window's first column to its last.
+A window is some rows times some columns, so its sum is taken in two steps, both in blocks. Forward, the rows of a
+window are added up into one line, then columns of the line. Backward, a place receives from the windows that hold it,
+and these again are some rows times some columns: of the gradients, first columns are added up, then rows. So the
+columns, which cost more, are done for the fewer rows each time.
 
-The way back is a sum over windows too: a place in the input receives from the windows that hold it, and along each axis
-these are neighbours. Seen so, windows two columns apart are a special case again, of two kinds of places in turn: even
-columns lie in the windows around them, odd ones in others.
-
-``spans`` are four tables: each output's first row, the row behind its last, and the same of columns. What a window's
-place in the line is, ``layout`` says: see :class:`Layout`.
+Rows are neighbours, and :class:`Plan` has the first one and the one behind the last. The columns of an output are
+neighbours too where windows are one column apart; for others, a table tells where in the line each of them stands. The
+line has zeros on both sides, where windows reach into the padding.
 """
 
 from __future__ import annotations
@@ -26,204 +23,263 @@ from numba.extending import intrinsic
 from ..compile import jit
 from ..simd import LANES
 from .functions import exp32, log32
-from .pooling_blocks import (
-    FLOATS,
-    I64,
-    ZERO,
-    absolute,
-    each_tap,
-    in_all_lanes,
-    interleaved,
-    load,
-    memory,
-    stepped,
-    store,
-)
+from .pooling_blocks import FLOATS, I32, I64, ZERO, absolute, each_tap, in_all_lanes, load, memory, store
 
-PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed: x, |x|, x²
-ROOT, TIMES_SIGN, TIMES = 1, 2, 3  # what then becomes of a sum: its root, its product with the sign of a value, with it
-BY_SPANS, SPREAD = 0, -1  # instead of a step of 1 or 2: go by the tables; the way back from windows two columns apart
+PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed, forward: x, |x|, x² (and then the root taken)
 
 
-class Layout(NamedTuple):
-    """Sizes, and where windows lie in the line.
+class Plan(NamedTuple):
+    """Where the terms of each output stand, for one direction: the arguments of the loops."""
 
-    ``step`` 1 or 2: window q begins at ``first`` + q · step and has ``taps`` columns. SPREAD: output 2 q is the sum of
-    ``taps`` numbers from ``first`` + q on, output 2 q + 1 of ``odd_taps`` from ``odd_first`` + q on. The line begins
-    with ``margin`` zeros.
-    """
-
-    h: int
-    w: int
-    oh: int
-    ow: int
-    step: int
-    margin: int
-    first: int = 0
-    taps: int = 0
-    odd_first: int = 0
-    odd_taps: int = 0
+    tops: Any  # of each row of outputs: the first row of its windows
+    bottoms: Any  # and the one behind the last
+    table: Any  # where in a line the first column of each output stands, then where the second, … (int32)
+    row_scales: Any  # of windows; float32
+    column_scales: Any
+    numbers: tuple[int, ...]  # h, w, oh, ow, margin: zeros on each side of a line, taps: the most columns an output
+    # has, first: unless negative, output q has the columns from first + q on, and no table is needed
 
 
 @intrinsic
-def _rows_block(typing_context, x, start, width, rows, kind, line, at):  # type: ignore[no-untyped-def]
-    """line[at + l] = Σ f(x[start + l + i · width]) over the rows i."""
+def _rows_block(typing_context, x, start, step, rows, kind, y, at, apart, copies):  # type: ignore[no-untyped-def]
+    """y[at + l] = Σ f(x[start + l + i · step]) over the rows i; the same at each of ``copies`` places."""
     i8 = types.int64
-    signature = types.void(x, i8, i8, i8, i8, line, i8)
+    signature = types.void(x, i8, i8, i8, i8, y, i8, i8, i8)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, start, width, rows, kind, _, at = args
+        _, start, step, rows, kind, _, at, apart, copies = args
         data = memory(context, builder, signature, args, 0)
         total = cgutils.alloca_once(builder, FLOATS)
         builder.store(ir.Constant(FLOATS, [0.0] * LANES), total)
         squares, absolutes = (builder.icmp_signed("==", kind, ir.Constant(I64, k)) for k in (SQUARE, ABSOLUTE))
-        with each_tap(builder, start, width, rows) as (_, place):
+        with each_tap(builder, start, step, rows) as (_, place):
             v = load(builder, data, place)
             v = builder.select(squares, builder.fmul(v, v), builder.select(absolutes, absolute(builder, v), v))
             builder.store(builder.fadd(builder.load(total), v), total)
-        store(builder, builder.load(total), memory(context, builder, signature, args, 5), at)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _run(builder: Any, line: Any, start: Any, step: Any, taps: Any) -> Any:
-    """Σ line[start + l · step + j] over the taps j, in each lane l."""
-    total = cgutils.alloca_once(builder, FLOATS)
-    builder.store(ir.Constant(FLOATS, [0.0] * LANES), total)
-    with each_tap(builder, start, ir.Constant(I64, 1), taps) as (_, place):
-        builder.store(builder.fadd(builder.load(total), stepped(builder, line, place, step)), total)
-    return builder.load(total)
-
-
-@intrinsic
-def _columns_block(typing_context, line, start, step, taps, scale, scales, column, y, at):  # type: ignore[no-untyped-def]
-    """y[at + l] = scale · scales[column + l] · Σ line[start + l · step + j] over the taps j."""
-    i8 = types.int64
-    signature = types.void(line, i8, i8, i8, types.float32, scales, i8, y, i8)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, start, step, taps, scale, _, column, _, at = args
-        total = _run(builder, memory(context, builder, signature, args, 0), start, step, taps)
-        factor = load(builder, memory(context, builder, signature, args, 5), column)
-        total = builder.fmul(total, builder.fmul(factor, in_all_lanes(builder, scale)))
-        store(builder, total, memory(context, builder, signature, args, 7), at)
+        with each_tap(builder, at, apart, copies) as (_, place):
+            store(builder, builder.load(total), memory(context, builder, signature, args, 5), place)
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @intrinsic
-def _spread_block(typing_context, line, start, taps, odd_start, odd_taps, scale, y, at):  # type: ignore[no-untyped-def]
-    """y[at + 2 l] = scale · Σ line[start + l + j] over the taps j, y[at + 2 l + 1] that of the odd ones."""
+def _columns_block(typing_context, line, start, taps, scale, scales, column, y, at):  # type: ignore[no-untyped-def]
+    """y[at + l] = scale · scales[column + l] · Σ line[start + l + k] over the taps k."""
     i8 = types.int64
-    signature = types.void(line, i8, i8, i8, i8, types.float32, y, i8)
+    signature = types.void(line, i8, i8, types.float32, scales, i8, y, i8)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, start, taps, odd_start, odd_taps, scale, _, at = args
-        data, one = memory(context, builder, signature, args, 0), ir.Constant(I64, 1)
-        runs = (_run(builder, data, *run) for run in ((start, one, taps), (odd_start, one, odd_taps)))
-        into = memory(context, builder, signature, args, 6)
-        factor = in_all_lanes(builder, scale)
-        for j, half in enumerate(interleaved(builder, *runs)):
-            store(builder, builder.fmul(half, factor), into, builder.add(at, ir.Constant(I64, j * LANES)))
+        _, start, taps, scale, _, column, _, at = args
+        data = memory(context, builder, signature, args, 0)
+        total = cgutils.alloca_once(builder, FLOATS)
+        builder.store(ir.Constant(FLOATS, [0.0] * LANES), total)
+        with each_tap(builder, start, ir.Constant(I64, 1), taps) as (_, place):
+            builder.store(builder.fadd(builder.load(total), load(builder, data, place)), total)
+        factor = load(builder, memory(context, builder, signature, args, 4), column)
+        scaled = builder.fmul(builder.load(total), builder.fmul(factor, in_all_lanes(builder, scale)))
+        store(builder, scaled, memory(context, builder, signature, args, 6), at)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _table_block(typing_context, line, start, table, width, taps, scale, scales, column, y, at):  # type: ignore[no-untyped-def]
+    """y[at + l] = scale · scales[column + l] · Σ line[start + table[k · width + column + l]] over the taps k."""
+    i8 = types.int64
+    signature = types.void(line, i8, table, i8, i8, types.float32, scales, i8, y, i8)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, start, _, width, taps, scale, _, column, _, at = args
+        data = builder.gep(memory(context, builder, signature, args, 0), [start])
+        places = memory(context, builder, signature, args, 2)
+        total = cgutils.alloca_once(builder, FLOATS)
+        builder.store(ir.Constant(FLOATS, [0.0] * LANES), total)
+        with each_tap(builder, column, width, taps) as (_, entry):
+            v = ir.Constant(FLOATS, ir.Undefined)
+            for lane in range(LANES):
+                place = builder.load(builder.gep(places, [builder.add(entry, ir.Constant(I64, lane))]))
+                number = builder.load(builder.gep(data, [builder.sext(place, I64)]))
+                v = builder.insert_element(v, number, ir.Constant(I32, lane))
+            builder.store(builder.fadd(builder.load(total), v), total)
+        factor = load(builder, memory(context, builder, signature, args, 6), column)
+        scaled = builder.fmul(builder.load(total), builder.fmul(factor, in_all_lanes(builder, scale)))
+        store(builder, scaled, memory(context, builder, signature, args, 8), at)
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @jit
-def _add_rows(x: Any, start: int, w: int, rows: int, kind: int, line: Any, margin: int) -> None:
-    """The sum of ``rows`` rows of w numbers into the line, behind its margin."""
-    room = x.size - max(rows - 1, 0) * w - LANES
+def _add_rows(
+    x: Any, start: int, step: int, rows: int, w: int, kind: int, y: Any, at: int, copies: int, end: int
+) -> None:
+    """``rows`` rows of w numbers into one, of which y gets ``copies`` one after the other. It is the part of y up to
+    ``end`` that may be written to: what follows the copies, too."""
+    room = min(x.size - max(rows - 1, 0) * step - start, end - at - (copies - 1) * w) - LANES
     c = 0
-    while c < w and start + c <= room:
-        _rows_block(x, start + c, w, rows, kind, line, margin + c)
+    while c < w:
+        c = min(c, max(w - LANES, 0))  # no block but the only one of a row reaches beyond it
+        if c > room:
+            break
+        _rows_block(x, start + c, step, rows, kind, y, at + c, w, copies)
         c += LANES
     while c < w:
         total = ZERO
         for i in range(rows):
-            v = x[start + c + i * w]
+            v = x[start + c + i * step]
             total += v * v if kind == SQUARE else abs(v) if kind == ABSOLUTE else v
-        line[margin + c] = total
+        for i in range(copies):
+            y[at + i * w + c] = total
         c += 1
-    for c in range(LANES):  # what the last block wrote behind the row
-        line[margin + w + c] = ZERO
 
 
 @jit
 def _add_columns(
-    line: Any, layout: Any, lefts: Any, rights: Any, scale: Any, scales: Any, y: Any, at: int, end: int, spare: Any
+    line: Any, start: int, table: Any, numbers: Any, scale: Any, scales: Any, spare: Any, y: Any, at: int, end: int
 ) -> None:
-    """From the line to a row of outputs; those from ``end`` on are another thread's."""
-    _, _, _, ow, step, margin, first, taps, odd_first, odd_taps = layout
-    if step == BY_SPANS:
-        for q in range(ow):
-            total = ZERO
-            for c in range(margin + lefts[q], margin + rights[q]):
-                total += line[c]
-            y[at + q] = total * (scale * scales[q])
-        return
-    lanes = 2 * LANES if step == SPREAD else LANES
-    for q in range(0, ow, lanes):
-        inside = at + q + lanes <= end
-        into, place = (y, at + q) if inside else (spare, 0)
-        if step == SPREAD:
-            _spread_block(line, first + q // 2, taps, odd_first + q // 2, odd_taps, scale, into, place)
+    """The columns of the line at ``start`` into a row of outputs, in a part of y that ends at ``end``."""
+    width, taps, first = numbers
+    entries = table.size // taps
+    q = 0
+    while q < width and at + q + LANES <= end:
+        if first >= 0:
+            _columns_block(line, start + first + q, taps, scale, scales, q, y, at + q)
         else:
-            _columns_block(line, first + q * step, step, taps, scale, scales, q, into, place)
-        if not inside:
-            for c in range(min(lanes, ow - q)):
-                y[at + q + c] = spare[c]
+            _table_block(line, start, table, entries, taps, scale, scales, q, y, at + q)
+        q += LANES
+    while q < width:
+        if first >= 0:
+            _columns_block(line, start + first + q, taps, scale, scales, q, spare, 0)
+        else:
+            _table_block(line, start, table, entries, taps, scale, scales, q, spare, 0)
+        for c in range(q, min(q + LANES, width)):
+            y[at + c] = spare[c - q]
+        q += LANES
 
 
 @jit
 def _sum_planes(
-    x: Any, y: Any, values: Any, spans: Any, layout: Any, scales: Any, kind: int, then: int, begin: int, end: int
+    x: Any,
+    y: Any,
+    tops: Any,
+    bottoms: Any,
+    table: Any,
+    row_scales: Any,
+    column_scales: Any,
+    numbers: Any,
+    kind: int,
+    begin: int,
+    end: int,
 ) -> None:
-    h, w, oh, ow, _, margin, _, taps, _, _ = layout
-    tops, bottoms, lefts, rights = spans
-    row_scales, column_scales = scales
-    line, spare = np.zeros(2 * margin + w + 2 * ow + taps + 6 * LANES, np.float32), np.empty(2 * LANES, np.float32)
+    h, w, oh, ow, margin, taps, first = numbers
+    size, last = line_size(w, margin), end * oh * ow
+    lines, spare = np.zeros(oh * size, np.float32), np.empty(LANES, np.float32)
     for n in range(begin, end):
         for o in range(oh):
+            into = o * size + margin
+            _add_rows(x, (n * h + tops[o]) * w, w, bottoms[o] - tops[o], w, kind, lines, into, 1, lines.size)
+            for c in range(into + w, into + w + LANES):  # where the last block wrote behind the row
+                lines[c] = ZERO
+        for o in range(oh):
             at = (n * oh + o) * ow
-            top, bottom, scale = tops[o], bottoms[o], row_scales[o]
-            same = o > 0 and top == tops[o - 1] and bottom == bottoms[o - 1] and scale == row_scales[o - 1]
-            if same:  # on the way back from windows side by side
-                row, above = y[at : at + ow], y[at - ow : at]
-                for q in range(ow):
-                    row[q] = above[q]
-            else:
-                _add_rows(x, (n * h + top) * w, w, bottom - top, kind, line, margin)
-                _add_columns(line, layout, lefts, rights, scale, column_scales, y, at, end * oh * ow, spare)
-        if then != PLAIN:
-            plane, factors = y[n * oh * ow : (n + 1) * oh * ow], values[n * oh * ow : (n + 1) * oh * ow]
+            _add_columns(lines, o * size, table, (ow, taps, first), row_scales[o], column_scales, spare, y, at, last)
+        if kind == SQUARE:
+            plane = y[n * oh * ow : (n + 1) * oh * ow]
             for k in range(plane.size):
-                v = factors[k]
-                plane[k] = np.sqrt(plane[k]) if then == ROOT else plane[k] * (v if then == TIMES else np.sign(v))
+                plane[k] = np.sqrt(plane[k])
 
 
 @jit(parallel=True)
 def window_sums(
-    x: Any, y: Any, values: Any, spans: Any, layout: Any, scales: Any, kind: int, then: int, parts: int
+    x: Any,
+    y: Any,
+    tops: Any,
+    bottoms: Any,
+    table: Any,
+    row_scales: Any,
+    column_scales: Any,
+    numbers: Any,
+    kind: int,
+    parts: int,
 ) -> None:
-    """y[o, q] = row_scales[o] · column_scales[q] · Σ f(x) over window (o, q), and what then becomes of it.
-
-    SPREAD takes no notice of the scales of columns.
-    """
-    planes = y.size // (layout[2] * layout[3])
+    """y = scales · Σ f(x) over each window; for squares its root."""
+    planes = y.size // (numbers[2] * numbers[3])
     for t in prange(parts):
         begin, end = planes * t // parts, planes * (t + 1) // parts
-        _sum_planes(x, y, values, spans, layout, scales, kind, then, begin, end)
+        _sum_planes(x, y, tops, bottoms, table, row_scales, column_scales, numbers, kind, begin, end)
+
+
+@jit
+def _sum_back_planes(
+    dy: Any,
+    x: Any,
+    dx: Any,
+    tops: Any,
+    bottoms: Any,
+    table: Any,
+    row_scales: Any,
+    column_scales: Any,
+    numbers: Any,
+    kind: int,
+    begin: int,
+    end: int,
+) -> None:
+    oh, ow, h, w, margin, taps, first = numbers
+    size, wide, last = line_size(ow, margin), w + LANES, end * h * w
+    shares, lines = np.zeros(oh * size, np.float32), np.empty(oh * wide, np.float32)
+    ones, spare = np.ones(wide, np.float32), np.empty(LANES, np.float32)
+    for n in range(begin, end):
+        for o in range(oh):
+            at, into = (n * oh + o) * ow, o * size + margin
+            for q in range(ow):
+                shares[into + q] = dy[at + q] * (row_scales[o] * column_scales[q])
+        for o in range(oh):
+            _add_columns(
+                shares, o * size, table, (w, taps, first), np.float32(1), ones, spare, lines, o * wide, lines.size
+            )
+        i = 0
+        while i < h:
+            top, bottom, copies = tops[i], bottoms[i], 1
+            while i + copies < h and tops[i + copies] == top and bottoms[i + copies] == bottom:
+                copies += 1
+            _add_rows(lines, top * wide, wide, bottom - top, w, PLAIN, dx, (n * h + i) * w, copies, last)
+            i += copies
+        plane, values = dx[n * h * w : (n + 1) * h * w], x[n * h * w : (n + 1) * h * w]
+        if kind == SQUARE:
+            for k in range(plane.size):
+                plane[k] *= values[k]
+        elif kind == ABSOLUTE:
+            for k in range(plane.size):
+                plane[k] *= np.sign(values[k])
 
 
 @jit(parallel=True)
-def plane_sums(x: Any, y: Any, factor: Any, parts: int) -> None:
-    """y[n] = factor · the sum of plane n."""
-    planes = y.size
+def window_sums_back(
+    dy: Any,
+    x: Any,
+    dx: Any,
+    tops: Any,
+    bottoms: Any,
+    table: Any,
+    row_scales: Any,
+    column_scales: Any,
+    numbers: Any,
+    kind: int,
+    parts: int,
+) -> None:
+    """dx = the sum of scales · dy over the windows that hold x; times x for squares, the sign of x for absolutes."""
+    planes = dx.size // (numbers[2] * numbers[3])
     for t in prange(parts):
-        _plane_sums(x, y, x.size // planes, factor, planes * t // parts, planes * (t + 1) // parts)
+        begin, end = planes * t // parts, planes * (t + 1) // parts
+        _sum_back_planes(dy, x, dx, tops, bottoms, table, row_scales, column_scales, numbers, kind, begin, end)
+
+
+@jit
+def line_size(w: int, margin: int) -> int:
+    """A line of w numbers, zeros on both sides, what a block writes or reads behind them, and one zero at the end."""
+    return w + 2 * margin + 2 * LANES + 1
 
 
 @jit
@@ -233,6 +289,14 @@ def _plane_sums(x: Any, y: Any, size: int, factor: Any, begin: int, end: int) ->
         for k in range(size):
             total += plane[k]
         y[n] = factor * total
+
+
+@jit(parallel=True)
+def plane_sums(x: Any, y: Any, factor: Any, parts: int) -> None:
+    """y[n] = factor · the sum of plane n."""
+    planes = y.size
+    for t in prange(parts):
+        _plane_sums(x, y, x.size // planes, factor, planes * t // parts, planes * (t + 1) // parts)
 
 
 @jit
