@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +71,48 @@ class Guards:
             assert (room[GUARD + size :] == SENTINEL).all(), "written behind an array"
             assert (room[GUARD : GUARD + size] != SENTINEL).all(), "a number was not written"
         self.rooms.clear()
+
+
+class Fences(Guards):
+    """Arrays that end, or begin, where memory that nobody may touch begins or ends: even a number that is read and
+    thrown away then ends the process."""
+
+    protect = ctypes.CDLL(None).mprotect if sys.platform.startswith("linux") else None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_end = True
+
+    def empty(self, shape: Any, dtype: Any = np.float32) -> Array:
+        shape = shape if isinstance(shape, tuple) else (shape,)
+        size, page = 4 * int(np.prod(shape)), mmap.PAGESIZE
+        pages = -(-size // page)
+        memory = mmap.mmap(-1, (pages + 2) * page)
+        whole = np.frombuffer(memory, np.uint8)
+        for fence in (0, pages + 1):
+            assert self.protect is not None
+            assert not self.protect(ctypes.c_void_p(whole.ctypes.data + fence * page), ctypes.c_size_t(page), 0)
+        self.at_end = not self.at_end
+        start = page + (pages * page - size if self.at_end else 0)
+        array = whole[start : start + size].view(dtype)
+        array.view(np.uint32)[:] = SENTINEL
+        self.rooms.append((array, 0))
+        return array.reshape(shape)
+
+    def check(self) -> None:
+        for array, _ in self.rooms:
+            assert (array.view(np.uint32) != SENTINEL).all(), "a number was not written"
+        self.rooms.clear()
+
+
+def passes_between_fences(test: str) -> None:
+    """Run a test that uses the fixture ``guards`` in a process of its own, with fences in their place."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    root = Path(__file__).resolve().parents[1]
+    found = subprocess.run(
+        command, cwd=root, env={**os.environ, "FENCES": "1"}, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
 
 
 class Context:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_checks import UNIT, Context, Guards, both_ways, draw
+from kernel_checks import UNIT, Context, Fences, Guards, both_ways, draw, passes_between_fences
 
 import minigrad.nn.functional as F
 from minigrad import kernels
@@ -156,6 +156,11 @@ def test_nothing_beside_the_arrays_is_read_or_written(
         y = function(x @ w.T + b)
         dz = dy * slope(y)
         assert_close(found, [y, dz @ w, dz.T @ x, dz.sum(0)], n, inputs, outputs)
+
+
+@pytest.mark.skipif(Fences.protect is None, reason="memory is fenced by a call of Linux")
+def test_no_address_beyond_the_arrays_is_touched() -> None:
+    passes_between_fences(f"{__file__}::test_nothing_beside_the_arrays_is_read_or_written")
 
 
 def test_what_does_not_fit_is_left_to_the_textbook(calls: list[str]) -> None:
