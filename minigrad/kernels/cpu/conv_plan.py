@@ -35,9 +35,7 @@ class Plan(NamedTuple):
     into: Any  # number of that pixel, times the pitch of the result
     runs: Any  # place of each run relative to the window, phase by phase
     taps: Any  # number of each tap in the weight, in the order of the runs
-    phases: (
-        Any  # for each phase: START of its rows, runs, taps, then the number of rows, runs, taps, and DEPTH of a run
-    )
+    phases: Any  # for each phase: where its rows, runs and taps begin, how many each has, and the depth of a run
     weights: int  # taps in all
 
 
@@ -67,7 +65,7 @@ def _plan(places: Any, size: int, pixels: int, phases: list[Any]) -> Plan:
     return Plan(np.ravel(places), size, pixels, rows, into, runs, taps, np.array(numbers, np.int64), int(starts[2]))
 
 
-def _axis_phases(n: int, out: int, k: int, s: int, p: int, d: int) -> list[tuple[Any, Any, Any]]:
+def _axis_phases(n: int, k: int, s: int, p: int, d: int) -> list[tuple[Any, Any, Any]]:
     """For each r: the rows h of x with (h + p) mod s = r, their q, and (tap, offset) by rising offset."""
     found = []
     for r in range(s):
@@ -102,7 +100,7 @@ def backward_plan(
     o: int, c: int, out: Pair, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Plan:
     """dy (O, OH, OW) → dx (H·W, pitch(C)) of a convolution from ``size`` (H, W) to ``out`` (OH, OW)."""
-    axes = [_axis_phases(*a) for a in zip(size, out, kernel, stride, padding, dilation, strict=True)]
+    axes = [_axis_phases(*a) for a in zip(size, kernel, stride, padding, dilation, strict=True)]
     low, length = [], []
     for phases, n in zip(axes, out, strict=True):
         reached = [q + offset for _, q, taps in phases for _, offset in taps if q.size]
