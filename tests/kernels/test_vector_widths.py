@@ -1,0 +1,49 @@
+"""Kernels made for registers of another width than this machine's: LLVM splits what the machine lacks.
+
+Products of matrices at all widths are in test_products.py.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minigrad.kernels.simd import LANES
+
+TESTS = Path(__file__).resolve().parents[1]
+
+PROGRAM = """
+import sys
+from kernel_checks import both_ways
+import test_conv_kernels as conv
+import test_layer_kernels as layer
+from minigrad.kernels.simd import LANES
+
+assert LANES == int(sys.argv[1])
+for shape in conv.SHAPES:
+    if shape.groups < shape.c:  # depthwise kernels know no width: their loops are left to the compiler
+        conv.assert_close(shape, *both_ways(shape.conv, *shape.arrays()))
+for sizes in [(64, 65, 37), (130, 48, 97), (33, 129, 36), (12, 128, 96), (200, 31, 23)]:
+    for name in layer.NAMES:
+        found, exact = both_ways(lambda *ts: layer.apply(name, *ts), *layer.arrays(*sizes, 0))
+        layer.assert_close(found, exact, *sizes)
+"""
+
+
+@pytest.mark.parametrize("width", [w for w in (4, 8, 16) if w != LANES])
+def test_convolutions_and_layers(width: int) -> None:
+    # glibc fills new memory with 0x7f, which makes numbers of 3e38: what reads memory that nobody wrote is seen
+    environment = {
+        **os.environ,
+        "MINIGRAD_SIMD": str(width),
+        "MALLOC_PERTURB_": "128",
+        "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "kernels"))),
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(width)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
