@@ -181,6 +181,7 @@ def evaluate(
     arrays: Sequence[Array],
     grad: Sequence[bool],
     relay: Callable[[Array], Array] = lambda a: a,
+    create_graph: bool = False,
 ) -> Run:
     """Run the op and walk back with a random upstream gradient (the same one for every library and layout).
 
@@ -200,14 +201,14 @@ def evaluate(
     given_upstream = [u.copy() for u in upstream]
     if through:
         to_lib = lib.from_numpy if lib is minigrad else lambda u: torch.from_numpy(np.array(u, order="C"))
-        lib.autograd.backward(through, [to_lib(u) for u in upstream])
+        lib.autograd.backward(through, [to_lib(u) for u in upstream], create_graph=create_graph)
     if lib is minigrad:
         for a, b in zip(arrays, before, strict=True):
             np.testing.assert_array_equal(a, b, err_msg="the op changed its input")
         for a, b in zip(upstream, given_upstream, strict=True):
             np.testing.assert_array_equal(a, b, err_msg="the walk changed the upstream gradient")
         _own_memory(leaves, [*arrays, *upstream, *[y._array for y in outs]])
-    grads = [None if x.grad is None else np.array(x.grad.numpy()) for x in leaves]
+    grads = [None if x.grad is None else np.array(x.grad.detach().numpy()) for x in leaves]
     return Run(values, [dtype_name(y) for y in outs], grads)
 
 
@@ -325,6 +326,25 @@ class OpSuite:
             if differentiable(*checked):
                 assert gradcheck(differentiable, checked)
                 assert not case.second or gradgradcheck(differentiable, checked)
+
+    @pytest.mark.parametrize("dtype", ["float64", "float32"])
+    def test_a_recorded_walk_finds_the_same_gradients(
+        self, case: Case, dtype: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """``create_graph=True`` hands a rule Tensors: where it goes another way for them, the numbers are the same.
+
+        In float32 this rule follows a kernel's forward, and the plain gradients are that kernel's.
+        """
+        if not case.second:
+            return
+        monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
+        tolerance = (1e-12, 1e-12) if dtype == "float64" else (max(case.rtol, 2e-5), max(case.atol, 2e-6))
+        for inputs in (case.inputs, case.large):
+            if inputs is not None:
+                arrays, grad = case.arrays(dtype, inputs), case.wants_grad(inputs)
+                plain = evaluate(minigrad, case.call, arrays, grad)
+                recorded = evaluate(minigrad, case.call, arrays, grad, create_graph=True)
+                assert_same(recorded, plain, *tolerance)
 
     def test_kernels_compute_what_the_textbook_does(self, large_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
         case = large_case

@@ -51,8 +51,8 @@ def transpose(x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def flip(x: Any, axis: Any) -> Any:
-    """Read backwards along ``axis``."""
-    return Flip.apply(x, axes_of(axis, x.ndim, "flip"))
+    """Read backwards along ``axis``: one or several; () is none of them."""
+    return Flip.apply(x, axes_of(axis, x.ndim, "flip") or ())
 
 
 def roll(x: Any, shifts: Any, axes: Any) -> Any:
