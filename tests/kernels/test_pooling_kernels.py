@@ -107,7 +107,12 @@ def test_windows_of_any_shape(
 @pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize("name", POOLS)
 def test_threads_change_nothing(name: str) -> None:
-    x, results = draw(7, 11, 43, 44), []
+    for x in (draw(7, 11, 43, 44), draw(401, 9, 7, 6)):
+        assert_threads_change_nothing(name, x)
+
+
+def assert_threads_change_nothing(name: str, x: Any) -> None:
+    results = []
     for threads in (1, 2, 2):
         kernels.set_num_threads(threads)
         results.append(evaluate(minigrad, lambda lib, t: POOLS[name](t), [x], [True]))

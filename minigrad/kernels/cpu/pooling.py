@@ -45,19 +45,18 @@ def _stride(windows: Any) -> Any:
     return getattr(windows, "stride", None)
 
 
+PAIRS, WHOLE, ANY = 0, 1, 2
+
+
 @functools.lru_cache(maxsize=256)
-def _side_by_side(windows: Any) -> bool:
-    """Windows of 2 × 2 without padding: each input in one window, or (a last row, column) in none."""
-    if _stride(windows) is None:
-        return False
+def _family(windows: Any) -> int:
+    """PAIRS: windows of 2 × 2 without padding, each input in one, or (a last row, column) in none. WHOLE: one window
+    that covers the plane."""
     fits = all(2 * o <= n for o, n in zip(windows.out, windows.size, strict=True))
-    return fits and windows[2:] == ((2, 2), (2, 2), (0, 0), (1, 1))
-
-
-@functools.lru_cache(maxsize=256)
-def _whole(windows: Any) -> bool:
-    """One window that covers the plane."""
-    return windows.out == (1, 1) and all(tuple(windows.lengths(a, False)) == (windows.size[a],) for a in (0, 1))
+    if _stride(windows) is not None and fits and windows[2:] == ((2, 2), (2, 2), (0, 0), (1, 1)):
+        return PAIRS
+    covers = windows.out == (1, 1) and all(windows.lengths(axis, False) == [windows.size[axis]] for axis in (0, 1))
+    return WHOLE if covers else ANY
 
 
 def _shape(windows: Any, planes: int) -> tuple[int, ...]:
@@ -89,7 +88,7 @@ def max_pool_forward(ctx: Any, x: Any, windows: Any, return_indices: bool) -> An
     y, tap = empty(out), np.empty(out, np.uint8 if taps <= IN_A_BYTE else np.int32)
     planes = y.size // (out[-2] * out[-1])
     arrays, parts = (x.reshape(-1), y.reshape(-1), tap.reshape(-1)), _parts(x.size, planes)
-    if _side_by_side(windows):
+    if _family(windows) == PAIRS:
         max_pairs(*arrays, _shape(windows, planes), parts)
     elif _stride(windows) is not None and windows.stride[1] <= 2 and taps <= IN_A_BYTE:
         max_windows(*arrays, windows.numbers(), parts)
@@ -107,7 +106,7 @@ def max_pool_backward(ctx: Any, dy: Any) -> Any:
     dx = empty(ctx.shape)
     planes = dx.size // (windows.size[0] * windows.size[1])
     parts = _parts(dx.size, planes)
-    if _side_by_side(windows):
+    if _family(windows) == PAIRS:
         max_pairs_back(g, tap.reshape(-1), dx.reshape(-1), _shape(windows, planes), parts)
     else:
         spans, numbers, taps = _max_tables(windows)
@@ -118,10 +117,18 @@ def max_pool_backward(ctx: Any, dy: Any) -> Any:
 # --- sums ------------------------------------------------------------------------------------------------------------
 
 
+def _factors(windows: Any, means: tuple[bool, int | None] | None) -> tuple[Any, Any]:
+    """Of rows and columns. ``means``: whether padding counts, and a divisor; None for p-norms."""
+    factors: tuple[Any, Any] = (
+        windows.whole_factors(FLOAT32) if means is None else windows.mean_factors(*means, FLOAT32)
+    )
+    return factors
+
+
 @functools.lru_cache(maxsize=256)
 def _plans(windows: Any, means: tuple[bool, int | None] | None) -> tuple[Plan, Plan]:
-    """Forward and backward. ``means``: whether padding counts, and a divisor; None for p-norms."""
-    factors = windows.whole_factors(FLOAT32) if means is None else windows.mean_factors(*means, FLOAT32)
+    """Forward and backward."""
+    factors = _factors(windows, means)
     scales = factors[0], np.append(factors[1], np.zeros(LANES, np.float32))  # which the last block reads
     (tops, bottoms), (lefts, rights) = (_spans(windows, axis) for axis in (0, 1))
     next_to = _stride(windows) is not None and windows.stride[1] == 1
@@ -157,50 +164,51 @@ def _table(starts: Any, ends: Any, size: int, margin: int) -> tuple[int, Any]:
     return len(places), table.reshape(-1)
 
 
-def _sums(x: Any, y: Any, windows: Any, means: Any, kind: int) -> None:
+def _sums(x: Any, windows: Any, means: Any, kind: int) -> Any:
+    """y = factors · Σ f(x) over each window; for squares its root."""
+    y = empty((*x.shape[:-2], *windows.out))
     planes = y.size // (windows.out[0] * windows.out[1])
-    window_sums(x.reshape(-1), y.reshape(-1), *_plans(windows, means)[0], kind, _parts(x.size, planes))
+    flat, into, parts = x.reshape(-1), y.reshape(-1), _parts(x.size, planes)
+    family = _family(windows) if kind == PLAIN else ANY
+    if family == ANY:
+        window_sums(flat, into, *_plans(windows, means)[0], kind, parts)
+        return y
+    rows, columns = _factors(windows, means)
+    if family == PAIRS:
+        mean_pairs(flat, into, _shape(windows, planes), rows[0] * columns[0], parts)
+    else:
+        plane_sums(flat, into, rows[0] * columns[0], parts)
+    return y
 
 
 def _sums_back(g: Any, x: Any, ctx: Any, means: Any, kind: int) -> Any:
-    dx = empty(ctx.shape)
-    parts = _parts(dx.size, dx.size // (dx.shape[-1] * dx.shape[-2]))
-    window_sums_back(g, x.reshape(-1), dx.reshape(-1), *_plans(ctx.windows, means)[1], kind, parts)
+    """dx = Σ factors · g over the windows that hold x; times x for squares, the sign of x for absolute values."""
+    dx, windows = empty(ctx.shape), ctx.windows
+    planes = g.size // (windows.out[0] * windows.out[1])
+    parts = _parts(dx.size, planes)
+    family = _family(windows) if kind == PLAIN else ANY
+    if family == ANY:
+        window_sums_back(g, x.reshape(-1), dx.reshape(-1), *_plans(windows, means)[1], kind, parts)
+        return dx
+    rows, columns = _factors(windows, means)
+    if family == PAIRS:
+        mean_pairs_back(g, dx.reshape(-1), _shape(windows, planes), rows[0] * columns[0], parts)
+    else:
+        dx.reshape(planes, -1)[:] = (g * (rows[0] * columns[0]))[:, None]
     return dx
 
 
 def _means_forward(ctx: Any, x: Any, windows: Any, include_pad: bool = True, divisor: int | None = None) -> Any:
     if not takes(x, 1):
         return NotImplemented
-    rows, columns = ctx.factors = windows.mean_factors(include_pad, divisor, x.dtype)
     ctx.windows, ctx.shape, ctx.scratch = windows, x.shape, (include_pad, divisor)
-    y = empty((*x.shape[:-2], *windows.out))
-    planes = y.size // (windows.out[0] * windows.out[1])
-    flat, into, parts = x.reshape(-1), y.reshape(-1), _parts(x.size, planes)
-    if _side_by_side(windows):
-        mean_pairs(flat, into, _shape(windows, planes), rows[0] * columns[0], parts)
-    elif _whole(windows):
-        plane_sums(flat, into, rows[0] * columns[0], parts)
-    else:
-        _sums(x, y, windows, ctx.scratch, PLAIN)
-    return y
+    ctx.factors = _factors(windows, ctx.scratch)
+    return _sums(x, windows, ctx.scratch, PLAIN)
 
 
 def _means_backward(ctx: Any, dy: Any) -> Any:
     g = _floats(dy)
-    if g is None:
-        return NotImplemented
-    windows, (rows, columns) = ctx.windows, ctx.factors
-    if not _side_by_side(windows) and not _whole(windows):
-        return _sums_back(g, g, ctx, ctx.scratch, PLAIN)
-    dx = empty(ctx.shape)
-    if _whole(windows):
-        dx.reshape(g.size, -1)[:] = (g * (rows[0] * columns[0]))[:, None]
-    else:
-        planes = g.size // (windows.out[0] * windows.out[1])
-        parts = _parts(dx.size, planes)
-        mean_pairs_back(g, dx.reshape(-1), _shape(windows, planes), rows[0] * columns[0], parts)
-    return dx
+    return NotImplemented if g is None else _sums_back(g, g, ctx, ctx.scratch, PLAIN)
 
 
 def _power(x: Any, p: float, signed: bool = False) -> Any:
@@ -214,12 +222,10 @@ def lp_pool_forward(ctx: Any, x: Any, windows: Any, p: float) -> Any:
     if not takes(x, 1):
         return NotImplemented
     ctx.windows, ctx.p, ctx.dtype, ctx.shape = windows, p, x.dtype, x.shape
-    y = empty((*x.shape[:-2], *windows.out))
     if p in (ABSOLUTE, SQUARE):
-        _sums(x, y, windows, None, int(p))
+        y = _sums(x, windows, None, int(p))
     else:
-        _sums(_power(x, p), y, windows, None, PLAIN)
-        y = _power(y, 1.0 / p)
+        y = _power(_sums(_power(x, p), windows, None, PLAIN), 1.0 / p)
     ctx.saved = x, y
     return y
 

@@ -92,7 +92,6 @@ def _window_planes(x: Any, y: Any, tap: Any, begin: int, end: int, shape: Any) -
     width = max((ow - 1) * sw + (kw - 1) * dw + 1, w + pw)  # of rows in which every window lies inside
     beyond = (kw - 1) * dw + (sw + 1) * LANES  # how far the last block of a row reaches
     frame = np.full(h * width + beyond, MINUS_INFINITY)
-    spare, spare_tap = np.empty(LANES, np.float32), np.empty(LANES, np.uint8)
     last = end * oh * ow
     for n in range(begin, end):
         start = n * h * w
@@ -111,11 +110,14 @@ def _window_planes(x: Any, y: Any, tap: Any, begin: int, end: int, shape: Any) -
                 _windows_block(source, place, sw, width * dh, dw, zeroth, rows, kw, firsts, q, y, tap, at + q)
                 q += LANES
             while q < ow:
-                place = line + q * sw
-                _windows_block(source, place, sw, width * dh, dw, zeroth, rows, kw, firsts, q, spare, spare_tap, 0)
-                for c in range(q, min(q + LANES, ow)):
-                    y[at + c], tap[at + c] = spare[c - q], spare_tap[c - q]
-                q += LANES
+                best, found = MINUS_INFINITY, zeroth + firsts[q]
+                for k in range(rows * kw):
+                    i, j = divmod(k, kw)
+                    v = source[line + q * sw + i * width * dh + j * dw]
+                    if v > best or v != v:
+                        best, found = v, zeroth + k
+                y[at + q], tap[at + q] = best, found
+                q += 1
 
 
 @jit(parallel=True)

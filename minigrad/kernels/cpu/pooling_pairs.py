@@ -169,7 +169,7 @@ def _max_block(typing_context, x, start, width, y, tap, at):  # type: ignore[no-
             later = exceeds(builder, b, a)
             return builder.select(later, b, a), builder.select(later, tap_b, tap_a)
 
-        rows = []
+        rows: list[Any] = []
         for i, line in enumerate((start, builder.add(start, width))):
             even, odd = parted(builder, *_row(builder, data, line))
             rows += larger(even, numbers[2 * i], odd, numbers[2 * i + 1])

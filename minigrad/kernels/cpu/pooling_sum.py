@@ -23,7 +23,18 @@ from numba.extending import intrinsic
 from ..compile import jit
 from ..simd import LANES
 from .functions import exp32, log32
-from .pooling_blocks import FLOATS, I32, I64, ZERO, absolute, each_tap, in_all_lanes, load, memory, store
+from .pooling_blocks import (
+    FLOATS,
+    I32,
+    I64,
+    ZERO,
+    absolute,
+    each_tap,
+    in_all_lanes,
+    load,
+    memory,
+    store,
+)
 
 PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed, forward: x, |x|, x² (and then the root taken)
 
@@ -112,51 +123,25 @@ def _table_block(typing_context, line, start, table, width, taps, scale, scales,
 
 
 @jit
-def _add_rows(
-    x: Any, start: int, step: int, rows: int, w: int, kind: int, y: Any, at: int, copies: int, end: int
-) -> None:
-    """``rows`` rows of w numbers into one, of which y gets ``copies`` one after the other. It is the part of y up to
-    ``end`` that may be written to: what follows the copies, too."""
-    room = min(x.size - max(rows - 1, 0) * step - start, end - at - (copies - 1) * w) - LANES
+def _add_rows(x: Any, start: int, step: int, rows: int, w: int, kind: int, y: Any, at: int, copies: int) -> None:
+    """``rows`` rows of w numbers into one, of which y gets ``copies`` one after the other."""
     c = 0
     while c < w:
         c = min(c, max(w - LANES, 0))  # no block but the only one of a row reaches beyond it
-        if c > room:
-            break
         _rows_block(x, start + c, step, rows, kind, y, at + c, w, copies)
         c += LANES
-    while c < w:
-        total = ZERO
-        for i in range(rows):
-            v = x[start + c + i * step]
-            total += v * v if kind == SQUARE else abs(v) if kind == ABSOLUTE else v
-        for i in range(copies):
-            y[at + i * w + c] = total
-        c += 1
 
 
 @jit
-def _add_columns(
-    line: Any, start: int, table: Any, numbers: Any, scale: Any, scales: Any, spare: Any, y: Any, at: int, end: int
-) -> None:
-    """The columns of the line at ``start`` into a row of outputs, in a part of y that ends at ``end``."""
+def _add_columns(line: Any, start: int, table: Any, numbers: Any, scale: Any, scales: Any, y: Any, at: int) -> None:
+    """The columns of the line at ``start`` into a row of outputs."""
     width, taps, first = numbers
     entries = table.size // taps
-    q = 0
-    while q < width and at + q + LANES <= end:
+    for q in range(0, width, LANES):
         if first >= 0:
             _columns_block(line, start + first + q, taps, scale, scales, q, y, at + q)
         else:
             _table_block(line, start, table, entries, taps, scale, scales, q, y, at + q)
-        q += LANES
-    while q < width:
-        if first >= 0:
-            _columns_block(line, start + first + q, taps, scale, scales, q, spare, 0)
-        else:
-            _table_block(line, start, table, entries, taps, scale, scales, q, spare, 0)
-        for c in range(q, min(q + LANES, width)):
-            y[at + c] = spare[c - q]
-        q += LANES
 
 
 @jit
@@ -174,21 +159,30 @@ def _sum_planes(
     end: int,
 ) -> None:
     h, w, oh, ow, margin, taps, first = numbers
-    size, last = line_size(w, margin), end * oh * ow
-    lines, spare = np.zeros(oh * size, np.float32), np.empty(LANES, np.float32)
+    size = line_size(w, margin)
+    lines, outputs = np.zeros(oh * size, np.float32), np.empty(oh * ow + LANES, np.float32)
+    last = np.empty(h * w + LANES, np.float32)
     for n in range(begin, end):
+        source, corner = x, n * h * w
+        if corner + last.size > x.size:  # blocks would read behind the array
+            for k in range(h * w):
+                last[k] = x[corner + k]
+            source, corner = last, 0
         for o in range(oh):
             into = o * size + margin
-            _add_rows(x, (n * h + tops[o]) * w, w, bottoms[o] - tops[o], w, kind, lines, into, 1, lines.size)
+            _add_rows(source, corner + tops[o] * w, w, bottoms[o] - tops[o], w, kind, lines, into, 1)
             for c in range(into + w, into + w + LANES):  # where the last block wrote behind the row
                 lines[c] = ZERO
         for o in range(oh):
-            at = (n * oh + o) * ow
-            _add_columns(lines, o * size, table, (ow, taps, first), row_scales[o], column_scales, spare, y, at, last)
+            scale = row_scales[o]
+            _add_columns(lines, o * size, table, (ow, taps, first), scale, column_scales, outputs, o * ow)
+        plane = y[n * oh * ow : (n + 1) * oh * ow]
         if kind == SQUARE:
-            plane = y[n * oh * ow : (n + 1) * oh * ow]
             for k in range(plane.size):
-                plane[k] = np.sqrt(plane[k])
+                plane[k] = np.sqrt(outputs[k])
+        else:
+            for k in range(plane.size):
+                plane[k] = outputs[k]
 
 
 @jit(parallel=True)
@@ -227,32 +221,33 @@ def _sum_back_planes(
     end: int,
 ) -> None:
     oh, ow, h, w, margin, taps, first = numbers
-    size, wide, last = line_size(ow, margin), w + LANES, end * h * w
-    shares, lines = np.zeros(oh * size, np.float32), np.empty(oh * wide, np.float32)
-    ones, spare = np.ones(wide, np.float32), np.empty(LANES, np.float32)
+    size = line_size(ow, margin)
+    shares, lines = np.zeros(oh * size, np.float32), np.empty(oh * w + LANES, np.float32)
+    ones, outputs = np.ones(w + LANES, np.float32), np.empty(h * w + LANES, np.float32)
     for n in range(begin, end):
         for o in range(oh):
             at, into = (n * oh + o) * ow, o * size + margin
             for q in range(ow):
                 shares[into + q] = dy[at + q] * (row_scales[o] * column_scales[q])
         for o in range(oh):
-            _add_columns(
-                shares, o * size, table, (w, taps, first), np.float32(1), ones, spare, lines, o * wide, lines.size
-            )
+            _add_columns(shares, o * size, table, (w, taps, first), np.float32(1), ones, lines, o * w)
         i = 0
         while i < h:
             top, bottom, copies = tops[i], bottoms[i], 1
             while i + copies < h and tops[i + copies] == top and bottoms[i + copies] == bottom:
                 copies += 1
-            _add_rows(lines, top * wide, wide, bottom - top, w, PLAIN, dx, (n * h + i) * w, copies, last)
+            _add_rows(lines, top * w, w, bottom - top, w, PLAIN, outputs, i * w, copies)
             i += copies
         plane, values = dx[n * h * w : (n + 1) * h * w], x[n * h * w : (n + 1) * h * w]
         if kind == SQUARE:
             for k in range(plane.size):
-                plane[k] *= values[k]
+                plane[k] = outputs[k] * values[k]
         elif kind == ABSOLUTE:
             for k in range(plane.size):
-                plane[k] *= np.sign(values[k])
+                plane[k] = outputs[k] * np.sign(values[k])
+        else:
+            for k in range(plane.size):
+                plane[k] = outputs[k]
 
 
 @jit(parallel=True)
