@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import Kernel, memory
 from ..compile import jit
+from ..simd import ROWS
 from ..threads import get_num_threads
 from . import layer
 from .activation import NONE, RELU, SIGMOID, TANH, activate, slopes
@@ -266,7 +267,7 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
         _thin_layer_backward(dy, x, w, y, f, dx, dw, db)
         return dx, dw, db
     (rows, inputs), outputs = x.shape, w.shape[0]
-    if wants_w is not None and rows <= FEW_SAMPLES and rows * inputs * outputs > SMALLEST:
+    if wants_w is not None and rows <= FEW_SAMPLES and outputs >= 2 * ROWS and rows * inputs * outputs > SMALLEST:
         parts = _shares(rows, inputs, outputs)
         dw = memory.empty(w.shape)
         dx, shares = _NOTHING, _NO_SHARES
