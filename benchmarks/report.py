@@ -207,7 +207,7 @@ def chart(results: Results, path: Path) -> bool:
         fontsize=10,
     )
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=len(colors), frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return True
