@@ -37,6 +37,7 @@ from .pooling_blocks import (
 )
 
 PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed, forward: x, |x|, x² (and then the root taken)
+EVEN = 8 * LANES  # elements: a loop turned into SIMD leaves no rest of so many
 
 
 class Plan(NamedTuple):
@@ -314,5 +315,7 @@ def _powers(x: Any, p: Any, signed: bool, y: Any) -> None:
 def powers(x: Any, p: Any, signed: bool, y: Any, parts: int) -> None:
     """y = |x|ᵖ, or sign(x) |x|ᵖ."""
     for t in prange(parts):
-        begin, end = x.size * t // parts, x.size * (t + 1) // parts
+        # In whole registers, so that the same numbers are the rest of the last loop however many threads there are.
+        begin = x.size * t // parts // EVEN * EVEN
+        end = x.size * (t + 1) // parts // EVEN * EVEN if t + 1 < parts else x.size
         _powers(x[begin:end], p, signed, y[begin:end])
