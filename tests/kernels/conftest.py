@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from kernel_checks import Fences, Guards
@@ -35,3 +36,14 @@ def threads() -> Iterator[Any]:
     before = kernels.get_num_threads()
     yield kernels.set_num_threads
     kernels.set_num_threads(before)
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Kernels share their work as ever, but one thread does all shares: on a busy machine threads wait long for each
+    other. A test of threads calls ``threads``, and has them."""
+    kernels.set_num_threads(kernels.get_num_threads())
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)

@@ -15,6 +15,8 @@ import minigrad.nn.functional as F
 from minigrad import kernels
 from minigrad.kernels.cpu import conv_depthwise, conv_direct, conv_flat, winograd
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 WAYS = {m.__name__.rpartition(".")[2]: m for m in (conv_depthwise, conv_flat, winograd, conv_direct)}
 
 

@@ -21,6 +21,8 @@ from minigrad.kernels.cpu.conv import KERNELS
 from minigrad.ops.conv import Conv2d, ConvTranspose2d, ConvWeight2d
 from minigrad.ops.fused import Conv2dActivation
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 SMALL = (1, 1, 1, 2, 3)
 
 

@@ -17,6 +17,8 @@ from minigrad.kernels.cpu import layer, matmul
 from minigrad.kernels.cpu.matmul import KERNELS
 from minigrad.ops.fused import ACTIVATIONS, LinearActivation
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 NAMES = [None, "relu", "sigmoid", "tanh"]
 # Around multiples of a tile's 6 or 12 rows and of vectors of 4, 8, 16 and 32 numbers.
 SIZES = [5, 11, 12, 13, 15, 16, 17, 23, 24, 25, 31, 32, 33, 35, 36, 37, 47, 48, 49, 63, 64, 65, 95, 96, 97, 128, 129]
@@ -89,7 +91,7 @@ def test_any_size(
     calls.clear()
     found, exact = both_ways(lambda *ts: apply(name, *ts), *arrays(n, inputs, outputs, seed), seed=seed)
     assert calls[:1] == ["forward"]
-    assert n > 256 or calls[1:] == ["backward"]
+    assert n > 200 or outputs < 48 or calls[1:] == ["backward"]  # else the gradients may be made one by one
     assert_close(found, exact, n, inputs, outputs)
 
 
