@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from .threads import get_num_threads, set_num_threads
 
-__all__ = ["Kernel", "disabled", "enabled", "find", "get_num_threads", "set_num_threads"]
+__all__ = ["Kernel", "disabled", "enabled", "find", "get_num_threads", "load", "set_num_threads"]
 
 
 class Kernel(NamedTuple):
@@ -66,7 +67,8 @@ class _Lazy:
         self.owner = owner
 
     def forward(self, ctx: Any, *args: Any) -> Any:
-        if not any(type(a) is np.ndarray and a.size >= _WORTH_LOADING for a in args):
+        least = 0 if "numba" in sys.modules else _WORTH_LOADING
+        if not any(type(a) is np.ndarray and a.size >= least for a in args):
             return NotImplemented
         kernel = find(self.name)
         self.owner.fast = kernel
@@ -74,6 +76,15 @@ class _Lazy:
 
 
 _WORTH_LOADING = 128  # elements: below this, NumPy is as fast, and a first look at the library need not load Numba
+
+
+def load() -> None:
+    """Load Numba now, rather than when an array worth it arrives.
+
+    From then on it depends on an op's arguments alone which kernel serves it, and no longer on what came before. So a
+    training that is taken up in another process repeats bit for bit; `Trainer.fit` calls this.
+    """
+    importlib.import_module("numba")
 
 
 def lazy(name: str, owner: Any) -> Any:

@@ -1,18 +1,35 @@
-"""What goes round a training loop: the folder of a run, its progress bar, its metrics and its report."""
+"""What goes round a training loop: the loop itself as events, callbacks, probes, metrics, runs and their reports."""
 
+from . import callbacks
+from .callbacks.base import Callback
+from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from .diagnosis import NonFiniteError
 from .metrics import accuracy, classification_report, confusion_matrix
 from .progress import Progress
 from .report import Link, Picture, Table, Text
 from .run import Run
+from .streaming import AUC, Accuracy, Mean, Metric
+from .trainer import Trainer
 
 __all__ = [
+    "AUC",
+    "Accuracy",
+    "Callback",
+    "CheckpointError",
     "Link",
+    "Mean",
+    "Metric",
+    "NonFiniteError",
     "Picture",
     "Progress",
     "Run",
     "Table",
     "Text",
+    "Trainer",
     "accuracy",
+    "callbacks",
     "classification_report",
     "confusion_matrix",
+    "load_checkpoint",
+    "save_checkpoint",
 ]

@@ -47,7 +47,7 @@ class Progress(Generic[T]):
 
         pause = 0.2 if sys.stderr.isatty() else 10.0  # seconds between drawings
         with (
-            _calls_on_interrupt(self._stop),
+            calls_on_interrupt(self._stop),
             tqdm(self.items, desc=self.label or None, total=self.total, mininterval=pause, dynamic_ncols=True) as bar,
         ):
             self._bar = bar
@@ -75,7 +75,7 @@ class Progress(Generic[T]):
 
 
 @contextlib.contextmanager
-def _calls_on_interrupt(first: Any) -> Iterator[None]:
+def calls_on_interrupt(first: Any) -> Iterator[None]:
     """Call `first` at the first Ctrl-C; a second one acts as usual. Python delivers signals to the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -23,6 +22,7 @@ from ..serialization import save
 from ..tensor import Tensor
 from .progress import Progress
 from .report import Block, Page, Picture, Table, Text, render
+from .table import write_table, write_text
 
 T = TypeVar("T")
 
@@ -43,10 +43,12 @@ class Run:
 
     - config.json: what was asked for, and the versions that ran (this one is written at the start);
     - history.csv: the figures given to `log`, a row each;
+    - performance.csv: those given to `log_performance`, if any: times, memory;
     - summary.json: `status` ("finished", "interrupted" by Ctrl-C, "failed"), `results`, the reference figures, notices;
     - report.html: all of it, with the pictures, as one page; weights.safetensors, pictures, TensorBoard's logs.
 
-    Times stand in config.json and summary.json alone, so that equal seeds give equal files elsewhere.
+    What depends on the machine stands in config.json, summary.json and performance.csv alone, so that equal seeds give
+    equal files elsewhere. Each file is whole at any moment, also if the process is killed.
 
     Args:
         out: the folder of runs; made if need be.
@@ -54,6 +56,9 @@ class Run:
         config: the settings, of JSON's types.
         title: of the report; the name if None.
         unit: what `log` counts, the first column of history.csv.
+        template: the settings that start a like run; written to experiment_template.json if given.
+    Attributes:
+        checkpoints: the folder for checkpoints.
     Raises OSError where the folder cannot be made or written: before any work is done.
     """
 
@@ -64,33 +69,62 @@ class Run:
         config: Mapping[str, Any],
         title: str | None = None,
         unit: str = "epoch",
+        template: Mapping[str, Any] | None = None,
     ) -> None:
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"Run: the name {name!r} is not fit for a folder; use letters, digits, '-', '_' and '.'")
+        self._begin(name, config, title, unit)
+        self.folder = _new_folder(Path(out), name)
+        environment = {"started": self._started.isoformat(timespec="seconds"), **_environment()}
+        self._write_json("config.json", {"name": name, **self.config, "environment": environment})
+        if template is not None:
+            self._write_json("experiment_template.json", template)
+
+    def _begin(self, name: str, config: Mapping[str, Any], title: str | None, unit: str) -> None:
         self.name = name
         self.title = title or name
         self.unit = unit
         self.config = dict(config)
         self.status: Literal["running", "finished", "interrupted", "failed"] = "running"
         self.history: list[dict[str, float]] = []
+        self.performance: list[dict[str, float]] = []
         self.results: dict[str, Any] = {}
         self.reference: dict[str, Any] = {}
         self.notices: list[str] = []
         self.blocks: list[Block] = []
         self._progress: Progress[Any] | None = None
-        self._writer: Any = None
+        self._writers: dict[str, Any] = {}
+        self._purge: dict[str, int | None] = {}
         self._started = datetime.now(UTC)
         self._clock = self._written = time.perf_counter()
-        self.folder = _new_folder(Path(out), name)
-        environment = {
-            "started": self._started.isoformat(timespec="seconds"),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "threads": kernels.get_num_threads(),
-            "machine": f"{platform.system()} {platform.machine()}",
-        }
-        self._write_json("config.json", {"name": name, **self.config, "environment": environment})
+
+    @classmethod
+    def resume(
+        cls, folder: str | os.PathLike[str], config: Mapping[str, Any], title: str | None = None, unit: str = "epoch"
+    ) -> Self:
+        """Open the folder of a run that was interrupted, to go on in it.
+
+        `rewind` says from where; until then it has no history. Raises FileNotFoundError if it is no run's folder, and
+        ValueError if the run in it is finished.
+        """
+        place = Path(folder)
+        try:
+            begun = json.loads((place / "config.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"Run.resume: {place} is not the folder of a run: it has no config.json") from None
+        if read_summary(place).get("status") == "finished":
+            raise ValueError(f"Run.resume: the run in {place} is finished; there is nothing to go on with")
+        run = cls.__new__(cls)
+        run._begin(begun["name"], config, title, unit)
+        run.folder = place
+        again = {"started": run._started.isoformat(timespec="seconds"), **_environment()}
+        begun.setdefault("resumed", []).append(again)
+        run._write_json("config.json", begun)
+        return run
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
     # ------------------------------------------------------------------------------------------------ while it runs
 
@@ -99,10 +133,12 @@ class Run:
         self._progress = progress = Progress(items, self.name if label is None else label)
         yield from progress
         if progress.interrupted:
-            self.status = "interrupted"
-            self.notice(
-                f"Stopped by Ctrl-C after {self.unit} {progress.last}; all below is of what was trained until then."
-            )
+            self.interrupt(f"Stopped by Ctrl-C after {self.unit} {progress.last}")
+
+    def interrupt(self, what: str) -> None:
+        """Note that the run was ended before its time; what was trained is reported all the same."""
+        self.status = "interrupted"
+        self.notice(f"{what}; all below is of what was trained until then.")
 
     @property
     def interrupted(self) -> bool:
@@ -111,20 +147,51 @@ class Run:
 
     def log(self, count: int, **values: Any) -> None:
         """A row of history at a step or epoch: numbers, or tensors of one element. Also on bar and TensorBoard."""
-        from ..utils.tensorboard import SummaryWriter
-
         numbers = {
             key: value.item() if isinstance(value, (Tensor, np.generic)) else value for key, value in values.items()
         }
         self.history.append({self.unit: count, **numbers})
-        if self._writer is None:
-            self._writer = SummaryWriter(self.folder / "tensorboard")
         for key, number in numbers.items():
-            self._writer.add_scalar(key, number, count)
+            self.writer.add_scalar(key, number, count)
         if self._progress is not None:
             self._progress.show(**numbers)
         if time.perf_counter() - self._written > HISTORY_EVERY:
             self._write_history()
+
+    def log_performance(self, count: int, **values: float) -> None:
+        """A row of what depends on the machine: times, memory. Also on TensorBoard."""
+        if values:
+            self.performance.append({self.unit: count, **values})
+        for key, number in values.items():
+            self.writer.add_scalar(f"performance/{key}", number, count)
+
+    @property
+    def writer(self) -> Any:
+        """The SummaryWriter of the run, whose steps are epochs; `batch_writer` is one whose steps are updates."""
+        return self._writer_of("tensorboard")
+
+    @property
+    def batch_writer(self) -> Any:
+        return self._writer_of("tensorboard/batches")
+
+    def _writer_of(self, folder: str) -> Any:
+        from ..utils.tensorboard import SummaryWriter
+
+        if folder not in self._writers:
+            self._writers[folder] = SummaryWriter(self.folder / folder, purge_step=self._purge.get(folder))
+        return self._writers[folder]
+
+    def rewind(
+        self, history: Sequence[Mapping[str, float]], performance: Sequence[Mapping[str, float]] = (), step: int = 0
+    ) -> None:
+        """Stand where a checkpoint was written: with its history, and TensorBoard's logs behind it hidden.
+
+        Args: history, performance: the rows until then. step: the updates made until then.
+        """
+        self.history = [dict(row) for row in history]
+        self.performance = [dict(row) for row in performance if len(row) > 1]
+        self._purge = {"tensorboard": len(self.history) + 1, "tensorboard/batches": step + 1}
+        self._write_history()
 
     def say(self, text: str) -> None:
         """Print, above the progress bar if there is one."""
@@ -174,8 +241,8 @@ class Run:
 
     def finish(self) -> None:
         """Write history, summary and report. Leaving the `with` block does this."""
-        if self._writer is not None:
-            self._writer.close()
+        for writer in self._writers.values():
+            writer.close()
         if self.status == "running":
             self.status = "finished"
         self._write_history()
@@ -193,7 +260,7 @@ class Run:
         )
         subtitle = f"{self.name}, {self._started:%Y-%m-%d %H:%M} UTC, {self.status} after {seconds:.1f} s"
         page = Page(self.title, subtitle, self.notices, self.blocks, _flat(self.config))
-        (self.folder / "report.html").write_text(render(page), encoding="utf-8")
+        write_text(self.folder / "report.html", render(page))
         self.say(f"{self.status.capitalize()} after {seconds:.1f} s. Report: {self.folder / 'report.html'}")
 
     def __enter__(self) -> Self:
@@ -209,16 +276,33 @@ class Run:
         self.finish()
 
     def _write_history(self) -> None:
-        columns = list(dict.fromkeys(key for row in self.history for key in row)) or [self.unit]
-        with open(self.folder / "history.csv", "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, columns, restval="")
-            table.writeheader()
-            table.writerows(self.history)
+        write_table(self.folder / "history.csv", self.history, self.unit)
+        if self.performance:
+            write_table(self.folder / "performance.csv", self.performance, self.unit)
         self._written = time.perf_counter()
 
     def _write_json(self, name: str, content: Any) -> None:
         text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-        (self.folder / name).write_text(text + "\n", encoding="utf-8")
+        write_text(self.folder / name, text + "\n")
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """summary.json of a run's folder; {} as long as there is none."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return summary
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "threads": kernels.get_num_threads(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _new_folder(out: Path, name: str) -> Path:

@@ -1,0 +1,99 @@
+"""What a callback is: an object that listens to the events of a :class:`minigrad.training.Trainer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class Order(IntEnum):
+    """Who hears an event first. Callbacks of one rank hear it in the order in which they were given."""
+
+    MEASURE = 0  # look at the network, and log numbers
+    CONTROL = 10  # act on numbers: stop, change the learning rate
+    REPORT = 20  # show and write numbers
+    SAVE = 30  # write a checkpoint, once everybody's state is that of this moment
+
+
+class Callback:
+    """Override the events that matter; each gets the trainer, whose attributes tell and change everything.
+
+    In the order in which they come::
+
+        on_fit_start
+          on_epoch_start
+            on_batch_start            trainer.batch may be replaced
+              (forward pass, loss)
+            on_before_backward        trainer.output, trainer.loss
+              (backward pass)
+            on_before_step            gradients may be read and changed
+              (optimizer step)
+            on_batch_end
+          on_validation_start         only with a val_loader, as the next two
+            on_validation_batch_end   trainer.batch, trainer.output, trainer.loss
+          on_validation_end
+          on_epoch_end                trainer.logs holds all figures of the epoch
+        on_fit_end                    also after a stop; not after an error
+        on_exception                  instead of it: an error ended the fit
+
+    An event may raise :class:`CancelBatch`, :class:`CancelEpoch` or :class:`CancelFit`, which are no errors: what is
+    left of the batch (with its update), of the epoch (its ``on_epoch_end`` comes all the same) or of the fit is
+    skipped. ``trainer.stop(reason)`` lets everybody hear the event to its end first, and is the way to end a training.
+
+    Attributes:
+        order: the rank among the callbacks, see :class:`Order`.
+        monitor: the name of the figure that it acts on; checked before the training begins. None: it needs none.
+    """
+
+    order: ClassVar[Order] = Order.MEASURE
+    monitor: str | None = None
+
+    def on_fit_start(self, trainer: Trainer) -> None: ...
+    def on_epoch_start(self, trainer: Trainer) -> None: ...
+    def on_batch_start(self, trainer: Trainer) -> None: ...
+    def on_before_backward(self, trainer: Trainer) -> None: ...
+    def on_before_step(self, trainer: Trainer) -> None: ...
+    def on_batch_end(self, trainer: Trainer) -> None: ...
+    def on_validation_start(self, trainer: Trainer) -> None: ...
+    def on_validation_batch_end(self, trainer: Trainer) -> None: ...
+    def on_validation_end(self, trainer: Trainer) -> None: ...
+    def on_epoch_end(self, trainer: Trainer) -> None: ...
+    def on_fit_end(self, trainer: Trainer) -> None: ...
+    def on_exception(self, trainer: Trainer, error: BaseException) -> None: ...
+
+    def log_names(self) -> Iterable[str]:
+        """The names under which it calls ``trainer.log`` each epoch, so that others may monitor them."""
+        return ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must outlive an interruption: tensors, arrays, numbers, text, in dicts and lists."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a :meth:`state_dict`."""
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+
+
+class Cancel(Exception):
+    """The base of the three exceptions that skip what is left of something."""
+
+
+class CancelBatch(Cancel):
+    """Skip what is left of this batch; raised before the optimizer's step, it makes no update."""
+
+
+class CancelEpoch(Cancel):
+    """Skip what is left of this epoch's training; validation and ``on_epoch_end`` follow."""
+
+
+class CancelFit(Cancel):
+    """Skip what is left of the fit; ``on_fit_end`` follows."""

@@ -1,0 +1,81 @@
+"""Ending a training that no longer gets better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .base import Callback, Order
+from .best import Best, Mode
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class EarlyStopping(Callback):
+    """End the fit when a figure has not improved for ``patience`` epochs in a row, and go back to the best weights.
+
+    An epoch whose figure is NaN is one without improvement.
+
+    Args:
+        monitor: the figure's name.
+        mode: "min" or "max"; by the name if None.
+        patience: so many epochs without improvement end the fit; 1: the first one does.
+        min_delta: a gain that is not larger than this is none.
+        restore_best: put the weights of the best epoch back at the end of the fit, however it ended, except by Ctrl-C:
+            what is to go on later must not go back now.
+    Attributes:
+        best: ``best.value`` and ``best.epoch``. They begin anew with each fit that does not resume another.
+        waited: epochs since then.
+    """
+
+    order = Order.CONTROL
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 3,
+        min_delta: float = 0.0,
+        mode: Mode | None = None,
+        restore_best: bool = True,
+    ) -> None:
+        if not isinstance(patience, int) or patience < 1:
+            raise ValueError(f"EarlyStopping: patience = {patience!r}, expected a whole number above 0")
+        self.monitor: str = monitor
+        self.patience = patience
+        self.restore_best = restore_best
+        self.best = Best("EarlyStopping", monitor, mode, min_delta)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.best.reset()
+        self.waited = 0
+        self._weights: dict[str, Any] | None = None
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if not trainer.resumed:
+            self._reset()
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        value = trainer.value(self.monitor, repr(self))
+        if self.best.improved(value, trainer.epoch):
+            self.waited = 0
+            if self.restore_best:
+                self._weights = {name: t.clone() for name, t in trainer.model.state_dict().items()}
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            best = "no number yet" if self.best.value is None else f"{self.best.value:.6g} of epoch {self.best.epoch}"
+            epochs = f"{self.waited} epochs" if self.waited > 1 else "an epoch"
+            trainer.stop(f"{self.monitor} has not improved on {best} for {epochs} (EarlyStopping)")
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._weights is not None and self.best.epoch != trainer.epoch and not trainer.interrupted:
+            trainer.model.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best.state_dict(), "waited": self.waited, "weights": self._weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best.load_state_dict(state["best"])
+        self.waited, self._weights = state["waited"], state["weights"]

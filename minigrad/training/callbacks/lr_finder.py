@@ -1,0 +1,108 @@
+"""A learning rate found by trying them all."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+from ...plot import curves
+from .base import Callback, Order
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class LRFinder(Callback):
+    """Before the training, raise the learning rate from batch to batch, and see where the loss falls fastest.
+
+    lrᵢ = lowest · (highest / lowest)^(i / (steps − 1)). The losses are smoothed as TensorBoard does it; the search ends
+    when a smoothed loss exceeds ``diverged`` times the lowest one. The suggestion is the rate of the steepest descent
+    over log lr. Everything is put back afterwards. Source: L. N. Smith, "Cyclical Learning Rates for Training Neural
+    Networks" (2017), the learning rate range test.
+
+    Args:
+        lowest, highest: the rates tried.
+        steps: batches; the loader is begun anew as often as need be.
+        diverged: how many times the lowest loss ends the search.
+        smoothing: weight of the past, 0 … 1.
+        apply: train with the suggestion from then on (all parameter groups), if there is one.
+    Attributes:
+        rates, losses: what was tried, and the smoothed loss there.
+        suggestion: a rate, or None if the loss never fell.
+    """
+
+    order = Order.MEASURE
+
+    def __init__(
+        self,
+        lowest: float = 1e-6,
+        highest: float = 1.0,
+        steps: int = 100,
+        diverged: float = 4.0,
+        smoothing: float = 0.9,
+        apply: bool = False,
+    ) -> None:
+        if not 0 < lowest < highest:
+            raise ValueError(f"LRFinder: lowest = {lowest!r}, highest = {highest!r}, expected 0 < lowest < highest")
+        if not isinstance(steps, int) or steps < 10:
+            raise ValueError(f"LRFinder: steps = {steps!r}, expected a whole number, 10 or more")
+        if not diverged > 1 or not 0 <= smoothing < 1:
+            raise ValueError(f"LRFinder: diverged = {diverged!r} must be above 1, smoothing = {smoothing!r} in [0, 1)")
+        self.lowest = lowest
+        self.highest = highest
+        self.steps = steps
+        self.diverged = diverged
+        self.smoothing = smoothing
+        self.apply = apply
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        self.suggestion: float | None = None
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if trainer.resumed:
+            return
+        with trainer.undisturbed():
+            trainer.model.train()
+            self._search(trainer)
+        self.suggestion = self._steepest()
+        if self.apply and self.suggestion is not None:
+            for group in trainer.optimizer.param_groups:
+                group["lr"] = self.suggestion
+
+    def _search(self, trainer: Trainer) -> None:
+        self.rates, self.losses = [], []
+        average = 0.0
+        batches = itertools.chain.from_iterable(itertools.repeat(trainer.train_loader))
+        for i, batch in zip(range(self.steps), batches, strict=False):
+            rate = self.lowest * (self.highest / self.lowest) ** (i / (self.steps - 1))
+            for group in trainer.optimizer.param_groups:
+                group["lr"] = rate
+            loss = trainer.update(trainer.to_device(batch))[1].item()
+            average = self.smoothing * average + (1 - self.smoothing) * loss
+            smoothed = average / (1 - self.smoothing ** (i + 1))  # the average began at 0, which this undoes
+            if not math.isfinite(smoothed) or (self.losses and smoothed > self.diverged * min(self.losses)):
+                return
+            self.rates.append(rate)
+            self.losses.append(smoothed)
+
+    def _steepest(self) -> float | None:
+        """The rate at which the loss falls fastest per decade, the first and last few apart."""
+        falls = [
+            (self.losses[i + 1] - self.losses[i - 1], self.rates[i]) for i in range(2, len(self.losses) - 2)
+        ]  # the rates lie evenly in log lr, so a difference of losses is a slope
+        if not falls or min(falls)[0] >= 0:
+            return None
+        return min(falls)[1]
+
+    def figure(self) -> Any:
+        """The loss over the rate, on a logarithmic axis, with the suggestion. Raises ValueError before a search."""
+        if not self.rates:
+            raise ValueError("LRFinder.figure: nothing was tried yet; it is done at the start of fit")
+        figure = curves({"smoothed loss": (self.rates, self.losses)}, "learning rate", "loss")
+        (axes,) = figure.axes
+        axes.set_xscale("log")
+        if self.suggestion is not None:
+            axes.axvline(self.suggestion, color="#c0267e", linewidth=1.2, linestyle="--")
+            axes.annotate(f" {self.suggestion:.2g}", (self.suggestion, max(self.losses)), color="#c0267e", va="top")
+        return figure

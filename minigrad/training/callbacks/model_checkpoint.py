@@ -1,0 +1,126 @@
+"""Keeping what was trained: checkpoints to go on from, and the weights of the best epoch."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...serialization import save
+from ..checkpoint import checkpoint_name, checkpoints_in, save_checkpoint
+from .base import Callback, Order
+from .best import Best, Mode
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class ModelCheckpoint(Callback):
+    """Write the whole state of the training every so many epochs or steps, and the best epoch's weights.
+
+    In the folder stand afterwards
+
+    - ``step-<number>.safetensors``: all that ``Trainer.fit(resume=…)`` needs; the newest ``keep`` of them. One is
+      written at the end of the fit in any case, also after Ctrl-C in the middle of an epoch;
+    - ``best.safetensors``: the ``state_dict`` of the model after the best epoch, if a figure is monitored;
+    - ``after-error.safetensors``: that of the model when an error ended the fit.
+
+    A file appears whole or not at all. At least two checkpoints are kept, so that there is another one should one be
+    damaged.
+
+    Args:
+        folder: made if need be.
+        monitor: the figure by which an epoch is the best; None: no best weights are kept.
+        mode: "min" or "max"; by the name if None.
+        every_epochs: write a checkpoint after so many epochs.
+        every_steps: and after so many updates, if not None.
+        keep: how many checkpoints stay, 2 or more.
+    Attributes:
+        best: ``best.value`` and ``best.epoch``.
+    Raises OSError before the training begins if the folder cannot be written.
+    """
+
+    order = Order.SAVE
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        monitor: str | None = None,
+        mode: Mode | None = None,
+        every_epochs: int = 1,
+        every_steps: int | None = None,
+        keep: int = 2,
+    ) -> None:
+        counts = (("every_epochs", every_epochs, 1), ("every_steps", every_steps, 1), ("keep", keep, 2))
+        for name, value, least in counts:
+            if name == "every_steps" and value is None:
+                continue
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"ModelCheckpoint: {name} = {value!r}, expected a whole number, {least} or more")
+        self.folder = Path(folder)
+        self.monitor = monitor
+        self.every_epochs = every_epochs
+        self.every_steps = every_steps
+        self.keep = keep
+        self.best = Best("ModelCheckpoint", monitor, mode) if monitor is not None else None
+
+    @property
+    def best_weights(self) -> Path:
+        """Where the best epoch's weights lie, if there was one."""
+        return self.folder / "best.safetensors"
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not trainer.resumed:
+            for old in (*checkpoints_in(self.folder), self.best_weights):
+                if old.exists():
+                    raise FileExistsError(
+                        f"ModelCheckpoint: {self.folder} holds the checkpoints of another training ({old.name}); go on "
+                        "with it, fit(resume=…), or take another folder"
+                    )
+            if self.best is not None:
+                self.best.reset()
+        probe = self.folder / ".writable"
+        probe.touch()
+        probe.unlink()
+
+    def on_batch_end(self, trainer: Trainer) -> None:
+        if self.every_steps is not None and trainer.step % self.every_steps == 0:
+            self._save(trainer)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self.best is not None and self.monitor is not None:
+            value = trainer.value(self.monitor, repr(self))
+            if math.isnan(value):
+                warnings.warn(
+                    f"ModelCheckpoint: {self.monitor} is NaN after epoch {trainer.epoch}, so this epoch cannot become "
+                    "the best one; checkpoints are written all the same",
+                    stacklevel=2,
+                )
+            if self.best.improved(value, trainer.epoch):
+                save(trainer.model.state_dict(), self.best_weights)
+        if trainer.epoch % self.every_epochs == 0 or trainer.epoch == trainer.epochs or trainer.stopped is not None:
+            self._save(trainer)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if trainer.inside_epoch:
+            self._save(trainer)
+
+    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+        if trainer.step:
+            save(trainer.model.state_dict(), self.folder / "after-error.safetensors")
+
+    def _save(self, trainer: Trainer) -> None:
+        save_checkpoint(trainer.state_dict(), self.folder / checkpoint_name(trainer.step))
+        for old in checkpoints_in(self.folder)[: -self.keep]:
+            old.unlink()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": None if self.best is None else self.best.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if self.best is not None and state["best"] is not None:
+            self.best.load_state_dict(state["best"])

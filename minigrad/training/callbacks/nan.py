@@ -1,0 +1,48 @@
+"""Ending a training whose numbers are no longer numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from ..diagnosis import diagnose
+from .base import Callback, CancelBatch, Order
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class TerminateOnNaN(Callback):
+    """End the fit before a NaN or an infinity reaches the weights, and say in which layer and op it began.
+
+    The loss of each batch is looked at, and the sum of squares of each gradient: one pass over the gradients. At the
+    first one that is not finite the batch is run once more to find the place, its update is skipped, and the fit ends.
+
+    Attributes:
+        diagnosis: where it began, or None. It is the trainer's ``stopped``, too.
+    """
+
+    order = Order.MEASURE
+
+    def __init__(self) -> None:
+        self.diagnosis: str | None = None
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.diagnosis = None
+
+    def on_before_backward(self, trainer: Trainer) -> None:
+        if not math.isfinite(trainer.loss.item()):
+            self._end(trainer)
+
+    def on_before_step(self, trainer: Trainer) -> None:
+        for parameter in trainer.model.parameters():
+            if parameter.grad is not None:
+                g = parameter.grad._array.ravel()
+                # Overflow of the squares alone is no reason to stop, so a doubtful sum is looked at again.
+                if not math.isfinite(g @ g) and not math.isfinite(abs(g).max()):
+                    self._end(trainer)
+
+    def _end(self, trainer: Trainer) -> Any:
+        self.diagnosis = diagnose(trainer)
+        trainer.stop(f"{self.diagnosis} (TerminateOnNaN)")
+        raise CancelBatch

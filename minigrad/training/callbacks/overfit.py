@@ -1,0 +1,90 @@
+"""The oldest check in the trade: a network that cannot learn one batch by heart will learn nothing from many."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from ..streaming import Metric
+from .base import Callback, Order
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class OverfitError(RuntimeError):
+    """The network could not learn a single batch by heart: model, loss or data are at fault."""
+
+
+class OverfitOneBatch(Callback):
+    """Before the training, learn the first samples by heart, and put everything back afterwards.
+
+    The trainer's model and optimizer make up to ``steps`` updates on one small batch. Learned by heart means that the
+    metric reaches ``target``, or, without one, that the loss fell to ``loss_share`` of what it was.
+
+    Args:
+        samples: so many of the first batch.
+        steps: updates at the most.
+        metric: such as Accuracy(); measured on the outputs of the step itself.
+        target: what it must reach.
+        loss_share: of the first loss, if there is no metric.
+        required: raise OverfitError if it failed (True), or only remember it in ``passed``.
+    Attributes:
+        passed, steps_taken, first_loss, last_loss: what came of it.
+    """
+
+    order = Order.MEASURE
+
+    def __init__(
+        self,
+        samples: int = 32,
+        steps: int = 200,
+        metric: Metric | None = None,
+        target: float = 1.0,
+        loss_share: float = 0.01,
+        required: bool = True,
+    ) -> None:
+        if samples < 1 or steps < 1:
+            raise ValueError(f"OverfitOneBatch: samples = {samples!r}, steps = {steps!r}, expected 1 or more")
+        self.samples = samples
+        self.steps = steps
+        self.metric = metric
+        self.target = target
+        self.loss_share = loss_share
+        self.required = required
+        self.passed: bool | None = None
+        self.steps_taken = 0
+        self.first_loss = self.last_loss = float("nan")
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if trainer.resumed:
+            return
+        with trainer.undisturbed():
+            first = trainer.to_device(next(iter(trainer.train_loader)))
+            batch = tuple(part[: self.samples] for part in first)
+            self._learn(trainer, batch)
+        if not self.passed and self.required:
+            wanted = f"{self.loss_share:.0%} of that" if self.metric is None else f"a metric of {self.target}"
+            raise OverfitError(
+                f"OverfitOneBatch: {len(batch[-1])} samples were not learned in {self.steps} steps: the loss went from "
+                f"{self.first_loss:.4g} to {self.last_loss:.4g}, expected {wanted}. Look at the model's last layer, "
+                "the loss, the learning rate and the labels"
+            )
+
+    def _learn(self, trainer: Trainer, batch: tuple[object, ...]) -> None:
+        metric = copy.deepcopy(self.metric)
+        trainer.model.train()
+        self.passed = False
+        for step in range(self.steps):
+            output, loss = trainer.update(batch)
+            self.steps_taken, self.last_loss = step + 1, loss.item()
+            if step == 0:
+                self.first_loss = self.last_loss
+            if metric is None:
+                self.passed = self.last_loss <= self.loss_share * self.first_loss
+            else:
+                metric.reset()
+                metric.update(output, batch[-1])
+                self.passed = metric.compute() >= self.target
+            if self.passed:
+                return

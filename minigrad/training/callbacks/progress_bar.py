@@ -1,0 +1,81 @@
+"""What a training says while it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..report import shown
+from .base import Callback, Order
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+_DRAW_EVERY = 0.2  # seconds
+
+
+class ProgressBar(Callback):
+    """A bar for each epoch (tqdm's, on stderr) with the running loss; a plain line for each epoch where there is no
+    terminal, such as in a log file.
+
+    Args:
+        label: stands before the epoch's number.
+    """
+
+    order = Order.REPORT
+
+    def __init__(self, label: str = "epoch") -> None:
+        self.label = label
+        self._bar: Any = None
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        self._started = self._drawn = time.perf_counter()
+        self._open(trainer)
+
+    def on_batch_end(self, trainer: Trainer) -> None:
+        if self._bar is None:
+            return
+        now = time.perf_counter()
+        if now - self._drawn > _DRAW_EVERY:
+            self._drawn = now
+            self._bar.set_postfix_str(f"loss {trainer.loss.item():.4g}", refresh=False)
+            self._bar.update(trainer.batch_index - self._bar.n)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        figures = ", ".join(f"{name} {shown(value)}" for name, value in trainer.logs.items())
+        if self._bar is not None:
+            self._bar.set_postfix_str(figures, refresh=False)
+            self._bar.update(trainer.batch_index - self._bar.n)
+            self._close()
+        else:
+            seconds = time.perf_counter() - getattr(self, "_started", time.perf_counter())
+            print(f"{self._title(trainer)}: {figures} ({seconds:.1f} s)", flush=True)
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if trainer.inside_epoch:  # resumed there
+            self.on_epoch_start(trainer)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self._close()
+        if trainer.stopped is not None:
+            print(f"Stopped after epoch {trainer.epoch}, batch {trainer.batch_index}: {trainer.stopped}", flush=True)
+
+    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+        self._close()
+
+    def _title(self, trainer: Trainer) -> str:
+        return f"{self.label} {trainer.epoch}/{trainer.epochs}"
+
+    def _open(self, trainer: Trainer) -> None:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc=self._title(trainer), total=trainer.batches, initial=trainer.batch_index, dynamic_ncols=True
+            )
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,93 @@
+"""Learning rates that change while a network learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from .base import Callback, Order
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class LRSchedule(Callback):
+    """Call a scheduler of :mod:`minigrad.optim.lr_scheduler` after each epoch, or after each batch.
+
+        LRSchedule(StepLR(optimizer, 3, gamma=0.5))
+        LRSchedule(CyclicLR(optimizer, 1e-4, 5e-3, step_size_up=2000), interval="batch")
+        LRSchedule(ReduceLROnPlateau(optimizer, factor=0.5, patience=2), monitor="val_loss")
+
+    Args:
+        scheduler: made for the trainer's optimizer.
+        interval: "epoch" or "batch".
+        monitor: the figure that ReduceLROnPlateau watches (which has its own ``mode``); for no other scheduler. It is
+            forgotten at the start of each fit that does not resume another.
+    Raises ValueError and TypeError for what does not fit together.
+    """
+
+    order = Order.CONTROL
+
+    def __init__(
+        self, scheduler: Any, interval: Literal["epoch", "batch"] = "epoch", monitor: str | None = None
+    ) -> None:
+        if not isinstance(scheduler, LRScheduler):
+            raise TypeError(f"LRSchedule: scheduler is a {type(scheduler).__name__}, expected an LRScheduler")
+        if interval not in ("epoch", "batch"):
+            raise ValueError(f"LRSchedule: interval = {interval!r}, expected 'epoch' or 'batch'")
+        watches = isinstance(scheduler, ReduceLROnPlateau)
+        if watches and (monitor is None or interval != "epoch"):
+            raise ValueError("LRSchedule: ReduceLROnPlateau needs monitor, the figure to watch, and interval='epoch'")
+        if not watches and monitor is not None:
+            raise ValueError(f"LRSchedule: {type(scheduler).__name__} watches no figure; leave monitor out")
+        self.scheduler = scheduler
+        self.interval = interval
+        self.monitor = monitor
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if self.scheduler.optimizer is not trainer.optimizer:
+            raise ValueError(f"{self!r}: its scheduler is of another optimizer than the trainer's")
+        if isinstance(self.scheduler, ReduceLROnPlateau) and not trainer.resumed:
+            self.scheduler._reset()
+
+    def on_batch_end(self, trainer: Trainer) -> None:
+        if self.interval == "batch":
+            self.scheduler.step()
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self.monitor is not None:
+            self.scheduler.step(trainer.value(self.monitor, repr(self)))  # type: ignore[arg-type]
+        elif self.interval == "epoch":
+            self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scheduler": self.scheduler.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.scheduler.load_state_dict(state["scheduler"])
+
+    def __repr__(self) -> str:
+        return f"LRSchedule({type(self.scheduler).__name__})"
+
+
+class LearningRateMonitor(Callback):
+    """Log ``lr``, the learning rate of the epoch's last update (of the first parameter group)."""
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self._rate = trainer.optimizer.param_groups[0]["lr"]
+
+    def on_before_step(self, trainer: Trainer) -> None:
+        self._rate = trainer.optimizer.param_groups[0]["lr"]
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        trainer.log("lr", self._rate)
+
+    def log_names(self) -> tuple[str, ...]:
+        return ("lr",)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rate": getattr(self, "_rate", None)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._rate = state["rate"]

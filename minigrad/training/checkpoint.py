@@ -1,0 +1,138 @@
+"""Checkpoints: the whole state of a training in one file, which is whole or not there.
+
+:func:`minigrad.save` writes beside the place, flushes to the disk and moves; so a kill at any moment leaves the file
+before. A digest over all that is in it tells a file that was damaged later from one that is as it was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..random import get_rng_state, set_rng_state
+from ..serialization import SerializationError, load, save
+from ..tensor import Tensor
+
+_NAME = re.compile(r"step-(\d+)\.safetensors")
+
+
+class CheckpointError(ValueError, RuntimeError):
+    """A checkpoint that is damaged, not there, or of another training."""
+
+
+def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a state (nested dicts and lists of tensors, arrays, numbers and text) with a digest of it.
+
+    Raises OSError if it cannot be written; what stood at ``path`` still stands then.
+    """
+    save({"state": dict(state), "digest": _digest(state)}, path)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a checkpoint; a folder stands for the newest one in it.
+
+    Raises CheckpointError if there is none, or if it is damaged: the message then names the newest whole one in the
+    same folder.
+    """
+    place = Path(path)
+    if place.is_dir():
+        found = checkpoints_in(place)
+        if not found:
+            raise CheckpointError(f"there is no checkpoint (step-….safetensors) in {place}")
+        place = found[-1]
+    try:
+        return _read(place)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {place}") from None
+    except (SerializationError, KeyError, TypeError) as error:
+        others = [other for other in reversed(checkpoints_in(place.parent)) if other != place]
+        whole = next((other for other in others if _whole(other)), None)
+        advice = (
+            f"go on from the one before it, which is whole: {whole}"
+            if whole is not None
+            else "there is no other one in its folder that is whole"
+        )
+        raise CheckpointError(f"the checkpoint {place} is damaged ({error}); {advice}") from error
+
+
+def checkpoints_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """The checkpoints of a folder by their step, the newest last."""
+    found = [(int(match[1]), path) for path in Path(folder).glob("step-*") if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def checkpoint_name(step: int) -> str:
+    return f"step-{step:08d}.safetensors"
+
+
+def _read(place: Path) -> dict[str, Any]:
+    content = load(place)
+    if not isinstance(content, dict) or set(content) != {"state", "digest"}:
+        raise SerializationError("it holds tensors, but no training; weights alone are loaded by minigrad.load")
+    if content["digest"] != _digest(content["state"]):
+        raise SerializationError("its content is not what was written: the digest differs")
+    state: dict[str, Any] = content["state"]
+    return state
+
+
+def _whole(place: Path) -> bool:
+    try:
+        _read(place)
+    except (SerializationError, OSError, KeyError, TypeError):
+        return False
+    return True
+
+
+def _digest(state: Any) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in _parts(state):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[bytes]:
+    """Everything in a nested state as bytes, in order."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield repr(key).encode()
+            yield from _parts(item)
+    elif isinstance(value, (list, tuple)):
+        yield f"[{len(value)}".encode()
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, (Tensor, np.ndarray)):
+        array = np.ascontiguousarray(value.numpy(force=True) if isinstance(value, Tensor) else value)
+        yield f"{array.dtype}{array.shape}".encode()
+        yield array.tobytes()
+    else:
+        yield repr(value.item() if isinstance(value, np.generic) else value).encode()
+
+
+# ------------------------------------------------------------------------------------------------------- random numbers
+
+
+def random_state() -> dict[str, Any]:
+    """Where the generators stand that a training may draw from: minigrad's (CPU), NumPy's old one, Python's."""
+    version, numbers, gauss = random.getstate()
+    kind, key, *rest = np.random.get_state()
+    return {
+        "minigrad": get_rng_state(),
+        "numpy": [kind, np.asarray(key, np.int64), *rest],  # files have no uint32
+        "python": [version, np.array(numbers, np.int64), gauss],
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Go back to a :func:`random_state`."""
+    version, numbers, gauss = state["python"]
+    kind, key, *rest = state["numpy"]
+    set_rng_state(state["minigrad"])
+    np.random.set_state((kind, key.astype(np.uint32), *rest))
+    random.setstate((version, tuple(numbers.tolist()), gauss))

@@ -1,0 +1,140 @@
+"""Metrics that see a data set batch by batch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from ..tensor import Tensor
+
+
+class Metric:
+    """A number over many batches: ``update(output, target)`` for each, ``compute()`` at the end, ``reset()`` before.
+
+    A metric of one's own overrides these three and keeps what it gathers in attributes, from which ``state_dict`` is
+    made: numbers, arrays, tensors, and lists of them.
+    """
+
+    def reset(self) -> None:
+        raise NotImplementedError(f"{type(self).__name__}: reset is missing")
+
+    def update(self, output: Any, target: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__}: update is missing")
+
+    def compute(self) -> float:
+        raise NotImplementedError(f"{type(self).__name__}: compute is missing")
+
+    def clone(self) -> Self:
+        """One with the same settings that shares nothing with this one."""
+        return copy.deepcopy(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+
+
+class Mean(Metric):
+    """The mean over samples of a number that comes as a mean (or sum) over each batch: Σ nᵢ vᵢ / Σ nᵢ."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.total: Any = 0.0
+        self.count = 0
+
+    def update(self, value: Any, weight: int = 1, count: int | None = None) -> None:
+        """``value`` (a number or a tensor of one element) stands for ``weight`` times itself, and ``count`` samples.
+
+        A batch's mean loss: weight n. A batch's summed loss: weight 1, count n.
+        """
+        if isinstance(value, Tensor):
+            # On a GPU the sum stays there: fetching it would wait for the device at every batch.
+            value = value.item() if value.device.type == "cpu" else value.detach().double()
+        self.total = self.total + value * weight
+        self.count += weight if count is None else count
+
+    def compute(self) -> float:
+        """NaN before the first update."""
+        return float(self.total) / self.count if self.count else float("nan")
+
+
+class Accuracy(Metric):
+    """The share of samples whose class is predicted right, 0 … 1.
+
+    Outputs (N, K) are scores of K classes, the target class numbers (N,) or one-hot rows (N, K). Outputs (N,) or (N, 1)
+    are scores of class 1 of two, which is predicted above ``threshold``; the target is 0 or 1, of either shape.
+
+    Args:
+        threshold: for two classes: 0 for logits, 0.5 for probabilities.
+    """
+
+    def __init__(self, threshold: float = 0.0) -> None:
+        self.threshold = threshold
+        self.reset()
+
+    def reset(self) -> None:
+        self.right: Any = 0
+        self.count = 0
+
+    def update(self, output: Tensor, target: Tensor) -> None:
+        scores, truth = output.detach()._array, target.detach()._array
+        if scores.ndim == 2 and scores.shape[1] > 1:
+            predicted = scores.argmax(1)
+            truth = truth.argmax(1) if truth.ndim == 2 else truth
+        else:
+            predicted, truth = scores.reshape(-1) > self.threshold, truth.reshape(-1) > 0.5
+        if predicted.shape != truth.shape:
+            raise ValueError(
+                f"Accuracy: output has shape {scores.shape}, target {tuple(target.shape)}; expected (N, K) with (N,) "
+                "or (N, K), or for two classes (N,) or (N, 1)"
+            )
+        self.right = self.right + (predicted == truth).sum()
+        self.count += len(truth)
+
+    def compute(self) -> float:
+        return float(self.right) / self.count if self.count else float("nan")
+
+
+class AUC(Metric):
+    """The area under the ROC curve: how often a sample of class 1 is scored above one of class 0.
+
+    Outputs (N,) or (N, 1) are scores, in any scale; the target is 0 or 1. All of them are kept until ``compute``.
+    NaN as long as one of the classes has not been seen. Source: sklearn.metrics.roc_auc_score.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.scores: list[Any] = []
+        self.targets: list[Any] = []
+
+    def update(self, output: Tensor, target: Tensor) -> None:
+        scores, truth = output.numpy(force=True).ravel(), target.numpy(force=True).ravel()
+        if scores.shape != truth.shape:
+            raise ValueError(
+                f"AUC: output has shape {tuple(output.shape)}, target {tuple(target.shape)}; expected (N,) or (N, 1)"
+            )
+        self.scores.append(scores.copy())
+        self.targets.append(truth.copy())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: np.concatenate(parts) if parts else None for name, parts in vars(self).items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, joined in state.items():
+            setattr(self, name, [] if joined is None else [joined])
+
+    def compute(self) -> float:
+        from sklearn.metrics import roc_auc_score
+
+        truth = np.concatenate(self.targets) if self.targets else np.zeros(0)
+        if not truth.any() or truth.all():
+            return float("nan")
+        return float(roc_auc_score(truth > 0.5, np.concatenate(self.scores)))
