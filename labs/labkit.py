@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lab_parser import LabParser, run_folder
+
 import minigrad
 from minigrad.datasets import data_root
 from minigrad.training import Run
+from minigrad.training.checkpoint import checkpoints_in
+from minigrad.training.runs import RunRecord
 
 T = TypeVar("T")
 
@@ -21,17 +25,20 @@ def command_line(
     experiments: Mapping[str, str],
     count: str = "epochs",
     default_count: int | None = None,
-) -> argparse.ArgumentParser:
+    resumable: bool = False,
+) -> LabParser:
     """The options of every lab; a lab adds its own with `add_argument`.
 
     Args: doc: the lab's docstring. lab: the name of its folder under runs/. experiments: {name: what it does}, the main
-    one first. count: "epochs" or "steps", and its default (None: the experiment's own).
+    one first. count: "epochs" or "steps", and its default (None: the experiment's own). resumable: whether it has
+    `--resume`.
     """
     main = next(iter(experiments))
     listed = "".join(f"\n  {name:<12} {what}" for name, what in experiments.items())
-    parser = argparse.ArgumentParser(
+    parser = LabParser(
         description=doc, epilog=f"experiments:{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.lab = lab
     parser.add_argument(
         "--experiment",
         metavar="NAME",
@@ -62,6 +69,19 @@ def command_line(
     parser.add_argument(
         "--quick", action="store_true", help="a short run to see that everything works; its figures mean nothing"
     )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="take settings from a file, such as a run's experiment_template.json; options given here win over it",
+    )
+    if resumable:
+        parser.add_argument(
+            "--resume",
+            metavar="RUN",
+            type=Path,
+            help="go on with an interrupted run: its folder, or one of the files in its checkpoints/",
+        )
     return parser
 
 
@@ -101,15 +121,28 @@ def start(
     settings: Mapping[str, Any],
     unit: str = "epoch",
     out: Path | None = None,
+    template: Mapping[str, Any] | None = None,
 ) -> Run:
     """Seed the random numbers and open the run's folder, in that of `out`, a run of runs, if given.
 
-    Ends the program if it cannot be written.
+    With `--resume` it is the folder of the run that is to go on.
+
+    Args: template: what the run's experiment_template.json says beyond the options.
+    Ends the program if the folder cannot be written, or if there is nothing to go on with.
     """
     minigrad.manual_seed(args.seed)
     config = {"seed": args.seed, "device": args.device, "quick": args.quick, **settings}
+    again = getattr(args, "resume", None)
+    folder = None
+    if again is not None:
+        folder = run_folder(again) if out is None else next(reversed(_members(out, name)), None)
     try:
-        run = Run(out or args.out, name, config, title, unit)
+        if folder is not None:
+            run = Run.resume(folder, config, title, unit)
+        else:
+            run = Run(out or args.out, name, config, title, unit, {**args.template, **(template or {})})
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f"error: --resume: {error}") from None
     except OSError as error:
         raise SystemExit(
             f"error: cannot write into {out or args.out} ({error.strerror}); name another folder with --out"
@@ -117,6 +150,29 @@ def start(
     if args.quick:
         run.notice("A quick run: it shows that everything works, its figures mean nothing.", say=out is None)
     return run
+
+
+def checkpoint_of(run: Run, args: argparse.Namespace) -> Path | None:
+    """What `Trainer.fit(resume=…)` is to go on from: the file named by `--resume`, the newest one, or nothing."""
+    if args.resume is None:
+        return None
+    if args.resume.is_file() and args.resume.parent == run.checkpoints:
+        named: Path = args.resume
+        return named
+    found = checkpoints_in(run.checkpoints)
+    return found[-1] if found else None
+
+
+def finished(args: argparse.Namespace, out: Path, name: str) -> RunRecord | None:
+    """With `--resume`: the run of that name in a run of runs, if it was finished before the interruption."""
+    if args.resume is None:
+        return None
+    records = [RunRecord.read(folder) for folder in _members(out, name)]
+    return next((record for record in records if record.status == "finished"), None)
+
+
+def _members(out: Path, name: str) -> list[Path]:
+    return sorted(p for p in out.glob(f"[0-9]*-{name}") if (p / "config.json").exists())
 
 
 def fetched(load: Callable[[Path, bool], T], data: str | None, what: str, by_hand: str) -> T:
