@@ -60,6 +60,7 @@ def test_quick_run(tmp_path, capsys):
     assert "report:" not in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {
         *("config.json", "history.csv", "summary.json", "report.html", "tensorboard", "loss.png"),
+        "experiment_template.json",
         *(
             f"{kind}{way}{end}"
             for way in ("manual", "autograd")
