@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..autograd import enable_grad
 from ..nn import Module
 from ..tensor import Tensor
+from .graph_walk import nodes_behind, source_of, sources, tensors_in, undisturbed, watched
 
 
 def graph_of(model: Module, inputs: Any) -> Any:
-    """A ``GraphDef`` message of the ops of ``model(inputs)``, gathered in the modules that called them.
-
-    A module's hook sees its outputs as soon as it returns, and the modules inside it have returned before. So the
-    nodes behind an output that nobody has claimed yet belong to this module: that is how ops find their place.
-    """
+    """A ``GraphDef`` message of the ops of ``model(inputs)``, gathered in the modules that called them."""
     if not isinstance(model, Module):
         raise TypeError(f"add_graph: model is a {type(model).__name__}; expected an nn.Module")
     if inputs is None:
@@ -23,19 +19,17 @@ def graph_of(model: Module, inputs: Any) -> Any:
             "add_graph: input_to_model is None; give an input, since the graph is found by running the model"
         )
     arguments = [_followed(x) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
+    with undisturbed(model), watched(model) as calls, enable_grad():
+        model.eval()
+        output = model(*arguments)
+    made = [t for t in tensors_in(output) if t.grad_fn is not None]
+    if not made:
+        raise ValueError("add_graph: no output of the model depends on a parameter or on an input of float dtype")
     draft = _Draft(model, arguments)
-    handles = [module.register_forward_hook(draft.claim) for module in model.modules()]
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()  # so that running it changes no statistics and draws no random numbers
-        with enable_grad():
-            output = model(*arguments)
-    finally:
-        for module, training in modes:
-            module.training = training
-        for handle in handles:
-            handle.remove()
-    return draft.finished(output)
+    for node in nodes_behind(made):
+        call = calls.of(node)
+        draft.op(node, call.name if call is not None else "")
+    return draft.finished(made)
 
 
 def _followed(x: Any) -> Any:
@@ -43,57 +37,32 @@ def _followed(x: Any) -> Any:
     return x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x
 
 
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [t for item in value for t in _tensors(item)] if isinstance(value, (list, tuple)) else []
-
-
 class _Draft:
-    """Names for the nodes of the graph while it grows, and the message at the end."""
+    """The message while it grows, and the names of what is in it already."""
 
     def __init__(self, model: Module, inputs: list[Any]) -> None:
         from tensorboardX.proto.graph_pb2 import GraphDef
 
-        root = type(model).__name__
-        self.scope = {
-            id(m): "/".join([root, *name.split(".")] if name else [root]) for name, m in model.named_modules()
-        }
+        self.root = type(model).__name__
         self.names: dict[int, str] = {}  # id of a node or leaf → its name in the message
         self.taken: dict[str, int] = {}
-        self.alive: list[Any] = []  # keeps the ids valid
         self.graph = GraphDef()
         for i, x in enumerate(inputs):
             if isinstance(x, Tensor):
                 self.leaf(x, f"input/{i}", "input")
         for name, parameter in model.named_parameters():
-            self.leaf(parameter, "/".join([root, *name.split(".")]), "parameter")
+            self.leaf(parameter, self.place(name), "parameter")
 
-    def claim(self, module: Module, inputs: Any, output: Any) -> None:
-        """The forward hook: what is new behind this module's output was made by it."""
-        for t in _tensors(output):
-            if t.grad_fn is not None:
-                self.visit(t.grad_fn, self.scope[id(module)])
+    def place(self, name: str) -> str:
+        """A dotted name as TensorBoard nests its boxes."""
+        return "/".join([self.root, *name.split(".")] if name else [self.root])
 
-    def visit(self, start: Any, scope: str) -> None:
-        """Write the nodes behind ``start`` that have no name yet, each after those it takes its inputs from."""
-        stack = [(start, False)]
-        while stack:
-            node, inputs_done = stack.pop()
-            if self.key(node) in self.names:
-                continue
-            before = [n for n, _ in node.next_functions if n is not None] if not hasattr(node, "variable") else []
-            if inputs_done or not before:
-                kind = node.name().removesuffix("Backward")
-                self.write(node, f"{scope}/{kind}", kind, [self.names[self.key(n)] for n in before])
-            else:
-                stack += [(node, True), *[(n, False) for n in before]]
-
-    def key(self, node: Any) -> int:
-        """A leaf appears in the graph as a fresh ``AccumulateGrad`` each time; the tensor in it is what stays."""
-        return id(getattr(node, "variable", node))
+    def op(self, node: Any, module: str) -> None:
+        kind = node.name().removesuffix("Backward")
+        for x in sources(node):
+            if isinstance(x, Tensor):
+                self.leaf(x, f"{self.place(module)}/leaf", "leaf")
+        self.write(node, f"{self.place(module)}/{kind}", kind, [self.names[id(x)] for x in sources(node)])
 
     def leaf(self, t: Tensor, name: str, kind: str) -> None:
         if id(t) not in self.names:
@@ -102,18 +71,14 @@ class _Draft:
     def write(self, what: Any, name: str, kind: str, inputs: list[str], shape: tuple[int, ...] | None = None) -> None:
         count = self.taken.get(name, 0)
         self.taken[name] = count + 1
-        self.names[self.key(what)] = name if count == 0 else f"{name}_{count}"
-        self.alive.append(what)
-        node = self.graph.node.add(name=self.names[self.key(what)], op=kind, input=inputs)
+        self.names[id(what)] = name if count == 0 else f"{name}_{count}"
+        node = self.graph.node.add(name=self.names[id(what)], op=kind, input=inputs)
         if shape is not None:
             node.attr["_output_shapes"].list.shape.add().dim.extend(_dimensions(shape))
 
-    def finished(self, output: Any) -> Any:
-        made = [t for t in _tensors(output) if t.grad_fn is not None]
-        if not made:
-            raise ValueError("add_graph: no output of the model depends on a parameter or on an input of float dtype")
-        for i, t in enumerate(made):
-            self.write(t, f"output/{i}", "output", [self.names[self.key(t.grad_fn)]], tuple(t.shape))
+    def finished(self, outputs: list[Tensor]) -> Any:
+        for i, t in enumerate(outputs):
+            self.write(t, f"output/{i}", "output", [self.names[id(source_of(t._node))]], tuple(t.shape))
         self.graph.versions.producer = 22
         return self.graph
 
