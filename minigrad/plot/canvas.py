@@ -30,6 +30,14 @@ def as_chart(axes: Any, xlabel: str, ylabel: str, title: str = "") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def legend(figure: Any, axes: Any, entries: int, columns: int = 4, loc: str = "best") -> None:
+    """Name the lines: inside the axes, or below them where there are too many to find a free corner for."""
+    if entries > 4:
+        figure.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=columns)
+    else:
+        axes.legend(frameon=False, fontsize="small", loc=loc)
+
+
 def to_array(values: Any) -> np.ndarray[Any, Any]:
     """A tensor on any device, an array or a list as a NumPy array."""
     return values.numpy(force=True) if isinstance(values, Tensor) else np.asarray(values)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .canvas import COLOURS, as_chart, new_figure, to_array
+from ..utils.smoothing import smooth
+from .canvas import COLOURS, as_chart, legend, new_figure, to_array
 
 
 def curves(
@@ -22,24 +23,57 @@ def curves(
     """
     figure, ((axes,),) = new_figure()
     for i, (name, (x, y)) in enumerate(lines.items()):
-        x, y = to_array(x), to_array(y)
-        if x.shape != y.shape or x.ndim != 1:
-            raise ValueError(
-                f"curves: line {name!r} has x of shape {x.shape} and y of shape {y.shape}, expected both (N,)"
-            )
-        marker = "o" if len(x) == 1 else None  # a line needs two points
+        x, y = _points("curves", name, x, y)
         style: dict[str, Any] = {"linestyle": (0, (4, 4))} if name in dashed else {}
-        axes.plot(
-            x, y, color=COLOURS[i % len(COLOURS)], label=name, linewidth=1.6, marker=marker, markersize=4, **style
-        )
+        _line(axes, x, y, i, label=name, linewidth=1.6, **style)
     if log:
         axes.set_yscale("log")
     as_chart(axes, xlabel, ylabel, title)
-    if len(lines) > 4:  # too many to find a free corner for
-        figure.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=4)
-    elif len(lines) > 1:
-        axes.legend(frameon=False, fontsize="small")
+    if len(lines) > 1:
+        legend(figure, axes, len(lines))
     return figure
+
+
+def smoothed_curves(
+    lines: Mapping[str, tuple[Any, Any]],
+    weight: float = 0.6,
+    xlabel: str = "step",
+    ylabel: str = "loss",
+    title: str = "",
+    log: bool = False,
+) -> Any:
+    """Noisy lines {name: (x, y)}, pale, each under its moving average: :func:`minigrad.utils.smoothing.smooth`.
+
+    The average is TensorBoard's, so `weight` is the number at its slider: 0 smooths nothing, 0.99 almost everything.
+
+    Raises ValueError where x and y differ in length, and for a weight outside 0 ≤ weight < 1.
+    """
+    figure, ((axes,),) = new_figure()
+    for i, (name, (x, y)) in enumerate(lines.items()):
+        x, y = _points("smoothed_curves", name, x, y)
+        _line(axes, x, y, i, linewidth=1.0, alpha=0.3)
+        _line(axes, x, smooth(y, weight), i, label=name, linewidth=1.8)
+    if log:
+        axes.set_yscale("log")
+    as_chart(axes, xlabel, ylabel, title)
+    if len(lines) > 1:
+        legend(figure, axes, len(lines))
+    return figure
+
+
+def _points(function: str, name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """Both as arrays of one length."""
+    x, y = to_array(x), to_array(y)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(
+            f"{function}: line {name!r} has x of shape {x.shape} and y of shape {y.shape}, expected both (N,)"
+        )
+    return x, y
+
+
+def _line(axes: Any, x: Any, y: Any, number: int, **style: Any) -> None:
+    marker = "o" if len(x) == 1 else None  # a line needs two points
+    axes.plot(x, y, color=COLOURS[number % len(COLOURS)], marker=marker, markersize=4, **style)
 
 
 def fit(x: Any, y: Any, true: Any, snapshots: Mapping[str, Any], title: str = "", columns: int = 2) -> Any:
