@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import struct
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from events import events, values
 
 import minigrad
 from minigrad import nn
 from minigrad.utils.tensorboard import SummaryWriter, on_host
-
-
-def events(folder):
-    """The messages of all event files below a folder. A record: length (8 bytes), checksum (4), itself, checksum."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    found = []
-    for path in sorted(folder.rglob("events.*")):
-        data = path.read_bytes()
-        while data:
-            (length,) = struct.unpack("<Q", data[:8])
-            found.append(Event.FromString(data[12 : 12 + length]))
-            data = data[16 + length :]
-    return found
-
-
-def values(folder):
-    return [(value.tag, event.step, value) for event in events(folder) for value in event.summary.value]
 
 
 def test_scalars_of_every_kind(tmp_path):

@@ -1,0 +1,77 @@
+"""What the layers put out, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...tensor import Tensor
+from ..probes import ActivationProbe
+from .base import Callback
+from .writers import checked_writer, opened
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class ActivationMonitor(Callback):
+    """Measure the layers' outputs for one fixed batch at the end of each epoch, in evaluation mode.
+
+    Logged are ``saturated``, the largest share of saturated outputs that a Tanh or Sigmoid of the model has, and
+    ``dead``, the largest share of dead units of a ReLU, if the model has such modules. For TensorBoard, at the epoch:
+    each layer's histogram (``activations/…``) and its shares (``saturated/…``, ``dead/…``). Activations that a
+    ``forward`` computes by functions (``F.tanh``) are not seen; see :class:`minigrad.training.probes.ActivationProbe`,
+    also for what the shares are.
+
+    Args:
+        batch: an input, or (input, …, target) as a DataLoader yields it. Some 100 samples tell enough.
+        writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is written.
+        layers, saturation: as of the probe.
+    Attributes:
+        history: for each epoch ``{"epoch": …, "layers": {layer: {"mean", "std", "saturated", "dead"}}}``, the shares
+            only where the layer has one.
+    """
+
+    def __init__(
+        self, batch: Any, writer: Any = None, layers: Iterable[str] | None = None, saturation: float = 0.97
+    ) -> None:
+        if not isinstance(batch, (Tensor, tuple, list)) or not len(batch):
+            raise TypeError(
+                f"ActivationMonitor: batch is a {type(batch).__name__}, expected a tensor or a batch of them"
+            )
+        self.batch = batch
+        self.layers = layers if layers is None or isinstance(layers, str) else list(layers)
+        self.saturation = saturation
+        self.history: list[dict[str, Any]] = []
+        self._writer = checked_writer("ActivationMonitor", writer)
+
+    def log_names(self) -> Iterable[str]:
+        return ("saturated", "dead")
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self._probe = ActivationProbe(trainer.model, self.layers, self.saturation)
+        if not trainer.resumed:
+            self.history = []
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        writer = opened(self._writer)
+        layers: dict[str, dict[str, float]] = {}
+        for name, seen in self._probe.measure(self.batch).items():
+            shares = {"saturated": seen.saturated, "dead": seen.dead}
+            known = {what: share for what, share in shares.items() if share is not None}
+            layers[name] = {"mean": seen.mean, "std": seen.std, **known}
+            if writer is not None:
+                seen.histogram.add_to(writer, f"activations/{name}", trainer.epoch)
+                for what, share in known.items():
+                    writer.add_scalar(f"{what}/{name}", share, trainer.epoch)
+        for what in self.log_names():
+            shares_of_all = [figures[what] for figures in layers.values() if what in figures]
+            if shares_of_all:
+                trainer.log(what, max(shares_of_all))
+        self.history.append({"epoch": trainer.epoch, "layers": layers})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": list(self.history)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.history = list(state["history"])

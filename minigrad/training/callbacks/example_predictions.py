@@ -1,0 +1,102 @@
+"""Some images with what the network takes them for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import plot
+from .base import Callback
+from .classes import classes_of
+from .writers import checked_count, checked_writer, opened
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+class ExamplePredictions(Callback):
+    """Keep some images of each validation with their true and predicted classes: those it gets wrong, mostly.
+
+    For TensorBoard they are drawn as one picture (``predictions``) at the end of the fit: drawing takes seconds. They
+    are not part of checkpoints: the next validation chooses again.
+
+    Args:
+        names: of the classes, in order; their numbers if None.
+        writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is drawn.
+        count: how many images.
+        wrong_first: the first wrong ones, and right ones only if those are too few; otherwise the first ones as they
+            come.
+        every: draw a picture also every so many epochs, if not None.
+        threshold: for two classes with one score: see :class:`minigrad.training.Accuracy`.
+    Attributes:
+        images, true, predicted: arrays (count, C, H, W) or (count, H, W), (count,) and (count,), of the last
+            validation, less if that is smaller; None before.
+        epoch: which epoch that was; 0 before.
+    Raises ValueError in the first validation if the model's first input is not of images, or a class has no name.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str] | None = None,
+        writer: Any = None,
+        count: int = 24,
+        wrong_first: bool = True,
+        every: int | None = None,
+        threshold: float = 0.0,
+    ) -> None:
+        self.names = None if names is None else list(names)
+        self.count = checked_count("ExamplePredictions", "count", count)
+        self.every = None if every is None else checked_count("ExamplePredictions", "every", every)
+        self.wrong_first = wrong_first
+        self.threshold = threshold
+        self._writer = checked_writer("ExamplePredictions", writer)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.images: Any = None
+        self.true: Any = None
+        self.predicted: Any = None
+        self.epoch = 0
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self._forget()
+
+    def on_validation_start(self, trainer: Trainer) -> None:
+        self._first: list[tuple[Any, Any, Any]] = []  # those wanted: wrong ones, or all
+        self._rest: list[tuple[Any, Any, Any]] = []  # right ones, should there be too few of those
+
+    def on_validation_batch_end(self, trainer: Trainer) -> None:
+        if len(self._first) >= self.count:
+            return
+        images = trainer.batch[0]
+        if images.ndim != 3 and not (images.ndim == 4 and images.shape[1] in (1, 3)):
+            raise ValueError(
+                f"ExamplePredictions: the input has shape {tuple(images.shape)}, expected images (N, H, W), "
+                "(N, 1, H, W) or (N, 3, H, W)"
+            )
+        true, predicted = classes_of(trainer.output, trainer.batch[-1], self.threshold)
+        wanted = true != predicted if self.wrong_first else np.ones(len(true), bool)
+        for kept, here in ((self._first, wanted), (self._rest, ~wanted)):
+            for i in np.flatnonzero(here)[: self.count - len(kept)].tolist():
+                kept.append((images[i].numpy(force=True).copy(), true[i], predicted[i]))
+
+    def on_validation_end(self, trainer: Trainer) -> None:
+        chosen = [*self._first, *self._rest][: self.count]
+        self.images, self.true, self.predicted = (np.stack(column) for column in zip(*chosen, strict=True))
+        self.epoch = trainer.epoch
+        last = int(max(self.true.max(), self.predicted.max()))
+        if self.names is not None and last >= len(self.names):
+            raise ValueError(f"ExamplePredictions: {len(self.names)} names, but there is a class {last}")
+        if self.every is not None and trainer.epoch % self.every == 0:
+            self._draw()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self.images is not None and (self.every is None or self.epoch % self.every):
+            self._draw()
+
+    def _draw(self) -> None:
+        if (writer := opened(self._writer)) is not None:
+            figure = plot.predictions(self.images, self.true, self.predicted, self.names, limit=self.count)
+            writer.add_figure("predictions", figure, self.epoch)

@@ -1,0 +1,18 @@
+"""Looking into a network while it learns. Probes need no Trainer: they read a model, and leave it as it was."""
+
+from .activations import Activation, ActivationProbe
+from .gradients import GradientProbe
+from .histogram import Histogram
+from .memory import gpu_memory, peak_memory, resident_memory
+from .weights import WeightProbe
+
+__all__ = [
+    "Activation",
+    "ActivationProbe",
+    "GradientProbe",
+    "Histogram",
+    "WeightProbe",
+    "gpu_memory",
+    "peak_memory",
+    "resident_memory",
+]
