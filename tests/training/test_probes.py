@@ -189,7 +189,7 @@ def test_a_healthy_network_has_no_verdict_and_sick_ones_each_their_own():
     probe = GradientProbe(model)
     assert probe.verdict() == []
     model[0].weight.grad.zero_()
-    assert probe.verdict() == ["0.weight: gradient of exactly 0: nothing comes back to it"]
+    assert probe.verdict() == ["0.weight: gradient of exactly 0, nothing comes back to it: vanishing"]
     model[0].weight.grad[0, 0] = float("nan")
     assert probe.verdict() == ["0.weight: gradient of nan per element (rms): exploding"]
     model[0].weight.grad = None

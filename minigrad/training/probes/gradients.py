@@ -75,7 +75,7 @@ class GradientProbe:
             if not math.isfinite(size):
                 told.append(f"{text}: exploding")
             elif size == 0:
-                told.append(f"{name}: gradient of exactly 0: nothing comes back to it")
+                told.append(f"{name}: gradient of exactly 0, nothing comes back to it: vanishing")
             elif size > limit:
                 told.append(f"{text}, above {limit:.2g}: exploding")
             elif nearest is not None and size < vanishing * sizes[nearest]:
