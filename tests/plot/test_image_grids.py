@@ -25,7 +25,7 @@ def test_predictions_name_both_classes_and_mark_the_wrong_ones(tmp_path):
     figure.savefig(tmp_path / "a.png")
     assert [axes.get_title() for axes in panels(figure)] == ["cat → cat\n90%", "dog → cat\n55%", "dog → dog\n100%"]
     right, wrong, also_right = (axes.title.get_color() for axes in panels(figure))
-    assert right == also_right != wrong
+    assert right == also_right != wrong == "#b5202c"
     assert np.allclose(pixels(panels(figure)[1]), images[1].numpy())
     assert panels(figure)[0].images[0].get_clim() == (0, 1)
 
