@@ -314,6 +314,14 @@ def test_the_main_line_is_straight_and_parameters_stand_to_its_right(xor):
     assert all(box.place[0] > max(middles) for box in second)
 
 
+def test_branches_do_not_cross():
+    x = minigrad.rand(3, requires_grad=True)
+    a, b = x.exp(), x.tanh()
+    over_b, over_a = b.sigmoid(), a.sqrt()  # made the other way round
+    at = {box.name: box.place[0] for box in boxes_of(plot.graph((over_a * over_b).sum()))}
+    assert (at["Exp"] < at["Tanh"]) == (at["Sqrt"] < at["Sigmoid"])
+
+
 def test_the_svg_stands_for_itself_and_escapes_text(tmp_path):
     w = minigrad.ones(2, requires_grad=True)
     name = '<script>&"\x00\n' + "long" * 20
