@@ -7,6 +7,7 @@ before. A digest over all that is in it tells a file that was damaged later from
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -30,6 +31,10 @@ class CheckpointError(ValueError, RuntimeError):
 def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a state (nested dicts and lists of tensors, arrays, numbers and text) with a digest of it.
 
+    In a loop of one's own::
+
+        save_checkpoint({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, path)
+
     Raises OSError if it cannot be written; what stood at ``path`` still stands then.
     """
     save({"state": dict(state), "digest": _digest(state)}, path)
@@ -38,8 +43,8 @@ def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> N
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a checkpoint; a folder stands for the newest one in it.
 
-    Raises CheckpointError if there is none, or if it is damaged: the message then names the newest whole one in the
-    same folder.
+    Raises CheckpointError if there is none, if it is another kind of file, or if it is damaged: the message then names
+    the newest whole one in the same folder.
     """
     place = Path(path)
     if place.is_dir():
@@ -51,7 +56,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _read(place)
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {place}") from None
-    except (SerializationError, KeyError, TypeError) as error:
+    except SerializationError as error:
         others = [other for other in reversed(checkpoints_in(place.parent)) if other != place]
         whole = next((other for other in others if _whole(other)), None)
         advice = (
@@ -72,10 +77,16 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}.safetensors"
 
 
+def remove_drafts(folder: str | os.PathLike[str]) -> None:
+    """Remove what a kill in the middle of a save left in a folder that is nobody else's."""
+    for draft in Path(folder).glob(".minigrad-*.tmp"):
+        draft.unlink()
+
+
 def _read(place: Path) -> dict[str, Any]:
     content = load(place)
     if not isinstance(content, dict) or set(content) != {"state", "digest"}:
-        raise SerializationError("it holds tensors, but no training; weights alone are loaded by minigrad.load")
+        raise CheckpointError(f"{place} is no checkpoint: it holds tensors alone, which minigrad.load reads")
     if content["digest"] != _digest(content["state"]):
         raise SerializationError("its content is not what was written: the digest differs")
     state: dict[str, Any] = content["state"]
@@ -85,7 +96,7 @@ def _read(place: Path) -> dict[str, Any]:
 def _whole(place: Path) -> bool:
     try:
         _read(place)
-    except (SerializationError, OSError, KeyError, TypeError):
+    except (SerializationError, CheckpointError, OSError):
         return False
     return True
 
@@ -101,7 +112,7 @@ def _parts(value: Any) -> Iterator[bytes]:
     """Everything in a nested state as bytes, in order."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield repr(key).encode()
+            yield from _parts(key)
             yield from _parts(item)
     elif isinstance(value, (list, tuple)):
         yield f"[{len(value)}".encode()
@@ -112,7 +123,8 @@ def _parts(value: Any) -> Iterator[bytes]:
         yield f"{array.dtype}{array.shape}".encode()
         yield array.tobytes()
     else:
-        yield repr(value.item() if isinstance(value, np.generic) else value).encode()
+        # As the file has it: an enum's member is a number or text there, a NumPy number is Python's.
+        yield json.dumps(value.item() if isinstance(value, np.generic) else value, default=repr).encode()
 
 
 # ------------------------------------------------------------------------------------------------------- random numbers

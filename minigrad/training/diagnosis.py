@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import detect_anomaly, enable_grad
+from ..autograd import detect_anomaly, enable_grad, no_grad
 from ..errors import AnomalyError
 from ..nn import Module
 from ..tensor import Tensor
@@ -24,56 +26,123 @@ def diagnose(trainer: Trainer) -> str:
     """Where the NaN or infinity in the loss of the batch under way, or in its gradients, comes from.
 
     The batch is run once more under :class:`minigrad.autograd.detect_anomaly`, with hooks that note which layer is
-    running. Nothing changes by it: running statistics, gradients and random numbers are put back.
+    running. Nothing changes by it: running statistics, gradients and random numbers are put back. Random numbers that
+    the model draws, such as dropout's, are others than the first time.
     """
+    with np.errstate(all="ignore"):  # there is something wrong, which is why we are here
+        return _diagnosis(trainer)
+
+
+class Buffers:
+    """The values of a model's buffers (batch norm's running statistics) at a moment, to go back to."""
+
+    def __init__(self, model: Module) -> None:
+        self._kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
+
+    def put_back(self) -> None:
+        with no_grad():
+            for buffer, value in self._kept:
+                buffer.copy_(value)
+
+
+def _diagnosis(trainer: Trainer) -> str:
     where = f"epoch {max(trainer.epoch, 1)}, batch {trainer.batch_index}"
     *inputs, target = trainer.batch
-    for name, tensor in [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the target", target)]:
-        if (kind := _kind(tensor)) is not None:
-            return f"{kind} in the data: {name} of {where} (shape {tuple(tensor.shape)}) holds it already"
-    for name, parameter in trainer.model.named_parameters():
-        if (kind := _kind(parameter)) is not None:
-            return f"{kind} in the weights: {name} holds it at {where}, so an update before this batch put it there"
-    # The two runs must see what the first one saw: dropout's mask apart, which makes no NaN, nothing is drawn again.
-    random, before = random_state(), {name: t.clone() for name, t in trainer.model.state_dict().items()}
-    gradients = [(p, p.grad) for p in trainer.model.parameters()]
-    running: list[str] = []
-    names = {id(module): name or type(module).__name__ for name, module in trainer.model.named_modules()}
-
-    def enter(module: Module, args: Any) -> None:
-        running.append(f"{names[id(module)]} ({type(module).__name__})")
-
-    def leave(module: Module, args: Any, output: Any) -> None:
-        running.pop()
-
-    handles = [m.register_forward_pre_hook(enter) for m in trainer.model.modules()]
-    handles += [m.register_forward_hook(leave) for m in trainer.model.modules()]
+    data = [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the target", target)]
+    weights = list(trainer.model.named_parameters())
+    if found := _first(data, np.isnan):
+        return f"NaN in the data: {found} of {where} holds it already"
+    if found := _first(weights, np.isnan):
+        return f"NaN in the weights: {found} holds it at {where}, so an update before this batch put it there"
+    infinite = None  # no fault by itself: masks hold infinities
+    for what, named in (("data", data), ("weights", weights)):
+        if infinite is None and (found := _first(named, np.isinf)):
+            infinite = f"infinity in the {what}: {found} holds it at {where}, and no op made one out of finite numbers"
+    layers = _Layers(trainer.model)
     stage = "forward"
     try:
-        with detect_anomaly(), enable_grad():
+        with _left_as_it_was(trainer.model), layers.watched(), detect_anomaly(), enable_grad():
             output = trainer.model(*inputs)
             stage = "loss"
             loss = trainer.criterion(output, target)
             stage = "backward"
             loss.backward()
     except AnomalyError as error:
-        place = {"forward": f"the layer {running[-1] if running else '?'}", "loss": "the loss", "backward": "backward"}
+        if infinite is not None and "out of finite numbers" not in str(error):  # what the infinity became
+            return infinite
+        place = {
+            "forward": f"the forward pass of {layers.running}",
+            "loss": "the loss",
+            "backward": f"the backward pass of {layers.running or 'the loss'}",
+        }
         return f"NaN or infinity at {where} began in {place[stage]}: {error}"
-    finally:
-        for handle in handles:
-            handle.remove()
-        trainer.model.load_state_dict(before)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        set_random_state(random)
+    if infinite is not None:
+        return infinite
     return f"the loss or a gradient at {where} is NaN or infinite, but not when the batch is run once more"
 
 
-def _kind(value: Any) -> str | None:
-    """ "NaN" or "infinity", if a floating tensor holds one."""
-    if not isinstance(value, Tensor) or not value.is_floating_point():
-        return None
-    array = value.numpy(force=True)
-    if np.isfinite(array).all():
-        return None
-    return "NaN" if np.isnan(array).any() else "infinity"
+class _Layers:
+    """The layers at work, the innermost last: as they are entered and left forward, and then on the way back."""
+
+    def __init__(self, model: Module) -> None:
+        self._names = {
+            module: f"the layer {name} ({type(module).__name__})" if name else f"the model ({type(module).__name__})"
+            for name, module in model.named_modules()
+        }
+        self._stack: list[Module] = []
+
+    @property
+    def running(self) -> str:
+        """Name and class of the innermost one; empty outside of all."""
+        return self._names[self._stack[-1]] if self._stack else ""
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        handles: list[Any] = []
+        for module in self._names:
+            handles += [
+                module.register_forward_pre_hook(lambda module, args: self._stack.append(module)),
+                module.register_forward_hook(lambda module, args, output: self._leave(module)),
+                module.register_full_backward_pre_hook(lambda module, grads: self._stack.append(module)),
+                module.register_full_backward_hook(self._after_backward),
+            ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _after_backward(self, module: Module, grad_input: Any, grad_output: Any) -> None:
+        # Where no input needs a gradient, this hook comes before the layer's own ops; nothing comes behind them then.
+        if any(grad is not None for grad in grad_input):
+            self._leave(module)
+
+    def _leave(self, module: Module) -> None:
+        if module in self._stack:  # branches run back in turns, so that it need not be the last one
+            self._stack.reverse()
+            self._stack.remove(module)
+            self._stack.reverse()
+
+
+@contextmanager
+def _left_as_it_was(model: Module) -> Iterator[None]:
+    """Running statistics, gradients and random numbers are put back when the context ends."""
+    random, buffers = random_state(), Buffers(model)
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    for parameter, _ in gradients:
+        parameter.grad = None  # else the new gradient would be added to it in place
+    try:
+        yield
+    finally:
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        buffers.put_back()
+        set_random_state(random)
+
+
+def _first(named: Iterable[tuple[str, Any]], test: Any) -> str | None:
+    """Name and shape of the first floating tensor with an element that passes the test."""
+    for name, tensor in named:
+        if isinstance(tensor, Tensor) and tensor.is_floating_point() and test(tensor.numpy(force=True)).any():
+            return f"{name} (shape {tuple(tensor.shape)})"
+    return None

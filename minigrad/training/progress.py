@@ -80,7 +80,7 @@ def calls_on_interrupt(first: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler  # None: not set from Python
 
     def once(number: int, frame: Any) -> None:
         first()

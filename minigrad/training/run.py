@@ -117,6 +117,8 @@ class Run:
         run = cls.__new__(cls)
         run._begin(begun["name"], config, title, unit)
         run.folder = place
+        for draft in place.glob(".*.tmp"):  # left by a kill in the middle of a write
+            draft.unlink()
         again = {"started": run._started.isoformat(timespec="seconds"), **_environment()}
         begun.setdefault("resumed", []).append(again)
         run._write_json("config.json", begun)
@@ -145,7 +147,7 @@ class Run:
         """Whether Ctrl-C ended it."""
         return self.status == "interrupted" or (self._progress is not None and self._progress.interrupted)
 
-    def log(self, count: int, **values: Any) -> None:
+    def log(self, count: int, /, **values: Any) -> None:
         """A row of history at a step or epoch: numbers, or tensors of one element. Also on bar and TensorBoard."""
         numbers = {
             key: value.item() if isinstance(value, (Tensor, np.generic)) else value for key, value in values.items()
@@ -158,7 +160,7 @@ class Run:
         if time.perf_counter() - self._written > HISTORY_EVERY:
             self._write_history()
 
-    def log_performance(self, count: int, **values: float) -> None:
+    def log_performance(self, count: int, /, **values: float) -> None:
         """A row of what depends on the machine: times, memory. Also on TensorBoard."""
         if values:
             self.performance.append({self.unit: count, **values})

@@ -15,7 +15,8 @@ class Metric:
     """A number over many batches: ``update(output, target)`` for each, ``compute()`` at the end, ``reset()`` before.
 
     A metric of one's own overrides these three and keeps what it gathers in attributes, from which ``state_dict`` is
-    made: numbers, arrays, tensors, and lists of them.
+    made: numbers, NumPy arrays, tensors, and lists of them. ``output`` and ``target`` are the model's and the batch's,
+    whatever those are: tuples, where the model has several outputs.
     """
 
     def reset(self) -> None:
@@ -63,6 +64,9 @@ class Mean(Metric):
         """NaN before the first update."""
         return float(self.total) / self.count if self.count else float("nan")
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"total": float(self.total), "count": self.count}
+
 
 class Accuracy(Metric):
     """The share of samples whose class is predicted right, 0 … 1.
@@ -86,7 +90,7 @@ class Accuracy(Metric):
         scores, truth = output.detach()._array, target.detach()._array
         if scores.ndim == 2 and scores.shape[1] > 1:
             predicted = scores.argmax(1)
-            truth = truth.argmax(1) if truth.ndim == 2 else truth
+            truth = truth.argmax(1) if truth.shape == scores.shape else truth
         else:
             predicted, truth = scores.reshape(-1) > self.threshold, truth.reshape(-1) > 0.5
         if predicted.shape != truth.shape:
@@ -100,12 +104,15 @@ class Accuracy(Metric):
     def compute(self) -> float:
         return float(self.right) / self.count if self.count else float("nan")
 
+    def state_dict(self) -> dict[str, Any]:
+        return {**vars(self), "right": int(self.right)}
+
 
 class AUC(Metric):
     """The area under the ROC curve: how often a sample of class 1 is scored above one of class 0.
 
     Outputs (N,) or (N, 1) are scores, in any scale; the target is 0 or 1. All of them are kept until ``compute``.
-    NaN as long as one of the classes has not been seen. Source: sklearn.metrics.roc_auc_score.
+    NaN as long as one of the classes has not been seen, and if a score is NaN. Source: sklearn.metrics.roc_auc_score.
     """
 
     def __init__(self) -> None:
@@ -134,7 +141,8 @@ class AUC(Metric):
     def compute(self) -> float:
         from sklearn.metrics import roc_auc_score
 
-        truth = np.concatenate(self.targets) if self.targets else np.zeros(0)
-        if not truth.any() or truth.all():
+        truth = np.concatenate(self.targets) > 0.5 if self.targets else np.zeros(0)
+        scores = np.concatenate(self.scores) if self.scores else np.zeros(0)
+        if not truth.any() or truth.all() or np.isnan(scores).any():
             return float("nan")
-        return float(roc_auc_score(truth > 0.5, np.concatenate(self.scores)))
+        return float(roc_auc_score(truth, np.nan_to_num(scores)))  # infinities become the largest numbers

@@ -25,6 +25,15 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]],
     write_text(path, text.getvalue())
 
 
+def make_writable(folder: str | os.PathLike[str]) -> None:
+    """Make a folder if it is not there. Raises OSError if it cannot be made, or if no file can be written into it."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    probe = place / f".{secrets.token_hex(4)}.tmp"
+    probe.touch()
+    probe.unlink()
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file beside its place and move it there: a reader, or a kill, never meets half of it.
 

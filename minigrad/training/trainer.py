@@ -18,7 +18,6 @@ probes, metrics, runs and checkpoints work in a loop of one's own just as well.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -28,14 +27,15 @@ from .. import kernels
 from ..autograd import no_grad
 from ..devices import device as Device
 from ..nn import Module
-from ..ops.shape import cat
 from ..optim import Optimizer
 from ..tensor import Tensor
-from .callbacks.base import EVENTS, Callback, Cancel, CancelBatch, CancelEpoch, CancelFit
+from .batches import checked_loader, joined, samples_in, split, to_device
+from .callbacks.base import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFit
 from .checkpoint import load_checkpoint
-from .diagnosis import NonFiniteError, diagnose
+from .diagnosis import Buffers, NonFiniteError, diagnose
 from .progress import calls_on_interrupt
 from .streaming import Mean, Metric
+from .trainer_checks import checked_callbacks, checked_metrics, device_of, nobody_logs
 from .trainer_state import put_back_after, restore, state_of
 
 Row = dict[str, Any]
@@ -50,13 +50,16 @@ class Trainer:
         figures = trainer.evaluate(test_loader)          # {"loss": …, "accuracy": …}
         scores = trainer.predict(test_loader)            # (N, classes)
 
-    A batch is a tuple ``(input, …, target)``; the model is called with the inputs, the criterion with the model's
-    output and the target. Logged for each epoch: ``loss`` and each metric, over the training batches as they passed
-    (so while the weights moved), and with ``val_`` before the name over the validation set at the end of the epoch.
-    Losses are means over samples, also where the last batch is shorter.
+    A batch is a tuple or list ``(input, …, target)``; the model is called with the inputs, the criterion with the
+    model's output and the target. Logged for each epoch: ``loss`` and each metric, over the training batches as they
+    passed (so while the weights moved), and with ``val_`` before the name over the validation set at the end of it.
+    Losses are means over samples, also where the last batch is shorter, or where ``criterion.reduction`` is "sum".
 
-    Ctrl-C ends the fit after the batch under way, as any other stop: ``on_fit_end`` comes, what was trained stays. A
-    second one raises KeyboardInterrupt at once.
+    A model in evaluation mode is put into training mode as a whole. Of one in training mode the layers stay as they
+    are: batch norm that was frozen with ``layer.eval()`` remains frozen, and so it does after an evaluation.
+
+    Ctrl-C ends the fit after the batch under way (during a validation, after the epoch) as any other stop:
+    ``on_fit_end`` comes, what was trained stays. A second one raises KeyboardInterrupt at once.
 
     Args:
         model: the network. It is moved to the device.
@@ -75,7 +78,8 @@ class Trainer:
         stopped: why the fit was ended early, or None. ``interrupted`` tells whether it was by Ctrl-C.
         resumed: whether this fit goes on from a checkpoint.
         inside_epoch: whether the epoch under way is not done yet: from ``on_epoch_start`` to ``on_validation_end``.
-    Raises TypeError for arguments of the wrong kind.
+        batches_done: whether its training batches are, so that only validation remains.
+    Raises TypeError and ValueError for arguments of the wrong kind.
     """
 
     def __init__(
@@ -96,12 +100,10 @@ class Trainer:
         self.model = model if device is None else model.to(device)
         self.criterion = criterion
         self.optimizer: Any = optimizer
-        self.device = Device(device) if device is not None else _device_of(model)
-        self.meters: dict[str, dict[str, Any]] = {  # of training and validation
-            prefix: {"loss": Mean(), **{name: metric.clone() for name, metric in (metrics or {}).items()}}
-            for prefix in ("", "val_")
-        }
-        self.callbacks = [_checked(callback) for callback in callbacks]
+        self.device = Device(device) if device is not None else device_of(model)
+        self._metrics = checked_metrics(metrics)
+        self.meters = {"": self._new_meters(), "val_": self._new_meters()}  # of training and validation
+        self.callbacks = checked_callbacks(callbacks)
         self.epoch = self.epochs = self.batch_index = self.step = 0
         self.batches: int | None = None
         self.batch: Any = None
@@ -113,7 +115,7 @@ class Trainer:
         self.performance_history: list[Row] = []
         self.stopped: str | None = None
         self.interrupted = self.resumed = False
-        self.inside_epoch = False
+        self.inside_epoch = self.batches_done = False
         self.train_loader: Any = None
         self.val_loader: Any = None
         self._listeners = self._find_listeners()
@@ -132,32 +134,33 @@ class Trainer:
         Args:
             train_loader, val_loader: batches, such as a DataLoader's.
             epochs: how many in all, those done before ``resume`` included.
-            resume: a checkpoint (the path of a file that :class:`ModelCheckpoint` wrote, or a ``state_dict()``) to go
-                on from: model, optimizer, callbacks, random state, the place in the epoch. The result is then bit for
-                bit what it would have been without the interruption, if model, data and settings are the same.
+            resume: a checkpoint (the path of a file that :class:`ModelCheckpoint` wrote, or of its folder, or a
+                ``state_dict()``) to go on from: model, optimizer, callbacks, random state, the place in the epoch. The
+                result is then bit for bit what it would have been without the interruption, if model, data and
+                settings are the same. A training that had come to its end is not begun again.
         Raises:
             ValueError: epochs, a loader without batches, a callback that monitors what nobody logs.
             NonFiniteError: the loss of the first batch is NaN or infinite; the message says where it began.
-            CheckpointError: ``resume`` is damaged, or of another model. Nothing has changed then.
+            CheckpointError: ``resume`` is damaged, or of another training. Nothing has changed then.
         """
         if self.optimizer is None:
             raise ValueError("Trainer.fit: the trainer was made without an optimizer; pass one to Trainer(...)")
         if not isinstance(epochs, int) or epochs < 1:
             raise ValueError(f"Trainer.fit: epochs = {epochs!r}, expected a whole number above 0")
+        self.batches = checked_loader("Trainer.fit: train_loader", train_loader, epochs)
+        if val_loader is not None:
+            checked_loader("Trainer.fit: val_loader", val_loader, epochs)
         kernels.load()  # so that the numbers do not depend on what this process did before
         self.train_loader, self.val_loader, self.epochs = train_loader, val_loader, epochs
-        self.batches = _length(train_loader)
-        if self.batches == 0:
-            raise ValueError("Trainer.fit: train_loader has no batches; is the data set empty?")
         self._listeners = self._find_listeners()
         self._check_monitors()
         self.stopped, self.interrupted, self.resumed = None, False, resume is not None
         if resume is not None:
-            self.load_state_dict(resume if isinstance(resume, Mapping) else load_checkpoint(resume))
+            restore(self, resume if isinstance(resume, Mapping) else load_checkpoint(resume), epochs)
         else:
             self.history, self.performance_history = [], []
             self.epoch = self.batch_index = self.step = 0
-            self.inside_epoch = False
+            self.inside_epoch = self.batches_done = False
         with calls_on_interrupt(self._interrupt):
             try:
                 self._fit()
@@ -168,83 +171,115 @@ class Trainer:
 
     def _fit(self) -> None:
         try:
+            self._begin_training()
             self._emit("on_fit_start")
             while self.stopped is None and (self.inside_epoch or self.epoch < self.epochs):
                 self._run_epoch()
-        except CancelFit:
-            self.stopped = self.stopped or "cancelled"
+        except CancelFit as cancelled:
+            self.stop(str(cancelled) or "cancelled")
         self._emit("on_fit_end")
 
+    def _begin_training(self) -> None:
+        if not self.model.training:
+            self.model.train()
+
     def _run_epoch(self) -> None:
-        if not self.inside_epoch:  # else a checkpoint from inside it was loaded
-            self.epoch += 1
-            self.batch_index = 0
-            self.logs, self.performance = {}, {}
-            for meter in self.meters[""].values():
-                meter.reset()
-            self.inside_epoch = True
-            self._emit("on_epoch_start")
-        self.model.train()
         try:
-            for batch in self.train_loader:
-                self.batch, self.batch_index = batch, self.batch_index + 1
-                self._run_batch()
+            if not self.inside_epoch:  # else a checkpoint from inside it was loaded
+                self._begin_epoch()
+            if not self.batches_done:
+                self._run_batches()
                 if self.stopped is not None:
                     return
         except CancelEpoch:
             pass
-        if self.batch_index == 0:
-            raise ValueError(
-                f"Trainer.fit: train_loader yielded no batch in epoch {self.epoch}; an iterator can be used only once, "
-                "a DataLoader as often as wanted"
-            )
+        self.batches_done = True
         self.logs.update({name: meter.compute() for name, meter in self.meters[""].items()})
         if self.val_loader is not None:
             self._emit("on_validation_start")
-            self.logs.update(self._measure("val_", self.val_loader, "Trainer.fit: val_loader", self._listening))
+            figures = self._measure(self.val_loader, self.meters["val_"], "Trainer.fit: val_loader", self._listening)
+            self.logs.update({f"val_{name}": value for name, value in figures.items()})
             self._emit("on_validation_end")
         self.inside_epoch = False  # a checkpoint written in the next event goes on with the next epoch
         self.history.append({"epoch": self.epoch, **self.logs})
         self.performance_history.append({"epoch": self.epoch, **self.performance})
         self._emit("on_epoch_end")
 
+    def _begin_epoch(self) -> None:
+        self.epoch += 1
+        self.batch_index = 0
+        self.logs, self.performance = {}, {}
+        for meter in self.meters[""].values():
+            meter.reset()
+        self.inside_epoch, self.batches_done = True, False
+        self._emit("on_epoch_start")
+
+    def _run_batches(self) -> None:
+        """The training batches of an epoch, or those that remain of it."""
+        self._begin_training()
+        if self.stopped is not None:
+            return
+        for batch in self.train_loader:
+            self.batch, self.batch_index = batch, self.batch_index + 1
+            self._run_batch()
+            if self.stopped is not None:
+                return
+        if self.batch_index == 0:
+            raise ValueError(
+                f"Trainer.fit: train_loader yielded no batch in epoch {self.epoch}; an iterator can be used only once, "
+                "a DataLoader as often as wanted"
+            )
+
     def _run_batch(self) -> None:
         try:
             self._emit("on_batch_start")
-            self.batch = self.to_device(self.batch)
+            self.batch = to_device(self.batch, self.device)
             self._train_on_batch()
             self._emit("on_batch_end")
         except CancelBatch:
             pass
 
     def _train_on_batch(self) -> None:
-        *inputs, target = self.batch
+        inputs, target = split(self.batch)
+        before = Buffers(self.model) if self.step == 0 else None
         self.optimizer.zero_grad()
         self.output = self.model(*inputs)
-        self.loss = self.criterion(self.output, target)
-        if self.step == 0 and not math.isfinite(self.loss.item()):
+        self.loss = self._loss_of(self.output, target)
+        if before is not None and not math.isfinite(self.loss.item()):
+            before.put_back()
             raise NonFiniteError(f"Trainer.fit: {diagnose(self)}")
         self._emit("on_before_backward")
         self.loss.backward()
         self._emit("on_before_step")
         self.optimizer.step()
         self.step += 1
-        self._update_meters("", target)
+        self._update_meters(self.meters[""])
 
-    def _update_meters(self, prefix: str, target: Any) -> None:
-        size = len(target)
-        for name, meter in self.meters[prefix].items():
+    def _loss_of(self, output: Any, target: Any) -> Any:
+        loss = self.criterion(output, target)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            what = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"type {type(loss).__name__}"
+            raise ValueError(
+                f"Trainer: the criterion returned something of {what}, expected a tensor of one element; take the mean "
+                "or the sum of it (a loss of minigrad.nn: not with reduction='none')"
+            )
+        return loss
+
+    def _update_meters(self, meters: Mapping[str, Any]) -> None:
+        """Tell the meters of the batch, output and loss at hand."""
+        size = samples_in(self.batch)
+        for name, meter in meters.items():
             if name == "loss":
                 meter.update(self.loss, 1 if getattr(self.criterion, "reduction", "mean") == "sum" else size, size)
             else:
-                meter.update(self.output, target)
+                meter.update(self.output, self.batch[-1])
 
     def update(self, batch: Any) -> tuple[Any, Any]:
         """One update on a batch, without events and figures; returns output and loss."""
-        *inputs, target = batch
+        inputs, target = split(self.to_device(batch))
         self.optimizer.zero_grad()
         output = self.model(*inputs)
-        loss = self.criterion(output, target)
+        loss = self._loss_of(output, target)
         loss.backward()
         self.optimizer.step()
         return output, loss
@@ -252,65 +287,74 @@ class Trainer:
     # ----------------------------------------------------------------------------------------- without learning
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
-        """{"loss": …, and each metric} over a loader's batches, in evaluation mode. No events."""
-        return {name.removeprefix("val_"): value for name, value in self._measure("val_", loader, "evaluate").items()}
+        """{"loss": …, and each metric} over a loader's batches, in evaluation mode. No events.
 
-    def predict(self, loader: Iterable[Any]) -> Tensor:
-        """The model's outputs for all batches, (N, …), in evaluation mode. A batch may come with or without a target.
-
-        Raises ValueError for a loader without batches.
+        A callback may call it at any time: what the trainer knows of the batch under way stays. Only for the training
+        loader in the middle of its epoch that is no use, which begins it anew.
         """
+        under_way = self.batch, self.output, self.loss
+        try:
+            return self._measure(loader, self._new_meters(), "Trainer.evaluate: loader")
+        finally:
+            self.batch, self.output, self.loss = under_way
+
+    def predict(self, loader: Iterable[Any]) -> Any:
+        """The model's outputs for all batches, (N, …), in evaluation mode; a tuple for a model with several outputs.
+
+        A batch may come with or without a target: the last of several parts is left out. Raises ValueError for a
+        loader without batches.
+        """
+        checked_loader("Trainer.predict: loader", loader)
         outputs = []
         with self._evaluating():
             for batch in loader:
                 batch = self.to_device(batch)
-                inputs = batch[:-1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else batch
-                outputs.append(self.model(*inputs) if isinstance(inputs, (tuple, list)) else self.model(inputs))
-        if not outputs:
-            raise ValueError("Trainer.predict: the loader yielded no batch")
-        joined: Tensor = cat(outputs)
-        return joined
+                inputs = batch if isinstance(batch, (tuple, list)) else (batch,)
+                outputs.append(self.model(*(inputs[:-1] if len(inputs) > 1 else inputs)))
+            if not outputs:
+                raise ValueError("Trainer.predict: the loader yielded no batch")
+            return joined(outputs)
 
-    def _measure(self, prefix: str, loader: Iterable[Any], what: str, after: Any = None) -> dict[str, float]:
-        """Loss and metrics over a loader; ``after`` is called behind each batch."""
-        meters = self.meters[prefix]
+    def _measure(self, loader: Any, meters: dict[str, Any], who: str, after: Any = None) -> dict[str, float]:
+        """What the meters say of a loader's batches; ``after`` is called behind each batch."""
+        checked_loader(who, loader)
         for meter in meters.values():
             meter.reset()
         empty = True
         with self._evaluating():
             for batch in loader:
                 empty = False
-                self.batch = batch = self.to_device(batch)
-                *inputs, target = batch
+                self.batch = self.to_device(batch)
+                inputs, target = split(self.batch)
                 self.output = self.model(*inputs)
-                self.loss = self.criterion(self.output, target)
-                self._update_meters(prefix, target)
+                self.loss = self._loss_of(self.output, target)
+                self._update_meters(meters)
                 if after is not None:
                     after()
         if empty:
-            raise ValueError(f"{what} yielded no batch; is the data set empty, or an iterator that was used before?")
-        return {prefix + name: meter.compute() for name, meter in meters.items()}
+            raise ValueError(f"{who} yielded no batch; is the data set empty, or an iterator that was used before?")
+        return {name: meter.compute() for name, meter in meters.items()}
+
+    def _new_meters(self) -> dict[str, Any]:
+        return {"loss": Mean(), **{name: metric.clone() for name, metric in self._metrics.items()}}
 
     def _listening(self) -> None:
         self._emit("on_validation_batch_end")
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        was_training = self.model.training
+        modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         try:
             with no_grad():
                 yield
         finally:
-            self.model.train(was_training)
+            for module, training in modes:
+                module.training = training
 
     def to_device(self, batch: Any) -> Any:
         """A batch with all its tensors on the trainer's device."""
-        if isinstance(batch, Tensor):
-            return batch if batch.device == self.device else batch.to(self.device)
-        if isinstance(batch, (tuple, list)):
-            return tuple([self.to_device(item) for item in batch])
-        return batch
+        return to_device(batch, self.device)
 
     # ------------------------------------------------------------------------------------------ what callbacks call
 
@@ -326,7 +370,8 @@ class Trainer:
 
     def stop(self, reason: str) -> None:
         """End the fit once the event under way has been heard by all: after this batch, or after this epoch."""
-        self.stopped = self.stopped or reason
+        if self.stopped is None or self.interrupted:  # who ends it by himself need not go on after the interruption
+            self.stopped, self.interrupted = reason, False
 
     def value(self, name: str, who: str) -> float:
         """The figure ``name`` of the epoch under way, for a callback ``who``. Raises ValueError if nobody logged it."""
@@ -334,11 +379,11 @@ class Trainer:
             return float(self.logs[name])
         if name in self.performance:
             return float(self.performance[name])
-        raise ValueError(_nobody_logs(who, name, [*self.logs, *self.performance]))
+        raise ValueError(nobody_logs(who, name, [*self.logs, *self.performance]))
 
     def _interrupt(self) -> None:
-        self.interrupted = True
-        self.stopped = self.stopped or "interrupted by Ctrl-C"
+        if self.stopped is None:
+            self.stopped, self.interrupted = "interrupted by Ctrl-C", True
 
     # ------------------------------------------------------------------------------------------------------ the events
 
@@ -354,8 +399,6 @@ class Trainer:
         for callback, method in self._listeners[event]:
             try:
                 method(self)
-            except Cancel:
-                raise
             except BaseException as error:
                 where = f"epoch {self.epoch}, batch {self.batch_index}, step {self.step}"
                 error.add_note(f"Raised by the callback {callback!r} in {event} ({where}).")
@@ -376,7 +419,7 @@ class Trainer:
         names += [name for callback in self.callbacks for name in callback.log_names()]
         for callback in self.callbacks:
             if callback.monitor is not None and callback.monitor not in names:
-                raise ValueError(_nobody_logs(repr(callback), callback.monitor, names))
+                raise ValueError(nobody_logs(repr(callback), callback.monitor, names))
 
     # --------------------------------------------------------------------------------------------- to go on later
 
@@ -403,29 +446,3 @@ class Trainer:
             name = type(callback).__name__
             seen[name] = seen.get(name, 0) + 1
             yield (name if seen[name] == 1 else f"{name}-{seen[name]}"), callback
-
-
-def _checked(callback: Any) -> Callback:
-    if not isinstance(callback, Callback):
-        made = f"; make an instance: {callback.__name__}(...)" if isinstance(callback, type) else ""
-        raise TypeError(f"Trainer: a callback is {callback!r}, expected a Callback{made}")
-    return callback
-
-
-def _device_of(model: Module) -> Any:
-    for tensor in (*model.parameters(), *model.buffers()):
-        return tensor.device
-    return Device("cpu")
-
-
-def _length(loader: Any) -> int | None:
-    try:
-        return len(loader)
-    except TypeError:
-        return None
-
-
-def _nobody_logs(who: str, name: str, logged: list[str]) -> str:
-    near = difflib.get_close_matches(name, logged, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"{who}: nobody logs {name!r}; {hint}There are: {', '.join(logged)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..tensor import Tensor
 from .checkpoint import CheckpointError, random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ FORMAT = 1
 
 def state_of(trainer: Trainer) -> dict[str, Any]:
     """Everything that decides how the training goes on. Tensors are not copied."""
-    place_of = getattr(trainer.train_loader, "state_dict", None)
     return {
         "format": FORMAT,
         "position": {
@@ -25,11 +24,13 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
             "batch_index": trainer.batch_index,
             "step": trainer.step,
             "inside_epoch": trainer.inside_epoch,
+            "batches_done": trainer.batches_done,
             "stopped": None if trainer.interrupted else trainer.stopped,
         },
         "model": trainer.model.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
-        "loader": None if place_of is None else place_of(),
+        "optimizer_class": type(trainer.optimizer).__name__,
+        "loader": _place(trainer),
         "random": random_state(),
         "meters": {name: meter.state_dict() for name, meter in trainer.meters[""].items()},
         "callbacks": {key: callback.state_dict() for key, callback in trainer.keyed_callbacks()},
@@ -40,42 +41,38 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
-    """Put a state in the place of the trainer's own, or change nothing and raise CheckpointError."""
-    _check(trainer, state)
-    before = _copies(trainer)
-    callbacks = dict(trainer.keyed_callbacks())
+def restore(trainer: Trainer, state: Mapping[str, Any], epochs: int | None = None) -> None:
+    """Put a state in the place of the trainer's own, or change nothing and raise CheckpointError.
+
+    Args: epochs: of the fit that is to go on, which must not lie behind already.
+    """
+    _check(trainer, state, epochs)
+    before, random = _copies(trainer), random_state()
     try:
-        trainer.model.load_state_dict(state["model"])
-        trainer.optimizer.load_state_dict(state["optimizer"])
+        _put(trainer, state)
+        set_random_state(state["random"])
         if state["loader"] is not None and hasattr(trainer.train_loader, "load_state_dict"):
-            trainer.train_loader.load_state_dict(state["loader"])
-        for key, kept in state["callbacks"].items():
-            if kept:
-                callbacks[key].load_state_dict(kept)
+            trainer.train_loader.load_state_dict(state["loader"])  # the last one, since it changes all or nothing
     except Exception as error:
-        trainer.model.load_state_dict(before["model"])
-        trainer.optimizer.load_state_dict(before["optimizer"])
-        for key, callback in callbacks.items():
-            callback.load_state_dict(before["callbacks"][key])
+        _put(trainer, before)
+        set_random_state(random)
         raise CheckpointError(f"the checkpoint does not fit this training: {error}") from error
-    for name, meter in trainer.meters[""].items():
-        meter.load_state_dict(state["meters"][name])
-    set_random_state(state["random"])
     position = state["position"]
     trainer.epoch, trainer.batch_index, trainer.step = position["epoch"], position["batch_index"], position["step"]
-    trainer.inside_epoch, trainer.stopped = position["inside_epoch"], position["stopped"]
+    trainer.inside_epoch, trainer.batches_done = position["inside_epoch"], position["batches_done"]
+    trainer.stopped = position["stopped"]
     trainer.logs, trainer.performance = dict(state["logs"]), dict(state["performance"])
     trainer.history = [dict(row) for row in state["history"]]
     trainer.performance_history = [dict(row) for row in state["performance_history"]]
+    if trainer.optimizer is not None:  # that schedulers know that it has made steps
+        trainer.optimizer._step_count = max(trainer.optimizer._step_count, trainer.step)
 
 
 @contextmanager
 def put_back_after(trainer: Trainer) -> Iterator[None]:
     """Model, optimizer, random state and loader are as before when the context ends."""
     before, random = _copies(trainer), random_state()
-    place_of = getattr(trainer.train_loader, "state_dict", None)
-    place = None if place_of is None else place_of()
+    place = _place(trainer)
     try:
         yield
     finally:
@@ -87,25 +84,64 @@ def put_back_after(trainer: Trainer) -> Iterator[None]:
         set_random_state(random)
 
 
+def _put(trainer: Trainer, state: Mapping[str, Any]) -> None:
+    """Load what has a ``load_state_dict`` of its own, the loader apart."""
+    trainer.model.load_state_dict(state["model"])
+    if trainer.optimizer is not None:
+        trainer.optimizer.load_state_dict(state["optimizer"])
+    for name, meter in trainer.meters[""].items():
+        meter.load_state_dict(state["meters"][name])
+    for key, callback in trainer.keyed_callbacks():
+        if kept := state["callbacks"].get(key):
+            callback.load_state_dict(kept)
+
+
 def _copies(trainer: Trainer) -> dict[str, Any]:
-    optimizer = trainer.optimizer.state_dict()
-    return {
-        "model": {name: t.clone() for name, t in trainer.model.state_dict().items()},
-        "optimizer": {
-            "state": {
-                number: {key: v.clone() if isinstance(v, Tensor) else v for key, v in kept.items()}
-                for number, kept in optimizer["state"].items()
-            },
-            "param_groups": [dict(group) for group in optimizer["param_groups"]],
-        },
-        "callbacks": {key: callback.state_dict() for key, callback in trainer.keyed_callbacks()},
-    }
+    """What :func:`_put` takes, none of it shared with the trainer."""
+    return copy.deepcopy(
+        {
+            "model": trainer.model.state_dict(),
+            "optimizer": None if trainer.optimizer is None else trainer.optimizer.state_dict(),
+            "meters": {name: meter.state_dict() for name, meter in trainer.meters[""].items()},
+            "callbacks": {key: callback.state_dict() for key, callback in trainer.keyed_callbacks()},
+        }
+    )
 
 
-def _check(trainer: Trainer, state: Mapping[str, Any]) -> None:
+def _place(trainer: Trainer) -> Any:
+    """Where the training loader stands; None if it cannot tell.
+
+    Between two epochs that is the start of one, also if the last one was cut short. Raises CheckpointError if the
+    loader was begun anew inside the epoch, since the rest of its order is lost then.
+    """
+    place_of = getattr(trainer.train_loader, "state_dict", None)
+    if place_of is None:
+        return None
+    place = place_of()
+    if not isinstance(place, Mapping) or "epoch_start" not in place:
+        return place  # not a DataLoader's
+    if not trainer.inside_epoch or trainer.batches_done or trainer.batch_index == 0:
+        return {**place, "batches": 0, "epoch_start": None}
+    if place["batches"] != trainer.batch_index:
+        raise CheckpointError(
+            f"train_loader stands at batch {place['batches']}, the training at batch {trainer.batch_index}: somebody "
+            "iterated over train_loader inside the epoch; use another DataLoader over the same data there"
+        )
+    return place
+
+
+def _check(trainer: Trainer, state: Mapping[str, Any], epochs: int | None) -> None:
     """Refuse the state of another training before anything has changed."""
     if state.get("format") != FORMAT:
-        raise CheckpointError(f"the checkpoint has format {state.get('format')!r}, this version reads {FORMAT}")
+        raise CheckpointError(
+            f"this is not the state of a Trainer of this version: its format is {state.get('format')!r}, expected "
+            f"{FORMAT}"
+        )
+    position = state["position"]
+    if epochs is not None and position["epoch"] > epochs:
+        raise CheckpointError(
+            f"the checkpoint is of epoch {position['epoch']}, and the training is to end after epochs = {epochs}"
+        )
     own = {name: tuple(t.shape) for name, t in trainer.model.state_dict().items()}
     saved = {name: tuple(t.shape) for name, t in state["model"].items()}
     if own != saved:
@@ -116,6 +152,11 @@ def _check(trainer: Trainer, state: Mapping[str, Any]) -> None:
         ]
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise CheckpointError(f"the checkpoint is of another model ({'; '.join(differing[:3])}{more})")
+    if trainer.optimizer is not None and state["optimizer_class"] != type(trainer.optimizer).__name__:
+        raise CheckpointError(
+            f"the checkpoint is of a training by {state['optimizer_class']}, this one is by "
+            f"{type(trainer.optimizer).__name__}"
+        )
     remembering = {key for key, callback in trainer.keyed_callbacks() if callback.state_dict()}
     for what, mine, theirs in (
         ("metrics", set(trainer.meters[""]), set(state["meters"])),
@@ -126,8 +167,23 @@ def _check(trainer: Trainer, state: Mapping[str, Any]) -> None:
                 f"the checkpoint is of a training with the {what} {', '.join(sorted(theirs)) or 'none'}; this one has "
                 f"{', '.join(sorted(mine)) or 'none'}"
             )
-    if state["position"]["inside_epoch"] and state["loader"] is None:
-        raise CheckpointError(
-            f"the checkpoint stands inside epoch {state['position']['epoch']}, and its loader could not tell its "
-            "place; use a DataLoader, or checkpoints at the ends of epochs"
-        )
+    for name, meter in trainer.meters[""].items():
+        if set(meter.state_dict()) != set(state["meters"][name]):
+            raise CheckpointError(f"the checkpoint is of a training with another metric under the name {name!r}")
+    _check_place(trainer, state)
+
+
+def _check_place(trainer: Trainer, state: Mapping[str, Any]) -> None:
+    """Whether the training loader can go on in the middle of an epoch, if that is where the checkpoint stands."""
+    position = state["position"]
+    inside = position["inside_epoch"] and not position["batches_done"] and position["batch_index"] > 0
+    if inside and trainer.train_loader is not None:
+        for who, able in (
+            ("its loader could not tell its place", state["loader"] is not None),
+            ("train_loader cannot go on there", hasattr(trainer.train_loader, "load_state_dict")),
+        ):
+            if not able:
+                raise CheckpointError(
+                    f"the checkpoint stands inside epoch {position['epoch']}, and {who}; use a DataLoader, or "
+                    "checkpoints at the ends of epochs"
+                )

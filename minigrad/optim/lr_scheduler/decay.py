@@ -79,6 +79,9 @@ class MultiStepLR(LRScheduler):
         passed = bisect_right(sorted(self.milestones.elements()), self.last_epoch)
         return [base * self.gamma**passed for base in self.base_lrs]
 
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "milestones": Counter(state_dict["milestones"])})  # a dict, from a file
+
 
 class ConstantLR(LRScheduler):
     """lrₜ = lr₀ · factor for the first ``total_iters`` epochs, then lr₀."""

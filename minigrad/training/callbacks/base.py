@@ -40,9 +40,10 @@ class Callback:
         on_fit_end                    also after a stop; not after an error
         on_exception                  instead of it: an error ended the fit
 
-    An event may raise :class:`CancelBatch`, :class:`CancelEpoch` or :class:`CancelFit`, which are no errors: what is
-    left of the batch (with its update), of the epoch (its ``on_epoch_end`` comes all the same) or of the fit is
-    skipped. ``trainer.stop(reason)`` lets everybody hear the event to its end first, and is the way to end a training.
+    Three exceptions are no errors: they skip what is left, also for the callbacks behind. Until ``on_batch_end``
+    :class:`CancelBatch` skips what is left of the batch (with its update) and :class:`CancelEpoch` of the epoch's
+    training (validation and ``on_epoch_end`` come all the same); :class:`CancelFit` skips what is left of the fit.
+    ``trainer.stop(reason)`` lets everybody hear the event to its end first, and is the way to end a training.
 
     Attributes:
         order: the rank among the callbacks, see :class:`Order`.
@@ -88,12 +89,18 @@ class Cancel(Exception):
 
 
 class CancelBatch(Cancel):
-    """Skip what is left of this batch; raised before the optimizer's step, it makes no update."""
+    """Skip what is left of this batch; raised before the optimizer's step, it makes no update.
+
+    To be raised from ``on_batch_start`` to ``on_batch_end``.
+    """
 
 
 class CancelEpoch(Cancel):
-    """Skip what is left of this epoch's training; validation and ``on_epoch_end`` follow."""
+    """Skip what is left of this epoch's training; validation and ``on_epoch_end`` follow.
+
+    To be raised from ``on_epoch_start`` to ``on_batch_end``.
+    """
 
 
 class CancelFit(Cancel):
-    """Skip what is left of the fit; ``on_fit_end`` follows."""
+    """Skip what is left of the fit; ``on_fit_end`` follows. ``CancelFit("why")`` says why, as ``trainer.stop`` does."""

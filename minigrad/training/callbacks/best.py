@@ -33,6 +33,7 @@ class Best:
             raise ValueError(f"{who}: mode = {mode!r}, expected 'min' or 'max'")
         if not min_delta >= 0:
             raise ValueError(f"{who}: min_delta = {min_delta!r}, expected 0 or more")
+        self.monitor = monitor
         self.mode = mode
         self.min_delta = min_delta
         self.reset()
@@ -53,7 +54,10 @@ class Best:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"value": self.value, "epoch": self.epoch}
+        return {"monitor": self.monitor, "value": self.value, "epoch": self.epoch}
 
     def load_state_dict(self, state: Any) -> None:
+        """Raises ValueError for the best value of another figure."""
+        if state["monitor"] != self.monitor:
+            raise ValueError(f"the best {state['monitor']} is no measure for {self.monitor}")
         self.value, self.epoch = state["value"], state["epoch"]

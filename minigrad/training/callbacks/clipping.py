@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ...nn.utils import clip_grad_norm_, clip_grad_value_
 from .base import Callback, Order
@@ -18,7 +19,7 @@ class GradientClipping(Callback):
     clip_grad_value_. Raises ValueError unless exactly one of the two is given, above 0.
 
     Attributes:
-        clipped: how many batches of this fit had a larger norm (only with ``max_norm``).
+        clipped: how many batches of the training had a larger norm (only with ``max_norm``).
     """
 
     order = Order.CONTROL
@@ -34,10 +35,17 @@ class GradientClipping(Callback):
         self.clipped = 0
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.clipped = 0
+        if not trainer.resumed:
+            self.clipped = 0
 
     def on_before_step(self, trainer: Trainer) -> None:
         if self.max_value is not None:
             clip_grad_value_(trainer.model.parameters(), self.max_value)
         elif self.max_norm is not None:
             self.clipped += clip_grad_norm_(trainer.model.parameters(), self.max_norm).item() > self.max_norm
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"clipped": self.clipped}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.clipped = state["clipped"]

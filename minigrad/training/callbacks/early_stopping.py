@@ -70,7 +70,9 @@ class EarlyStopping(Callback):
             trainer.stop(f"{self.monitor} has not improved on {best} for {epochs} (EarlyStopping)")
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if self._weights is not None and self.best.epoch != trainer.epoch and not trainer.interrupted:
+        if not self.restore_best or self._weights is None or trainer.interrupted:
+            return
+        if self.best.epoch != trainer.epoch:
             trainer.model.load_state_dict(self._weights)
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..table import write_table
+from ..table import make_writable, write_table
 from .base import Callback, Order
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ class CSVLogger(Callback):
     """Keep ``trainer.history`` in a CSV file, a row for each epoch; the file is whole at any moment.
 
     Args:
-        path: of the file; what it held before is replaced after the first epoch.
+        path: of the file, whose folder is made if need be; what it held before is replaced after the first epoch.
         performance: write what depends on the machine, too.
+    Raises OSError before the training begins if nothing can be written there.
     """
 
     order = Order.REPORT
@@ -28,6 +29,9 @@ class CSVLogger(Callback):
     def __init__(self, path: str | os.PathLike[str], performance: bool = False) -> None:
         self.path = Path(path)
         self.performance = performance
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        make_writable(self.path.parent)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         rows = trainer.history

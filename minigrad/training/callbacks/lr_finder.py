@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...plot import curves
+from ..batches import checked_loader
 from .base import Callback, Order
 
 if TYPE_CHECKING:
@@ -18,15 +21,16 @@ class LRFinder(Callback):
 
     lrᵢ = lowest · (highest / lowest)^(i / (steps − 1)). The losses are smoothed as TensorBoard does it; the search ends
     when a smoothed loss exceeds ``diverged`` times the lowest one. The suggestion is the rate of the steepest descent
-    over log lr. Everything is put back afterwards. Source: L. N. Smith, "Cyclical Learning Rates for Training Neural
-    Networks" (2017), the learning rate range test.
+    over log lr. Everything is put back afterwards. Ctrl-C ends search and fit. Source: L. N. Smith, "Cyclical Learning
+    Rates for Training Neural Networks" (2017), the learning rate range test.
 
     Args:
         lowest, highest: the rates tried.
         steps: batches; the loader is begun anew as often as need be.
         diverged: how many times the lowest loss ends the search.
         smoothing: weight of the past, 0 … 1.
-        apply: train with the suggestion from then on (all parameter groups), if there is one.
+        apply: train with the suggestion from then on (all parameter groups), if there is one. A scheduler that was made
+            before knows nothing of it.
     Attributes:
         rates, losses: what was tried, and the smoothed loss there.
         suggestion: a rate, or None if the loss never fell.
@@ -62,8 +66,8 @@ class LRFinder(Callback):
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer.resumed:
             return
-        with trainer.undisturbed():
-            trainer.model.train()
+        checked_loader("LRFinder: train_loader", trainer.train_loader, passes=2)
+        with trainer.undisturbed(), np.errstate(all="ignore"):  # it goes on until the numbers run away
             self._search(trainer)
         self.suggestion = self._steepest()
         if self.apply and self.suggestion is not None:
@@ -73,15 +77,18 @@ class LRFinder(Callback):
     def _search(self, trainer: Trainer) -> None:
         self.rates, self.losses = [], []
         average = 0.0
-        batches = itertools.chain.from_iterable(itertools.repeat(trainer.train_loader))
-        for i, batch in zip(range(self.steps), batches, strict=False):
+        for i, batch in zip(range(self.steps), _again_and_again(trainer.train_loader), strict=False):
+            if trainer.stopped is not None:
+                return
             rate = self.lowest * (self.highest / self.lowest) ** (i / (self.steps - 1))
             for group in trainer.optimizer.param_groups:
                 group["lr"] = rate
-            loss = trainer.update(trainer.to_device(batch))[1].item()
+            loss = trainer.update(batch)[1].item()
             average = self.smoothing * average + (1 - self.smoothing) * loss
             smoothed = average / (1 - self.smoothing ** (i + 1))  # the average began at 0, which this undoes
-            if not math.isfinite(smoothed) or (self.losses and smoothed > self.diverged * min(self.losses)):
+            if not math.isfinite(smoothed):
+                return
+            if self.losses and smoothed - (best := min(self.losses)) > (self.diverged - 1) * abs(best):
                 return
             self.rates.append(rate)
             self.losses.append(smoothed)
@@ -106,3 +113,14 @@ class LRFinder(Callback):
             axes.axvline(self.suggestion, color="#c0267e", linewidth=1.2, linestyle="--")
             axes.annotate(f" {self.suggestion:.2g}", (self.suggestion, max(self.losses)), color="#c0267e", va="top")
         return figure
+
+
+def _again_and_again(loader: Any) -> Iterator[Any]:
+    """A loader's batches without an end; none if it has none."""
+    while True:
+        empty = True
+        for batch in loader:
+            empty = False
+            yield batch
+        if empty:
+            return

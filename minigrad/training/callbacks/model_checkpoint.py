@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...serialization import save
-from ..checkpoint import checkpoint_name, checkpoints_in, save_checkpoint
+from ..checkpoint import checkpoint_name, checkpoints_in, remove_drafts, save_checkpoint
+from ..table import make_writable
 from .base import Callback, Order
 from .best import Best, Mode
 
@@ -29,7 +30,10 @@ class ModelCheckpoint(Callback):
     - ``after-error.safetensors``: that of the model when an error ended the fit.
 
     A file appears whole or not at all. At least two checkpoints are kept, so that there is another one should one be
-    damaged.
+    damaged. Where a training went back to one that is not the newest, the newer ones go when the next is written.
+
+    A checkpoint inside an epoch needs a training loader that can tell its place, such as a DataLoader. With another one
+    ``every_steps`` is refused, and a fit that ends inside an epoch is kept until the epoch before, with a warning.
 
     Args:
         folder: made if need be.
@@ -40,7 +44,8 @@ class ModelCheckpoint(Callback):
         keep: how many checkpoints stay, 2 or more.
     Attributes:
         best: ``best.value`` and ``best.epoch``.
-    Raises OSError before the training begins if the folder cannot be written.
+    Raises before the training begins: OSError if the folder cannot be written, FileExistsError if it holds the
+    checkpoints of another training, ValueError for every_steps with a loader that cannot tell its place.
     """
 
     order = Order.SAVE
@@ -66,6 +71,7 @@ class ModelCheckpoint(Callback):
         self.every_steps = every_steps
         self.keep = keep
         self.best = Best("ModelCheckpoint", monitor, mode) if monitor is not None else None
+        self._saved: tuple[int, int, bool] | None = None  # the place of the last one
 
     @property
     def best_weights(self) -> Path:
@@ -73,7 +79,14 @@ class ModelCheckpoint(Callback):
         return self.folder / "best.safetensors"
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_writable(self.folder)
+        if self.every_steps is not None and not _knows_its_place(trainer):
+            raise ValueError(
+                f"ModelCheckpoint: every_steps = {self.every_steps} needs a train_loader that can tell its place "
+                f"(state_dict), such as a DataLoader; this one is a {type(trainer.train_loader).__name__}"
+            )
+        remove_drafts(self.folder)
+        self._saved = _place(trainer) if trainer.resumed else None
         if not trainer.resumed:
             for old in (*checkpoints_in(self.folder), self.best_weights):
                 if old.exists():
@@ -83,9 +96,6 @@ class ModelCheckpoint(Callback):
                     )
             if self.best is not None:
                 self.best.reset()
-        probe = self.folder / ".writable"
-        probe.touch()
-        probe.unlink()
 
     def on_batch_end(self, trainer: Trainer) -> None:
         if self.every_steps is not None and trainer.step % self.every_steps == 0:
@@ -106,21 +116,43 @@ class ModelCheckpoint(Callback):
             self._save(trainer)
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if trainer.inside_epoch:
+        if trainer.epoch == 0 or self._saved == _place(trainer):
+            return
+        if not trainer.inside_epoch or _knows_its_place(trainer):
             self._save(trainer)
+        else:
+            warnings.warn(
+                f"ModelCheckpoint: the fit ended inside epoch {trainer.epoch}, and train_loader "
+                f"({type(trainer.train_loader).__name__}) cannot tell its place; the last checkpoint is that of the "
+                "epoch before",
+                stacklevel=2,
+            )
 
     def on_exception(self, trainer: Trainer, error: BaseException) -> None:
         if trainer.step:
             save(trainer.model.state_dict(), self.folder / "after-error.safetensors")
 
     def _save(self, trainer: Trainer) -> None:
-        save_checkpoint(trainer.state_dict(), self.folder / checkpoint_name(trainer.step))
-        for old in checkpoints_in(self.folder)[: -self.keep]:
-            old.unlink()
+        newest = self.folder / checkpoint_name(trainer.step)
+        save_checkpoint(trainer.state_dict(), newest)
+        self._saved = _place(trainer)
+        found = checkpoints_in(self.folder)
+        kept = found[: found.index(newest) + 1][-self.keep :]  # those behind it are of a future that was left
+        for old in found:
+            if old not in kept:
+                old.unlink()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": None if self.best is None else self.best.state_dict()}
+        return {} if self.best is None else {"best": self.best.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if self.best is not None and state["best"] is not None:
+        if self.best is not None:
             self.best.load_state_dict(state["best"])
+
+
+def _place(trainer: Trainer) -> tuple[int, int, bool]:
+    return trainer.epoch, trainer.batch_index, trainer.inside_epoch
+
+
+def _knows_its_place(trainer: Trainer) -> bool:
+    return hasattr(trainer.train_loader, "state_dict")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..diagnosis import diagnose
+import numpy as np
+
+from ..diagnosis import Buffers, diagnose
 from .base import Callback, CancelBatch, Order
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ class TerminateOnNaN(Callback):
 
     The loss of each batch is looked at, and the sum of squares of each gradient: one pass over the gradients. At the
     first one that is not finite the batch is run once more to find the place, its update is skipped, and the fit ends.
+    Of batch norm's running statistics, which have seen the batch by then, a copy from before it is kept and put back.
 
     Attributes:
         diagnosis: where it began, or None. It is the trainer's ``stopped``, too.
@@ -30,6 +33,9 @@ class TerminateOnNaN(Callback):
     def on_fit_start(self, trainer: Trainer) -> None:
         self.diagnosis = None
 
+    def on_batch_start(self, trainer: Trainer) -> None:
+        self._buffers = Buffers(trainer.model)
+
     def on_before_backward(self, trainer: Trainer) -> None:
         if not math.isfinite(trainer.loss.item()):
             self._end(trainer)
@@ -38,11 +44,14 @@ class TerminateOnNaN(Callback):
         for parameter in trainer.model.parameters():
             if parameter.grad is not None:
                 g = parameter.grad._array.ravel()
+                with np.errstate(all="ignore"):
+                    square = g @ g
                 # Overflow of the squares alone is no reason to stop, so a doubtful sum is looked at again.
-                if not math.isfinite(g @ g) and not math.isfinite(abs(g).max()):
+                if not math.isfinite(square) and not math.isfinite(abs(g).max()):
                     self._end(trainer)
 
     def _end(self, trainer: Trainer) -> Any:
+        self._buffers.put_back()
         self.diagnosis = diagnose(trainer)
         trainer.stop(f"{self.diagnosis} (TerminateOnNaN)")
         raise CancelBatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from ..batches import checked_loader
 from ..streaming import Metric
 from .base import Callback, Order
 
@@ -18,6 +19,8 @@ class OverfitError(RuntimeError):
 
 class OverfitOneBatch(Callback):
     """Before the training, learn the first samples by heart, and put everything back afterwards.
+
+    Dropout is active while it learns, as in the training.
 
     The trainer's model and optimizer make up to ``steps`` updates on one small batch. Learned by heart means that the
     metric reaches ``target``, or, without one, that the loss fell to ``loss_share`` of what it was.
@@ -59,11 +62,15 @@ class OverfitOneBatch(Callback):
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer.resumed:
             return
+        checked_loader("OverfitOneBatch: train_loader", trainer.train_loader, passes=2)
         with trainer.undisturbed():
-            first = trainer.to_device(next(iter(trainer.train_loader)))
-            batch = tuple(part[: self.samples] for part in first)
-            self._learn(trainer, batch)
-        if not self.passed and self.required:
+            for first in trainer.train_loader:
+                batch = tuple(part[: self.samples] for part in trainer.to_device(first))
+                self._learn(trainer, batch)
+                break
+            else:
+                raise ValueError("OverfitOneBatch: train_loader yielded no batch")
+        if not self.passed and self.required and trainer.stopped is None:
             wanted = f"{self.loss_share:.0%} of that" if self.metric is None else f"a metric of {self.target}"
             raise OverfitError(
                 f"OverfitOneBatch: {len(batch[-1])} samples were not learned in {self.steps} steps: the loss went from "
@@ -73,7 +80,6 @@ class OverfitOneBatch(Callback):
 
     def _learn(self, trainer: Trainer, batch: tuple[object, ...]) -> None:
         metric = copy.deepcopy(self.metric)
-        trainer.model.train()
         self.passed = False
         for step in range(self.steps):
             output, loss = trainer.update(batch)
@@ -86,5 +92,5 @@ class OverfitOneBatch(Callback):
                 metric.reset()
                 metric.update(output, batch[-1])
                 self.passed = metric.compute() >= self.target
-            if self.passed:
+            if self.passed or trainer.stopped is not None:
                 return

@@ -19,11 +19,13 @@ class LRSchedule(Callback):
         LRSchedule(CyclicLR(optimizer, 1e-4, 5e-3, step_size_up=2000), interval="batch")
         LRSchedule(ReduceLROnPlateau(optimizer, factor=0.5, patience=2), monitor="val_loss")
 
+    A batch without an update (CancelBatch) is not counted. In a second fit a schedule goes on where the first one left
+    it; what ReduceLROnPlateau has seen is forgotten, unless the fit resumes another.
+
     Args:
         scheduler: made for the trainer's optimizer.
         interval: "epoch" or "batch".
-        monitor: the figure that ReduceLROnPlateau watches (which has its own ``mode``); for no other scheduler. It is
-            forgotten at the start of each fit that does not resume another.
+        monitor: the figure that ReduceLROnPlateau watches (which has its own ``mode``); for no other scheduler.
     Raises ValueError and TypeError for what does not fit together.
     """
 
@@ -62,9 +64,11 @@ class LRSchedule(Callback):
             self.scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"scheduler": self.scheduler.state_dict()}
+        return {"class": type(self.scheduler).__name__, "scheduler": self.scheduler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if state["class"] != type(self.scheduler).__name__:
+            raise ValueError(f"{self!r} cannot go on with the schedule of a {state['class']}")
         self.scheduler.load_state_dict(state["scheduler"])
 
     def __repr__(self) -> str:
@@ -75,7 +79,8 @@ class LearningRateMonitor(Callback):
     """Log ``lr``, the learning rate of the epoch's last update (of the first parameter group)."""
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self._rate = trainer.optimizer.param_groups[0]["lr"]
+        if not trainer.resumed:
+            self._rate = trainer.optimizer.param_groups[0]["lr"]
 
     def on_before_step(self, trainer: Trainer) -> None:
         self._rate = trainer.optimizer.param_groups[0]["lr"]

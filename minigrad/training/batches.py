@@ -1,0 +1,87 @@
+"""What a batch is: ``(input, …, target)``, on one device, of so many samples; and what yields batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import GeneratorType
+from typing import Any
+
+from ..ops.shape import cat
+from ..tensor import Tensor
+
+_USED_UP = (GeneratorType, map, zip, filter, enumerate)  # these yield what they have once, and nothing ever after
+
+
+def checked_loader(who: str, loader: Any, passes: int = 1) -> int | None:
+    """How many batches it yields in an epoch, None if it does not know; ``passes``: how often it will be gone through.
+
+    Raises TypeError for what yields no batches, ValueError if there are none, or none in the second pass.
+    """
+    if not hasattr(loader, "__iter__"):
+        raise TypeError(
+            f"{who} is a {type(loader).__name__}, expected something that yields batches; of a data set make "
+            "DataLoader(dataset, batch_size=32, shuffle=True)"
+        )
+    if passes > 1 and isinstance(loader, _USED_UP):
+        raise ValueError(
+            f"{who} is a {type(loader).__name__}, which yields its batches once, and more than one pass over them is "
+            "needed; pass a DataLoader, or a list of batches"
+        )
+    try:
+        length = len(loader)
+    except TypeError:
+        return None
+    if length == 0:
+        raise ValueError(f"{who} has no batches; is the data set empty?")
+    return length
+
+
+def to_device(value: Any, device: Any) -> Any:
+    """The same with all tensors in it on a device, also those in tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        here = value.device
+        return value if here is device or here == device else value.to(device)
+    if isinstance(value, list):
+        return [to_device(item, device) for item in value]
+    if isinstance(value, tuple):
+        return tuple([to_device(item, device) for item in value])
+    if isinstance(value, Mapping):
+        return {key: to_device(item, device) for key, item in value.items()}
+    return value
+
+
+def split(batch: Any) -> tuple[Sequence[Any], Any]:
+    """Inputs and target of a batch, a tuple or list. Raises TypeError if it is not of that form."""
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        what = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, (tuple, list)) else "")
+        raise TypeError(
+            f"Trainer: a batch is {what}, expected (input, …, target); make it so in the loader's collate_fn, or "
+            "replace trainer.batch in on_batch_start"
+        )
+    return batch[:-1], batch[-1]
+
+
+def samples_in(batch: Sequence[Any]) -> int:
+    """The length of the target's first axis; of that of the first tensor in the batch, if the target is no tensor."""
+    target = batch[-1]
+    if isinstance(target, Tensor) and target.ndim:
+        return len(target)
+    tensor = _first_tensor(batch)
+    return 1 if tensor is None else len(tensor)
+
+
+def _first_tensor(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        return value if value.ndim else None
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        return next((found for item in value if (found := _first_tensor(item)) is not None), None)
+    return None
+
+
+def joined(outputs: Sequence[Any]) -> Any:
+    """The outputs of all batches behind one another; for a model with several outputs, each of them."""
+    if isinstance(outputs[0], (tuple, list)):
+        return tuple([joined(parts) for parts in zip(*outputs, strict=True)])
+    return cat(list(outputs))

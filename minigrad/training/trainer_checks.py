@@ -1,0 +1,53 @@
+"""What the Trainer is given, and whether it is what it can work with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..devices import device as Device
+from ..nn import Module
+from .callbacks.base import Callback
+from .streaming import Metric
+
+
+def checked_callbacks(callbacks: Any) -> list[Callback]:
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"Trainer: callbacks is {callbacks!r}, expected a list of Callbacks")
+    given = list(callbacks)
+    for callback in given:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"Trainer: a callback is {callback!r}, expected a Callback{_to_be_made(callback)}")
+    return given
+
+
+def checked_metrics(metrics: Any) -> dict[str, Metric]:
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise TypeError(f"Trainer: metrics is a {type(metrics).__name__}, expected {{name: Metric}}")
+    for name, metric in (metrics or {}).items():
+        if not isinstance(metric, Metric):
+            raise TypeError(f"Trainer: the metric {name!r} is {metric!r}, expected a Metric{_to_be_made(metric)}")
+        if name in ("loss", "epoch") or name.startswith("val_"):
+            raise ValueError(f"Trainer: a metric cannot be called {name!r}; the trainer logs that itself")
+    return dict(metrics or {})
+
+
+def _to_be_made(given: Any) -> str:
+    return f"; make an instance: {given.__name__}(...)" if isinstance(given, type) else ""
+
+
+def device_of(model: Module) -> Any:
+    """Where its tensors are; the CPU if it has none."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return Device("cpu")
+
+
+def nobody_logs(who: str, name: str, logged: list[str]) -> str:
+    """The message for a figure that is not there, with the nearest names that are."""
+    near = difflib.get_close_matches(name, logged, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    if name.startswith("val_") and name.removeprefix("val_") in logged:
+        hint = "it needs a val_loader. "
+    return f"{who}: nobody logs {name!r}; {hint}There are: {', '.join(logged)}"
