@@ -1,0 +1,296 @@
+"""Lab 4: LeNet-5 reads digits, and TensorBoard shows what goes on inside it.
+
+A loss curve says that a network does not learn; it does not say why. Here gradients, weights and activations are
+watched layer by layer while LeNet-5 learns MNIST: as it should, with a learning rate far too high, with weights far too
+large, with pixels as they are (0 … 255), and with learning rates that fall in steps or swing up and down. The advice in
+the report is worked out from what was measured, run by run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import labkit
+import lenet
+import lenet_report as reports
+
+import minigrad
+from minigrad import nn, optim
+from minigrad.optim.lr_scheduler import CyclicLR, ReduceLROnPlateau, StepLR
+from minigrad.profiler import profile
+from minigrad.training import Accuracy, Run, Trainer
+from minigrad.training import callbacks as cb
+from minigrad.training.probes import peak_memory
+from minigrad.training.runs import RunRecord
+from minigrad.utils.data import DataLoader
+
+EVALUATION_BATCH = 500
+WATCHED = 100  # validation images on which activations are measured
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one run."""
+
+    epochs: int = 8
+    batch_size: int = 128
+    lr_strategy: str = "fixed"  # or "step", "cyclical"
+    lr: float = 1e-3  # of "fixed" and "step"
+    step_size: int = 3  # "step": after so many epochs …
+    gamma: float = 0.5  # … the rate is multiplied by this
+    base_lr: float = 1e-4  # "cyclical": from here …
+    max_lr: float = 5e-3  # … up to here …
+    half_cycle: int = 2000  # … in so many steps, and down again
+    init: str = "glorot"  # or "wide"
+    inputs: str = "unit"  # pixels 0 … 1; or "raw", 0 … 255
+    monitors: str = "on"
+
+
+RUNS = {
+    "baseline": Settings(),
+    "high-lr": Settings(epochs=6, lr=0.05),
+    "bad-init": Settings(epochs=6, init="wide"),
+    "no-norm": Settings(epochs=6, inputs="raw"),
+    "fixed": Settings(),
+    "step": Settings(epochs=10, lr_strategy="step"),
+    "cyclical": Settings(lr_strategy="cyclical"),
+}
+GROUPS = {"broken": ["high-lr", "bad-init", "no-norm"], "compare-lr": ["fixed", "step", "cyclical"]}
+EXPERIMENTS = {
+    "baseline": "Adam 0.001, batch 128, 8 epochs",
+    "high-lr": "a learning rate of 0.05, 6 epochs",
+    "bad-init": "weights from N(0, 1.5²) and biases from N(0, 1), 6 epochs",
+    "no-norm": "pixels 0 … 255 instead of 0 … 1, 6 epochs",
+    "broken": "high-lr, bad-init and no-norm",
+    "fixed": "the baseline once more, for compare-lr",
+    "step": "the rate halved every 3 epochs, 10 epochs",
+    "cyclical": "the rate between 0.0001 and 0.005, up in 2000 steps and down again, 8 epochs",
+    "compare-lr": "fixed, step and cyclical",
+    "profile": "batches of 32, 64, 128 and 256, 2 epochs each in a process of its own: time and memory; ops by time",
+    "cpu-gpu": "each device in a process of its own, batch 256, 3 epochs",
+    "all": "baseline, broken, compare-lr, profile and cpu-gpu, and advice from all of them",
+}
+
+
+# -------------------------------------------------------------------------------------------------------- one training
+
+
+def schedule(settings: Settings, optimizer: optim.Optimizer) -> cb.LRSchedule:
+    """How the learning rate goes: halved on a plateau, in steps, or up and down after each batch."""
+    if settings.lr_strategy == "step":
+        return cb.LRSchedule(StepLR(optimizer, settings.step_size, settings.gamma))
+    if settings.lr_strategy == "cyclical":
+        cycle = CyclicLR(
+            optimizer, settings.base_lr, settings.max_lr, step_size_up=settings.half_cycle, cycle_momentum=False
+        )
+        return cb.LRSchedule(cycle, interval="batch")
+    plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=2, min_lr=1e-6)
+    return cb.LRSchedule(plateau, monitor="val_loss")
+
+
+def train(run: Run, digits: lenet.Digits, settings: Settings, args: argparse.Namespace) -> None:
+    """One run, from new weights to its report."""
+    model = lenet.LeNet5(scale=1 / 255 if settings.inputs == "unit" else 1.0)
+    lenet.initialise(model, settings.init)
+    optimizer = optim.Adam(model.parameters(), lr=settings.lr)
+    training = DataLoader(digits.train, settings.batch_size, shuffle=True)
+    validation = DataLoader(digits.validation, EVALUATION_BATCH)
+    testing = DataLoader(digits.test, EVALUATION_BATCH)
+    watched, _ = digits.validation[:WATCHED]
+
+    monitors: list[cb.Callback] = [
+        cb.GradientMonitor(run),
+        cb.WeightMonitor(run),
+        cb.ActivationMonitor(watched, run),
+        cb.ConfusionMatrix(lenet.CLASSES, run),
+        cb.ExamplePredictions(lenet.CLASSES, run),
+    ]
+    checkpoint = cb.ModelCheckpoint(run.checkpoints, "val_accuracy")
+    callbacks: list[cb.Callback] = [
+        *(monitors if settings.monitors == "on" else ()),
+        cb.EpochTimer(),
+        cb.MemoryMonitor(),
+        cb.LearningRateMonitor(),
+        cb.TerminateOnNaN(),
+        schedule(settings, optimizer),
+        cb.EarlyStopping("val_accuracy", patience=3, min_delta=1e-4),
+        cb.ProgressBar(run.name),
+        cb.RunLogger(run, model_input=watched[:1].float()),
+        checkpoint,
+    ]
+    trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, {"accuracy": Accuracy()}, callbacks, args.device)
+    before = reports.at_start(model, watched)
+    try:
+        trainer.fit(training, validation, settings.epochs, resume=labkit.checkpoint_of(run, args))
+    except minigrad.training.CheckpointError as error:
+        raise SystemExit(f"error: --resume: {error}") from None
+
+    if checkpoint.best_weights.exists() and not run.interrupted:
+        model.load_state_dict(minigrad.load(checkpoint.best_weights))
+    figures = trainer.evaluate(testing)
+    run.save_weights(model.state_dict())
+    kind = "" if digits.kind == "MNIST" and not args.quick else f"{digits.kind.lower().replace('-', '_')}_quick_"
+    best = checkpoint.best
+    run.results |= {
+        f"{kind}test_accuracy": figures["accuracy"],
+        f"{kind}test_loss": figures["loss"],
+        f"{kind}best_val_accuracy": None if best is None else best.value,
+        "best_epoch": None if best is None else best.epoch,
+        "stopped": trainer.stopped,
+        "peak_rss_mib": round(peak_memory(), 1),
+    }
+    run.say(f"{run.name}: test accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}")
+    if settings.monitors == "on":
+        run.results |= reports.inside(before, monitors, run)
+    reports.of_run(run, model, watched, figures)
+    if settings.monitors == "on":
+        reports.pictures(run, monitors)
+
+
+# ----------------------------------------------------------------------------------------------------- several of them
+
+
+def resolved(name: str, args: argparse.Namespace) -> Settings:
+    """A run's settings, those given as options in place of its own."""
+    own = RUNS[name]
+    given = {f.name: value for f in fields(own) if (value := getattr(args, f.name)) is not None}
+    if args.quick:
+        given |= {"epochs": 2, "half_cycle": 10}
+    return replace(own, **given)
+
+
+def one(name: str, digits: lenet.Digits, args: argparse.Namespace, out: Path | None = None) -> Run:
+    settings = resolved(name, args)
+    template = {**asdict(settings), "experiment": name}
+    title = f"Lab 4: LeNet-5, {name} ({digits.kind})"
+    run = labkit.start(args, name, title, {"data": digits.kind, **asdict(settings)}, out=out, template=template)
+    if digits.warning:
+        run.notice(digits.warning, say=out is None)
+    with run:
+        train(run, digits, settings, args)
+    return run
+
+
+def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namespace) -> RunRecord | None:
+    """A run of the baseline with other settings, by a process that nothing else has left memory or threads in.
+
+    None if it failed; what it said then stands above.
+    """
+    done = labkit.finished(args, out, "baseline")
+    if done is not None:
+        return done
+    out.mkdir(parents=True, exist_ok=True)
+    template = {**args.template, "experiment": "baseline", "monitors": "off", **settings}
+    (out / "settings.json").write_text(json.dumps(template, indent=2) + "\n", encoding="utf-8")
+    command = [sys.executable, __file__, "--config", str(out / "settings.json"), "--out", str(out)]
+    if args.data is not None:
+        command += ["--data", args.data]
+    if subprocess.run(command).returncode:
+        return None
+    return RunRecord.read(sorted(out.glob("*-baseline"))[-1])
+
+
+def profile_batches(parent: Run, digits: lenet.Digits, args: argparse.Namespace) -> None:
+    """What the size of a batch costs in time and memory, and where the time of a step goes."""
+    sizes = (64, 256) if args.quick else (32, 64, 128, 256)
+    settings = {size: {"batch_size": size, "epochs": 2} for size in sizes}
+    records = {size: in_own_process(parent.folder / f"batch-{size}", own, args) for size, own in settings.items()}
+    parent.results["profile"] = reports.batches(parent, {f"batch {size}": record for size, record in records.items()})
+    model = lenet.LeNet5().to(args.device)
+    optimizer = optim.Adam(model.parameters())
+    images, labels = digits.train[:128]
+    with profile() as steps:
+        for _ in range(20):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+    reports.profiled(parent, steps)
+
+
+def compare_devices(parent: Run, args: argparse.Namespace) -> None:
+    """The same training on the CPU and on the GPU, if there is one."""
+    records = {}
+    for device in ("cpu", "cuda"):
+        if device == "cuda" and not minigrad.cuda.is_available():
+            parent.notice("There is no GPU that CuPy can use here, so only the CPU was timed.")
+            continue
+        settings = {"device": device, "batch_size": 256, "epochs": 2 if args.quick else 3}
+        records[device] = in_own_process(parent.folder / device, settings, args)
+    parent.results["devices"] = reports.batches(parent, records)
+
+
+def several(digits: lenet.Digits, args: argparse.Namespace) -> Run:
+    """A run of runs: one after another, then what they have in common and what to do about it."""
+    what = args.experiment
+    names = ["baseline", *GROUPS["broken"], *GROUPS["compare-lr"]] if what == "all" else GROUPS.get(what, [])
+    parent = labkit.start(args, what, f"Lab 4: LeNet-5, {what} ({digits.kind})", {"runs": names})
+    if digits.warning:
+        parent.notice(digits.warning)
+    with parent:
+        records = []
+        for name in names:
+            record = labkit.finished(args, parent.folder, name)
+            if record is None:
+                run = one(name, digits, args, parent.folder)
+                record = RunRecord.read(run.folder)
+                if run.interrupted:
+                    parent.interrupt(f"Stopped by Ctrl-C in the run {name}")
+                    records.append(record)
+                    break
+            records.append(record)
+        if not parent.interrupted and what in ("profile", "all"):
+            profile_batches(parent, digits, args)
+        if not parent.interrupted and what in ("cpu-gpu", "all"):
+            compare_devices(parent, args)
+        if records:
+            reports.of_runs(parent, records, args.quick)
+    return parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = labkit.command_line(__doc__, "lab4", EXPERIMENTS, resumable=True)
+    add_settings(parser)
+    args = parser.parse_args(argv)
+    digits = lenet.load(args.data, args.quick, args.seed, args.device)
+    run = one(args.experiment, digits, args) if args.experiment in RUNS else several(digits, args)
+    summary = reports.summarise_all(run.folder.parent)
+    run.say(f"All runs: {summary}")
+    return 130 if run.interrupted else 0
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The lab's own options; each, if given, takes the place of the experiment's own setting."""
+    positive = labkit.positive
+    options: list[tuple[str, Any, str]] = [
+        ("--batch-size", labkit.at_least_one, "images in a batch"),
+        ("--lr-strategy", ("fixed", "step", "cyclical"), "how the learning rate goes"),
+        ("--lr", positive, "the learning rate, of fixed and step"),
+        ("--step-size", labkit.at_least_one, "step: after so many epochs the rate falls"),
+        ("--gamma", positive, "step: what the rate is multiplied by then"),
+        ("--base-lr", positive, "cyclical: the lowest rate"),
+        ("--max-lr", positive, "cyclical: the highest rate"),
+        ("--half-cycle", labkit.at_least_one, "cyclical: steps from the lowest to the highest"),
+        ("--init", ("glorot", "wide"), "initial weights: Glorot's, or N(0, 1.5²) with biases from N(0, 1)"),
+        ("--inputs", ("unit", "raw"), "pixels from 0 to 1, or from 0 to 255"),
+        ("--monitors", ("on", "off"), "whether gradients, weights and activations are watched"),
+    ]
+    for flag, kind, text in options:
+        choices = kind if isinstance(kind, tuple) else None
+        parser.add_argument(
+            flag,
+            choices=choices,
+            type=str if choices else kind,
+            metavar=None if choices else "X",
+            help=f"{text} (default: the experiment's own)",
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
