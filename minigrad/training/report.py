@@ -11,26 +11,33 @@ from typing import Any, Literal
 __all__ = ["Block", "Link", "Picture", "Table", "Text", "render"]
 
 _PIXELS = 1.3  # of a picture, on each pixel of the page: sharp on fine screens, and its letters as large as the text
+_WORDS = 40  # letters: a cell with more is a sentence
 
 
 @dataclass
 class Picture:
-    """A PNG file with a caption. On a dark page a "chart" is inverted, an "image" is not: its colours have meaning."""
+    """A PNG file, or its content, with a caption.
 
-    path: Path
+    On a dark page a "chart" is inverted, an "image" is not: its colours have meaning.
+    """
+
+    png: Path | bytes
     caption: str
     kind: Literal["chart", "image"] = "chart"
 
     @property
+    def content(self) -> bytes:
+        return self.png if isinstance(self.png, bytes) else self.png.read_bytes()
+
+    @property
     def data(self) -> str:
         """The file as a data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode("ascii")
+        return "data:image/png;base64," + base64.b64encode(self.content).decode("ascii")
 
     @property
     def width(self) -> int:
         """On the page, in CSS pixels; a PNG file has its own in bytes 16 to 19."""
-        with open(self.path, "rb") as file:
-            return round(int.from_bytes(file.read(20)[16:], "big") / _PIXELS)
+        return round(int.from_bytes(self.content[16:20], "big") / _PIXELS)
 
 
 @dataclass
@@ -49,6 +56,12 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     note: str = ""
+
+    @property
+    def numeric(self) -> list[bool]:
+        """For each column, whether it holds numbers, and gaps among them, alone; such columns are set to the right."""
+        cells = [[row[i] for row in self.rows if row[i] is not None] for i in range(len(self.columns))]
+        return [bool(column) and all(map(_is_number, column)) for column in cells]
 
 
 @dataclass
@@ -72,6 +85,7 @@ class Page:
     notices: Sequence[str] = ()
     blocks: Sequence[Block] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    settings_title: str = "Settings"
 
 
 def render(page: Page) -> str:
@@ -83,13 +97,24 @@ def render(page: Page) -> str:
     )
     environment.filters["shown"] = shown
     environment.filters["setting"] = lambda value: f"{value:g}" if isinstance(value, float) else shown(value)
-    environment.filters["is_number"] = _is_number
+    environment.filters["cell_class"] = _cell_class
     environment.filters["kind"] = lambda block: type(block).__name__
     return environment.get_template("report.html").render(page=page)
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _cell_class(value: Any, numeric: bool) -> Any:
+    """A cell's class attribute: numbers are not broken into lines, long text is not squeezed into a narrow column."""
+    from markupsafe import Markup
+
+    if numeric:
+        return Markup(' class="number"')
+    if _is_number(value):
+        return Markup(' class="unbroken"')
+    return Markup(' class="words"') if isinstance(value, str) and len(value) > _WORDS else ""
 
 
 def shown(value: Any) -> str:
@@ -101,7 +126,9 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         if value == 0:
             return "0"
-        return f"{value:.4g}" if not 1e-2 <= abs(value) < 1e6 else f"{value:.4f}"
+        if not 1e-2 <= abs(value) < 1e6:
+            return f"{value:.4g}"
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:.2f}"
     if isinstance(value, (list, tuple)):
         return ", ".join(shown(item) for item in value)
     return str(value)

@@ -92,6 +92,7 @@ class Run:
         self.reference: dict[str, Any] = {}
         self.notices: list[str] = []
         self.blocks: list[Block] = []
+        self._compared: list[Block] = []
         self._progress: Progress[Any] | None = None
         self._writers: dict[str, Any] = {}
         self._purge: dict[str, int | None] = {}
@@ -239,7 +240,7 @@ class Run:
         """Reference figures beside ours, {what: (reference, ours)}: on top of the report, and in the summary."""
         self.reference.update({what: theirs for what, (theirs, _) in rows.items()})
         table = [(what, *pair) for what, pair in rows.items()]
-        self.blocks.insert(0, Table("Beside the reference", ["", "reference", ours], table, note))
+        self._compared.insert(0, Table("Beside the reference", ["", "reference", ours], table, note))
 
     def finish(self) -> None:
         """Write history, summary and report. Leaving the `with` block does this."""
@@ -261,7 +262,11 @@ class Run:
             },
         )
         subtitle = f"{self.name}, {self._started:%Y-%m-%d %H:%M} UTC, {self.status} after {seconds:.1f} s"
-        page = Page(self.title, subtitle, self.notices, self.blocks, _flat(self.config))
+        plain = _plain(self.results).items()  # lists and nested results are for tables and pictures of one's own
+        figures = [(name.replace("_", " "), value) for name, value in plain if not isinstance(value, (list, dict))]
+        results = [Table("Results", ["", "this run"], figures)] if figures else []
+        blocks = [*self._compared, *results, *self.blocks]
+        page = Page(self.title, subtitle, self.notices, blocks, _flat(self.config))
         write_text(self.folder / "report.html", render(page))
         self.say(f"{self.status.capitalize()} after {seconds:.1f} s. Report: {self.folder / 'report.html'}")
 
