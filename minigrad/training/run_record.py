@@ -1,0 +1,127 @@
+"""One run, read back from its folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from .callbacks.best import Mode
+from .figures import is_figure
+from .run import read_summary
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the folder of a run says about it.
+
+    Attributes:
+        folder, name: where it lies, and the experiment's name.
+        status: "finished", "interrupted", "failed", or "running" (or killed) where there is no summary.
+        config, results, reference: the settings, the figures at the end, and the figures of the reference.
+        seconds: how long it took; None where there is no summary.
+        history, performance: a dict for each epoch, numbers only.
+        notices: what its reader must know; the last one of a run that failed is the error.
+    """
+
+    folder: Path
+    name: str
+    status: str
+    config: dict[str, Any]
+    results: dict[str, Any]
+    reference: dict[str, Any]
+    seconds: float | None
+    history: list[dict[str, float]]
+    performance: list[dict[str, float]]
+    notices: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> Self:
+        """Raises FileNotFoundError if it is no run's folder, ValueError if a file in it is damaged."""
+        place = Path(folder)
+        try:
+            config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+            summary = read_summary(place)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{place} is not the folder of a run: it has no config.json") from None
+        except ValueError as error:
+            raise ValueError(f"{place}: config.json or summary.json is damaged: {error}") from None
+        return cls(
+            place,
+            str(config.get("name", place.name)),
+            summary.get("status", "running"),
+            {key: value for key, value in config.items() if key not in ("name", "environment", "resumed")},
+            summary.get("results", {}),
+            summary.get("reference", {}),
+            summary.get("seconds"),
+            _rows(place / "history.csv"),
+            _rows(place / "performance.csv"),
+            summary.get("notices", []),
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """`config` on one level: {"optimizer": {"lr": 1}} becomes {"optimizer.lr": 1}."""
+        return flat(self.config)
+
+    @property
+    def unit(self) -> str:
+        """What history counts: "epoch" or "step"."""
+        return next(iter(self.history[0]), "epoch") if self.history else "epoch"
+
+    @property
+    def curves(self) -> list[str]:
+        """The figures that history has, in the order of first use."""
+        return list(dict.fromkeys(key for row in self.history for key in row if key != self.unit))
+
+    def column(self, key: str) -> tuple[list[float], list[float]]:
+        """A curve of history for a plot: (steps or epochs, values), of the rows that have it."""
+        rows = [row for row in self.history if key in row]
+        return [row.get(self.unit, math.nan) for row in rows], [row[key] for row in rows]
+
+    def best(self, key: str, mode: Mode) -> tuple[float, float] | None:
+        """The best value of a curve and its epoch (the first, of equal ones); None if it has no number."""
+        found = [(value, epoch) for epoch, value in zip(*self.column(key), strict=True) if is_figure(value)]
+        sign = 1 if mode == "min" else -1
+        return min(found, key=lambda pair: sign * pair[0], default=None)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Those of `results` that are numbers, on one level."""
+        return {name: value for name, value in flat(self.results).items() if is_figure(value)}
+
+    def figure(self, name: str, mode: Mode) -> float | None:
+        """The result of that name, else the best value of the curve of that name; None if there is no such number."""
+        if name in self.figures:
+            return self.figures[name]
+        best = self.best(name, mode)
+        return None if best is None else best[0]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one level, the names joined by dots."""
+    level: dict[str, Any] = {}
+    for key, value in values.items():
+        level.update(flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return level
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    """A table of numbers; empty cells are left out, and so are cells that hold no number."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: number for key, text in row.items() if (number := _number(text)) is not None} for row in rows]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
