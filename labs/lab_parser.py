@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-NOT_SETTINGS = ("help", "config", "resume", "out", "data")  # options that say nothing about what a run computes
+NOT_SETTINGS = (
+    "help",
+    "config",
+    "resume",
+    "out",
+    "data",
+    "check",
+)  # options that say nothing about what a run computes
 
 
 class LabParser(argparse.ArgumentParser):
@@ -33,6 +40,8 @@ class LabParser(argparse.ArgumentParser):
         parsed = super().parse_args(args, namespace)
         settings = {a.dest: getattr(parsed, a.dest) for a in self._actions if a.dest not in NOT_SETTINGS}
         parsed.template = {"lab": self.lab, **settings}
+        if getattr(parsed, "check", False):
+            self.exit(0, "The settings are valid.\n")
         return parsed
 
     def settings_in(self, path: Path, option: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def command_line(
         type=Path,
         help="take settings from a file, such as a run's experiment_template.json; options given here win over it",
     )
+    parser.add_argument("--check", action="store_true", help="only check the options and settings")
     if resumable:
         parser.add_argument(
             "--resume",
@@ -90,6 +91,17 @@ def at_least_one(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def positive(text: str) -> float:
+    """An option's value: a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def _one_of(experiments: Mapping[str, str]) -> Callable[[str], str]:
