@@ -187,7 +187,7 @@ def chart(results: Results, path: Path) -> bool:
 
     names = list(ratios)
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * len(names)), layout="constrained")
-    colors = {"training": "#1b6ca8", "overhead": "#d58a3a", "ops": "#7fb3d5", "layers": "#5aa17f"}
+    colors = {"training": "#1b6ca8", "loops": "#7a5fd0", "overhead": "#d58a3a", "ops": "#7fb3d5", "layers": "#5aa17f"}
     for group in colors:
         rows = [i for i, name in enumerate(names) if CASES[name].group == group]
         if rows:

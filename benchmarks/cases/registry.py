@@ -13,6 +13,7 @@ Builder = Callable[..., Step]  # called with a Library
 
 GROUPS = {
     "training": "Training steps: forward, loss, backward, update, zero_grad",
+    "loops": "An epoch of a lab's loop: DataLoader over a TensorDataset, and a training step for each batch",
     "overhead": "The cost of an op: forward and backward on 0-d tensors",
     "ops": "Ops on 1M float32 elements: forward and backward with a random upstream gradient",
     "layers": "Layers on 1M float32 elements (64, 16, 32, 32): forward and backward",
@@ -31,7 +32,8 @@ class Case:
     title: str
     builders: dict[str, Builder] = field(default_factory=dict)
     # Whether the loss depends on random numbers of the library's own. Its builder then takes ``drop``, the share of
-    # numbers left out by dropout; with 0 there is no chance in it.
+    # numbers left out by dropout, or ``shuffle``, whether rows come in random order: with 0 or False there is no chance
+    # in it.
     random: bool = False
 
     def supports(self, library: str) -> bool:
