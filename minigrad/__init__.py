@@ -387,6 +387,7 @@ __all__ = [
     "plot",
     "pow",
     "prod",
+    "profiler",
     "rand",
     "rand_like",
     "randint",
@@ -473,13 +474,13 @@ def numel(input: Any) -> _int:
 
 
 if TYPE_CHECKING:
-    from . import datasets, nn, optim, plot, training, transforms, utils
+    from . import datasets, nn, optim, plot, profiler, training, transforms, utils
     from .serialization import load, save
 else:
 
     def __getattr__(name):
         """Sub-packages are imported when first asked for; what PyTorch has and minigrad does not fails by name."""
-        if name in ("datasets", "nn", "optim", "plot", "training", "transforms", "utils"):
+        if name in ("datasets", "nn", "optim", "plot", "profiler", "training", "transforms", "utils"):
             return importlib.import_module(f".{name}", __name__)
         if name in ("save", "load"):
             return getattr(importlib.import_module(".serialization", __name__), name)

@@ -1,0 +1,26 @@
+"""Every test of the profiler leaves the engine as it was, and no profiler running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from minigrad.autograd.engine import _Walk
+from minigrad.autograd.function import Function, Op
+from minigrad.optim import Optimizer
+from minigrad.profiler import profile
+
+ENTRANCES = [
+    *((Op, "apply"), (Function, "apply"), (Op, "__init__"), (_Walk, "run"), (_Walk, "deliver")),
+    *((Optimizer, "step"), (Optimizer, "zero_grad")),
+]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    before = [vars(owner).get(name) for owner, name in ENTRANCES]
+    yield
+    assert [vars(owner).get(name) for owner, name in ENTRANCES] == before
+    with profile():
+        pass

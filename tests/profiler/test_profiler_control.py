@@ -1,0 +1,248 @@
+"""When the profiler records: beginning and ending, schedules, scopes, options; and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from profiler_support import names, row_of
+
+import minigrad
+from minigrad.autograd import Function, Op
+from minigrad.profiler import (
+    ProfilerAction,
+    ProfilerActivity,
+    profile,
+    record_function,
+    schedule,
+    supported_activities,
+)
+
+# --- beginning and ending ---------------------------------------------------------------------------------------------
+
+
+def test_an_exception_leaves_nothing_behind_and_keeps_what_was_recorded() -> None:
+    x = minigrad.randn(3, requires_grad=True)
+    p = profile()
+    with pytest.raises(KeyError), p:
+        {}[x.sin()]
+    assert names(p.events())[0] == "Sin"
+
+
+def test_an_op_that_fails_and_a_rule_that_fails() -> None:
+    class Broken(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any) -> Any:
+            raise ArithmeticError
+
+    with profile() as p:
+        with pytest.raises(minigrad.ShapeError):
+            minigrad.ones(2) + minigrad.ones(3)
+        y = Broken.apply(minigrad.randn(3, requires_grad=True))
+        with pytest.raises(ArithmeticError):
+            y.backward(minigrad.ones(3))
+    assert names(p.events())[:3] == ["Add", "Clone", "Broken"]
+    assert row_of(p, "Add").bytes == 0
+    assert "backward" not in vars(y.grad_fn)
+    with pytest.raises(ArithmeticError):
+        y.backward(minigrad.ones(3))
+
+
+def test_errors_are_those_that_come_without_a_profiler() -> None:
+    class Careless(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any) -> Any:
+            return [1.0]
+
+    x = minigrad.zeros(3, requires_grad=True)
+    with profile():
+        with pytest.raises(TypeError, match=r"Careless.backward: gradient 0 is a list"):
+            Careless.apply(x).backward(minigrad.ones(3))
+        with minigrad.autograd.detect_anomaly():
+            with pytest.raises(minigrad.AnomalyError, match=r"Log: .*minigrad.log\(x\)"):
+                minigrad.log(x)
+            y = x.sqrt()
+            with pytest.raises(minigrad.AnomalyError, match=r"Sqrt: backward .*y = x.sqrt\(\)"):
+                y.backward(minigrad.ones(3))
+        y = x.exp()
+        y += 1.0
+        with pytest.raises(minigrad.GraphError, match="changed in place"):
+            y.backward(minigrad.ones(3))
+
+
+def test_a_second_profiler_is_refused() -> None:
+    with profile() as p:
+        with pytest.raises(RuntimeError, match="one at a time"):
+            p.start()
+        with pytest.raises(RuntimeError, match="one at a time"), profile():
+            pass
+        minigrad.ones(2).sin()
+    assert names(p.events()) == ["Sin"]
+
+
+def test_start_and_stop_by_hand_and_again() -> None:
+    p = profile()
+    with pytest.raises(RuntimeError, match="nothing is recorded yet"):
+        p.events()
+    with pytest.raises(RuntimeError, match=r"step\(\) belongs between"):
+        p.step()
+    for function, name in ((minigrad.sin, "Sin"), (minigrad.cos, "Cos")):
+        p.start()
+        function(minigrad.ones(2))
+        p.stop()
+        p.stop()
+        assert names(p.events()) == [name]
+
+
+def test_a_callback_that_fails_leaves_nothing_behind() -> None:
+    def fail(p: profile) -> None:
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError), profile(on_trace_ready=fail):
+        minigrad.ones(2).sin()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"with_stack": True}, {"with_modules": True}, {"experimental_config": object()}, {"use_cuda": True}),
+        *(
+            {"execution_trace_observer": object()},
+            {"custom_trace_id_callback": str},
+            {"post_processing_timeout_s": 1.0},
+        ),
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_an_option_that_is_not_in_minigrad_is_named(option: dict[str, Any]) -> None:
+    with pytest.raises(NotImplementedError, match=next(iter(option))):
+        profile(**option)
+
+
+def test_activities() -> None:
+    assert supported_activities() >= {ProfilerActivity.CPU}
+    with pytest.raises(TypeError, match="'cpu'"):
+        profile(activities=["cpu"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="activities is empty"):
+        profile(activities=[])
+    if ProfilerActivity.CUDA not in supported_activities():
+        with pytest.warns(UserWarning, match="no GPU"):
+            assert profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]).activities == {
+                ProfilerActivity.CPU
+            }
+
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_is_pytorchs() -> None:
+    torch = pytest.importorskip("torch")
+    for counts in product((0, 2), (1, 2), (1, 3), (0, 1, 2), (0, 3), (0, 1)):
+        options = dict(
+            zip(("wait", "warmup", "active", "repeat", "skip_first", "skip_first_wait"), counts, strict=True)
+        )
+        ours, theirs = schedule(**options), torch.profiler.schedule(**options)
+        assert [ours(i).name for i in range(25)] == [theirs(i).name for i in range(25)], options
+
+
+@pytest.mark.parametrize("name", ["wait", "warmup", "active", "repeat", "skip_first"])
+def test_a_schedule_of_impossible_counts_is_refused(name: str) -> None:
+    counts = {"wait": 1, "warmup": 1, "active": 1, name: -1}
+    with pytest.raises(ValueError, match=f"schedule: {name} must be at least"):
+        schedule(**counts)
+    with pytest.raises(TypeError):
+        schedule(**{**counts, name: 1.5})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_only_the_active_steps_are_recorded(together: bool) -> None:
+    ready = []
+    plan = schedule(wait=1, warmup=1, active=2, repeat=2)
+
+    def note(p: profile) -> None:
+        ready.append((p.step_num, [e.name for e in p.events() if e.category == "step"]))
+
+    with profile(schedule=plan, on_trace_ready=note, acc_events=together) as p:
+        for i in range(10):
+            assert (Op.apply.__func__.__module__ == "minigrad.profiler.recorder") == (i % 4 > 0 and i < 8)
+            minigrad.ones(i + 1).sin()
+            p.step()
+    first, second = (["ProfilerStep#2", "ProfilerStep#3"], ["ProfilerStep#6", "ProfilerStep#7"])
+    assert ready == [(4, first), (8, first + second if together else second)]
+    sizes = [e.input_shapes for e in p.events() if e.name == "Sin"]
+    assert sizes == [((n,),) for n in ((3, 4, 7, 8) if together else (7, 8))]
+    steps = row_of(p, "ProfilerStep*")
+    assert (steps.calls, steps.seconds) == (len(sizes), 0.0)  # a step's own time is the rest's
+    assert steps.total > 0
+    rows = p.key_averages().rows()
+    wall = sum(r.ended - r.begun for r in p.events().recordings) / 1e9
+    assert sum(row.seconds for row in rows) == pytest.approx(wall)
+    assert all(e.time_range.start >= 0 for e in p.events())
+
+
+def test_the_end_of_the_block_ends_a_recording_too() -> None:
+    ready: list[int] = []
+    with profile(
+        schedule=schedule(wait=0, warmup=1, active=5), on_trace_ready=lambda p: ready.append(len(p.events()))
+    ) as p:
+        p.step()
+        minigrad.ones(2).sin()
+    assert ready == [2]  # the op and its step
+    with profile(schedule=schedule(wait=0, warmup=5, active=1), on_trace_ready=lambda p: ready.append(0)) as p:
+        p.step()
+    assert ready == [2]
+
+
+def test_a_schedule_that_returns_something_else_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"schedule\(0\) must return a ProfilerAction"):
+        profile(schedule=lambda step: True).start()  # type: ignore[arg-type, return-value]
+    with profile(schedule=lambda step: ProfilerAction.RECORD) as p:
+        minigrad.ones(2).sin()
+    assert names(p.events()) == ["Sin", "ProfilerStep#0"]
+
+
+# --- scopes -----------------------------------------------------------------------------------------------------------
+
+
+def test_scopes_nest_and_decorate() -> None:
+    @record_function("decorated", "with a note")
+    def work(n: int) -> Any:
+        """Docs."""
+        return work(n - 1) if n else minigrad.ones(2).sin()
+
+    assert work.__doc__ == "Docs."
+    work(1)  # while nothing is recorded
+    with profile() as p, record_function("outer"):
+        with pytest.raises(KeyError), record_function("inner"):
+            raise KeyError
+        work(1)
+    events = p.events()
+    assert names(events) == ["inner", "Sin", "decorated", "decorated", "outer"]
+    assert names(events[-1].cpu_children) == ["inner", "decorated"]
+    assert [e.note for e in events] == [None, None, "with a note", "with a note", None]
+    assert all(e.is_user_annotation == (e.name != "Sin") for e in events)
+    assert row_of(p, "decorated").calls == 2
+
+
+def test_scopes_across_the_ends_of_a_recording_are_left_out() -> None:
+    p = profile()
+    with record_function("around"):
+        p.start()
+        p.stop()
+        p.start()
+        across = record_function("across")
+        across.__enter__()
+        p.stop()
+        across.__exit__(None, None, None)
+    assert names(p.events()) == []
+    with pytest.raises(TypeError, match="name must be a string, got int"):
+        record_function(3)  # type: ignore[arg-type]
