@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from typing import Any
 
 import numpy as np
+
+from minigrad.training import Accuracy, Run, Trainer
+from minigrad.training import callbacks as cb
 
 from ..libraries import EAGER, MINIGRAD, Library
 from .registry import Step, case
 from .training import normal, prepared
 
 LOANS = 52_780
+DIGITS = 54_000
 
 
 @case(
@@ -39,3 +45,130 @@ def loan_epoch(lib: Library, shuffle: bool = True, rows: int = LOANS) -> Step:
         return loss
 
     return step
+
+
+def _lenet(lib: Library) -> Any:
+    nn = lib.nn
+
+    class Scaled(nn.Module):  # type: ignore[misc, name-defined]
+        """Bytes become numbers batch by batch, as in the lab."""
+
+        def __init__(self, layers: Any) -> None:
+            super().__init__()
+            self.layers = layers
+
+        def forward(self, images: Any) -> Any:
+            return self.layers(images.float() * (1 / 255))
+
+    layers = [
+        *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2)),
+        nn.Flatten(),
+        *(nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10)),
+    ]
+    return prepared(lib, Scaled(nn.Sequential(*layers)), 61_706)
+
+
+def _digits(lib: Library, rows: int) -> tuple[Any, Any]:
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (rows, 1, 32, 32), dtype=np.uint8)
+    return lib.tensor(images), lib.tensor(rng.integers(0, 10, rows))
+
+
+@case(
+    "loops",
+    "Lab 4, LeNet-5: 54,000 images of bytes, batches of 128 in random order, Adam",
+    libraries=(MINIGRAD, EAGER),
+    random=True,
+)
+def lenet_epoch(lib: Library, shuffle: bool = True, rows: int = DIGITS) -> Step:
+    """An epoch of the baseline, without monitors and validation."""
+    model, data = _lenet(lib), lib.module.utils.data
+    loader = data.DataLoader(data.TensorDataset(*_digits(lib, rows)), batch_size=128, shuffle=shuffle)
+    criterion = lib.nn.CrossEntropyLoss()
+    optimizer = lib.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step() -> Any:
+        loss: Any = None
+        for images, target in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(images), target)
+            loss.backward()
+            optimizer.step()
+        return loss
+
+    return step
+
+
+@case(
+    "loops",
+    "The same: minigrad's Trainer with all of the lab's monitors, PyTorch bare, its batches cut by index",
+    libraries=(MINIGRAD, EAGER),
+    random=True,
+)
+def lenet_epoch_watched(lib: Library, shuffle: bool = True, rows: int = DIGITS) -> Step:
+    """An epoch as the lab runs it, against the least that PyTorch needs for one: no loader, no metric, no log.
+
+    Validation is in neither; minigrad's monitors see one batch of it.
+    """
+    model, (images, target) = _lenet(lib), _digits(lib, rows)
+    criterion = lib.nn.CrossEntropyLoss()
+    optimizer = lib.optim.Adam(model.parameters(), lr=1e-3)
+    if lib.name == MINIGRAD:
+        return _watched(lib, model, criterion, optimizer, images, target, shuffle)
+
+    def step() -> Any:
+        loss: Any = None
+        order = lib.module.randperm(rows) if shuffle else lib.module.arange(rows)
+        for start in range(0, rows, 128):
+            chosen = order[start : start + 128]
+            optimizer.zero_grad()
+            loss = criterion(model(images[chosen]), target[chosen])
+            loss.backward()
+            optimizer.step()
+        return loss
+
+    return step
+
+
+def _watched(lib: Library, model: Any, criterion: Any, optimizer: Any, images: Any, target: Any, shuffle: bool) -> Step:
+    data = lib.module.utils.data
+    loader = data.DataLoader(data.TensorDataset(images, target), batch_size=128, shuffle=shuffle)
+    validation = data.DataLoader(data.TensorDataset(images[:500], target[:500]), batch_size=500)
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    run = Run(folder.name, "watched", {})
+    monitors = [
+        cb.GradientMonitor(run),
+        cb.WeightMonitor(run),
+        cb.ActivationMonitor(images[:100], run),
+        cb.ConfusionMatrix(10),
+        cb.ExamplePredictions(),
+    ]
+    others = [
+        cb.EpochTimer(),
+        cb.MemoryMonitor(),
+        cb.LearningRateMonitor(),
+        cb.TerminateOnNaN(),
+        cb.EarlyStopping("val_accuracy", patience=10**9),
+        cb.RunLogger(run),
+        cb.ModelCheckpoint(run.checkpoints, "val_accuracy"),
+    ]
+    last = _LastLoss()
+    trainer = Trainer(model, criterion, optimizer, {"accuracy": Accuracy()}, [*monitors, *others, last])
+
+    def step() -> Any:
+        state = trainer.state_dict() if trainer.epoch else None  # one epoch more of the same training
+        trainer.fit(loader, validation, trainer.epoch + 1, resume=state)
+        return last.loss
+
+    return step
+
+
+class _LastLoss(cb.Callback):
+    """That of the last training batch, which validation would hide."""
+
+    loss: Any = None
+
+    def on_batch_end(self, trainer: Trainer) -> None:
+        self.loss = trainer.loss
