@@ -150,7 +150,7 @@ def _watched(lib: Library, model: Any, criterion: Any, optimizer: Any, images: A
         cb.MemoryMonitor(),
         cb.LearningRateMonitor(),
         cb.TerminateOnNaN(),
-        cb.EarlyStopping("val_accuracy", patience=10**9),
+        cb.EarlyStopping("val_accuracy", patience=10**9, restore_best=False),  # it is one training, epoch by epoch
         cb.RunLogger(run),
         cb.ModelCheckpoint(run.checkpoints, "val_accuracy"),
     ]
