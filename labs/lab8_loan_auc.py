@@ -1,0 +1,322 @@
+"""Lab 8: which loans are approved? Five experiments with small networks on a table of numbers, judged by AUC.
+
+AUC is the area under the ROC curve: how often an approved loan is scored above one that is not, whatever the threshold.
+A plain network (1), a deep one (2), the same with batch normalisation and skips (3), with dropout (4), and with weight
+decay at several learning rates (5). Each curve is shown as it is and smoothed as TensorBoard does it: the best of many
+noisy epochs is luck in part, and the report tells how much.
+
+The figures called val are those of the test loans, as in the report that this lab follows. It picks its best epochs by
+them, so they flatter all its networks a little, and so do ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import labkit
+import loan_comparison
+import loan_data
+import loan_report
+
+import minigrad
+from minigrad import nn, optim
+from minigrad.training import AUC, CheckpointError, Run, Trainer
+from minigrad.training import callbacks as cb
+from minigrad.training.runs import RunRecord
+from minigrad.utils.data import DataLoader, TensorDataset
+
+EVALUATION_BATCH = 1024
+QUICK_ROWS = 640, 320
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one run."""
+
+    net: str  # "simple", "deep" or "skip"
+    epochs: int
+    dropout: float = 0.0  # of "skip"
+    lr: float = 0.01
+    weight_decay: float = 0.0
+    batch_size: int = 32
+
+
+RUNS = {
+    "simple": Settings("simple", 65),
+    "deep": Settings("deep", 40),
+    "skip": Settings("skip", 45),
+    "dropout-run": Settings("skip", 45, dropout=0.5),
+    "weight-decay-run": Settings("skip", 30, dropout=0.5, lr=0.05, weight_decay=0.001),
+}
+Member = tuple[str, dict[str, float]]  # one of RUNS, and what is different in this run
+DROPOUT: list[Member] = [("dropout-run", {"dropout": p}) for p in (0.01, 0.1, 0.2, 0.5, 0.9)]
+DECAY: list[Member] = [
+    ("weight-decay-run", {"weight_decay": decay, "lr": lr}) for decay in (0.1, 0.01, 0.001) for lr in (0.01, 0.05, 0.1)
+]
+GROUPS = {
+    "dropout": DROPOUT,
+    "weight-decay": DECAY,
+    "all": [*((name, {}) for name in ("simple", "deep", "skip")), *DROPOUT, *DECAY],
+}
+EXPERIMENTS = {
+    "simple": "1: 11-32-128-ReLU-32-1, 65 epochs",
+    "deep": "2: three blocks 128-512-ReLU-128, 40 epochs",
+    "skip": "3: each block with BatchNorm first and a skip around it, 45 epochs",
+    "dropout": "4: and with dropout of 0.01, 0.1, 0.2, 0.5 and 0.9, 45 epochs each",
+    "weight-decay": "5: dropout 0.5, weight decay 0.1, 0.01, 0.001 by lr 0.01, 0.05, 0.1, 30 epochs each",
+    "dropout-run": "one run of 4, dropout 0.5 or that of --dropout",
+    "weight-decay-run": "one run of 5, weight decay 0.001 and lr 0.05 or those given",
+    "all": "1 to 5: seventeen runs, and a page that compares them",
+}
+
+
+# ------------------------------------------------------------------------------------------------------- the networks
+
+
+class SimpleNet(nn.Module):
+    """(N, 11) → one logit each (N, 1). 8,769 parameters; without ReLU between them, two layers are as one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(loan_data.FEATURES, 32),
+            nn.Linear(32, 128),
+            nn.ReLU(),
+            nn.Linear(128, 32),
+            nn.Linear(32, 1),
+        )
+
+    def forward(self, x: minigrad.Tensor) -> Any:
+        return self.layers(x)
+
+
+class Block(nn.Module):
+    """(N, 128) → 512 → ReLU → (N, 128)."""
+
+    def __init__(self, size: int = 128) -> None:
+        super().__init__()
+        self.up = nn.Linear(size, 4 * size)
+        self.down = nn.Linear(4 * size, size)
+
+    def forward(self, x: minigrad.Tensor) -> Any:
+        return self.down(self.up(x).relu())
+
+
+class SkipBlock(nn.Module):
+    """x + down(dropout(relu(up(bn(x))))): the block learns what to add to x, and gradients pass it by as well."""
+
+    def __init__(self, dropout: float, size: int = 128) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm1d(size)
+        self.up = nn.Linear(size, 4 * size)
+        self.dropout = nn.Dropout(dropout)
+        self.down = nn.Linear(4 * size, size)
+
+    def forward(self, x: minigrad.Tensor) -> Any:
+        return x + self.down(self.dropout(self.up(self.bn(x)).relu()))
+
+
+class DeepNet(nn.Module):
+    """(N, 11) → 128 → three blocks → one logit each (N, 1). 396,801 parameters, or 397,569 with SkipBlocks."""
+
+    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.first = nn.Linear(loan_data.FEATURES, 128)
+        self.blocks = nn.Sequential(*blocks)
+        self.last = nn.Linear(128, 1)
+
+    def forward(self, x: minigrad.Tensor) -> Any:
+        return self.last(self.blocks(self.first(x)))
+
+
+def network(settings: Settings) -> nn.Module:
+    """The network of a run, with new weights."""
+    if settings.net == "simple":
+        return SimpleNet()
+    if settings.net == "deep":
+        return DeepNet([Block() for _ in range(3)])
+    return DeepNet([SkipBlock(settings.dropout) for _ in range(3)])
+
+
+# ------------------------------------------------------------------------------------------------------- the training
+
+
+class StopOnNaN(cb.Callback):
+    """Ends the training at an epoch whose loss is no number; TerminateOnNaN looks at each batch and takes a tenth more
+    time with networks as small as these."""
+
+    order = cb.Order.CONTROL
+
+    def on_validation_end(self, trainer: Trainer) -> None:
+        if not math.isfinite(trainer.logs["loss"] + trainer.logs["val_loss"]):
+            raise cb.CancelFit(f"the loss is {trainer.logs['loss']}; try a lower learning rate (--lr)")
+
+
+def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.Namespace) -> None:
+    """One run, from new weights to its report."""
+    model = network(settings)
+    training, testing = [
+        TensorDataset(*(minigrad.tensor(array, device=args.device) for array in split))
+        for split in (loans.train, loans.test)
+    ]
+    batches = DataLoader(training, settings.batch_size, shuffle=True)
+    test_batches = DataLoader(testing, EVALUATION_BATCH)
+    optimizer = optim.SGD(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    best_auc = cb.ModelCheckpoint(run.checkpoints / "auc", "val_auc", every_epochs=settings.epochs)
+    best_loss = cb.ModelCheckpoint(run.checkpoints, "val_loss")  # after the other: it saves the state of all
+    callbacks = [
+        cb.EpochTimer(),
+        StopOnNaN(),
+        cb.ProgressBar(run.name),
+        cb.RunLogger(run, every=0, model_input=training[:2][0]),
+        best_auc,
+        best_loss,
+    ]
+    trainer = Trainer(model, nn.BCEWithLogitsLoss(), optimizer, {"auc": AUC()}, callbacks, args.device)
+    try:
+        trainer.fit(batches, test_batches, settings.epochs, resume=labkit.checkpoint_of(run, args))
+    except CheckpointError as error:
+        raise SystemExit(f"error: --resume: {error}") from None
+
+    scores = {}
+    for name, checkpoint in (("highest test AUC", best_auc), ("lowest test loss", best_loss)):
+        if checkpoint.best_weights.exists():
+            model.load_state_dict(minigrad.load(checkpoint.best_weights))
+            scores[name] = trainer.predict(test_batches)
+    run.save_weights(model.state_dict())  # those of the lowest test loss
+    loan_report.of_run(run, loans, scores, differences(run.name, settings))
+
+
+# ---------------------------------------------------------------------------------------------------- several of them
+
+
+def name_of(experiment: str, settings: Settings) -> str:
+    """A run of a group is named by what it varies."""
+    if experiment == "dropout-run":
+        return f"dropout-{settings.dropout:g}"
+    if experiment == "weight-decay-run":
+        return f"wd-{settings.weight_decay:g}-lr-{settings.lr:g}"
+    return experiment
+
+
+def differences(name: str, settings: Settings) -> list[str]:
+    """What is not as in the report's run of this name."""
+    for experiment, own in RUNS.items():
+        if name_of(experiment, own) == name:
+            theirs, ours = asdict(own), asdict(settings)
+            return [f"{key} {ours[key]:g} instead of {theirs[key]:g}" for key in ours if ours[key] != theirs[key]]
+    return []
+
+
+def resolved(experiment: str, args: argparse.Namespace, **changes: float) -> Settings:
+    """A run's settings: the experiment's own, those given as options in their place, and what the run varies."""
+    own = RUNS[experiment]
+    given = {f.name: value for f in fields(own) if (value := getattr(args, f.name, None)) is not None}
+    if args.quick:
+        given["epochs"] = min(2, given.get("epochs", 2))
+    return replace(own, **{**given, **changes})
+
+
+def one(
+    experiment: str, settings: Settings, loans: loan_data.Loans, args: argparse.Namespace, out: Path | None = None
+) -> Run:
+    """One run, in the folder of `out` if it is one of several."""
+    name = name_of(experiment, settings)
+    template = {**{key: value for key, value in asdict(settings).items() if key != "net"}, "experiment": experiment}
+    if settings.net != "skip":
+        del template["dropout"]
+    title = f"Lab 8: loans by AUC, {name} ({loans.kind})"
+    run = labkit.start(args, name, title, {"data": loans.kind, **asdict(settings)}, out=out, template=template)
+    if loans.warning:
+        run.notice(loans.warning, say=out is None)
+    with run:
+        train(run, loans, settings, args)
+    return run
+
+
+def several(loans: loan_data.Loans, args: argparse.Namespace) -> Run:
+    """A run of runs, one after another, and the page that compares them."""
+    members = [(experiment, resolved(experiment, args, **changes)) for experiment, changes in GROUPS[args.experiment]]
+    names = [name_of(experiment, settings) for experiment, settings in members]
+    title = f"Lab 8: loans by AUC, {args.experiment} ({loans.kind})"
+    parent = labkit.start(args, args.experiment, title, {"data": loans.kind, "runs": names})
+    if loans.warning:
+        parent.notice(loans.warning)
+    with parent:
+        records = []
+        for (experiment, settings), name in zip(members, names, strict=True):
+            record = labkit.finished(args, parent.folder, name)
+            if record is None:
+                run = one(experiment, settings, loans, args, parent.folder)
+                record = RunRecord.read(run.folder)
+            records.append(record)
+            if record.status == "interrupted":
+                parent.interrupt(f"Stopped by Ctrl-C in the run {name}")
+                break
+        loan_comparison.of_runs(parent, records, real=loans.kind == "loans" and not args.quick)
+    return parent
+
+
+def probability(text: str) -> float:
+    """An option's value: a number from 0 to below 1."""
+    return _between(text, 1.0, "a number from 0 to below 1")
+
+
+def not_negative(text: str) -> float:
+    """An option's value: 0 or a number above it."""
+    return _between(text, float("inf"), "0 or a number above it")
+
+
+def _between(text: str, end: float, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < end:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = labkit.command_line(__doc__, "lab8", EXPERIMENTS, resumable=True)
+    options: list[tuple[str, Any, str]] = [
+        ("--lr", labkit.positive, "the learning rate"),
+        ("--weight-decay", not_negative, "the optimizer's weight decay"),
+        ("--dropout", probability, "the share of a block's hidden values left out, with skips only"),
+        ("--batch-size", labkit.at_least_one, "loans in a batch"),
+    ]
+    for flag, kind, text in options:
+        parser.add_argument(flag, type=kind, metavar="X", help=f"{text} (default: the experiment's own)")
+    args = parser.parse_args(argv)
+    members = GROUPS.get(args.experiment, [(args.experiment, {})])
+    for key in sorted({key for _, changes in members for key in changes}):
+        if getattr(args, key) is not None:
+            parser.error(
+                f"argument --{key.replace('_', '-')}: the runs of {args.experiment} differ in it; for one run take "
+                "--experiment dropout-run or weight-decay-run"
+            )
+    if args.dropout is not None and RUNS[members[0][0]].net != "skip":
+        parser.error(f"argument --dropout: the network of {args.experiment} has no dropout")
+    try:
+        loans = loan_data.load(args.data)
+    except loan_data.LoanDataError as error:
+        if not (args.quick and isinstance(error, loan_data.LoansMissing)):
+            raise SystemExit(f"error: {error}") from None
+        loans = loan_data.look_alike(QUICK_ROWS, args.seed)
+    if args.quick:
+        loans = loan_data.fewer(loans, *QUICK_ROWS)
+    if args.experiment in GROUPS:
+        run = several(loans, args)
+    else:
+        run = one(args.experiment, resolved(args.experiment, args), loans, args)
+    return 130 if run.interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

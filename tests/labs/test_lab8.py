@@ -1,0 +1,496 @@
+"""Lab 8: the data reader and its errors, the networks, runs and groups of runs, what is said of their figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import lab8_loan_auc as lab
+import loan_comparison
+import loan_data
+import loan_report
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import minigrad
+from minigrad import nn
+from minigrad.training import Run
+from minigrad.training.runs import RunRecord
+
+HEADER = ["id", *loan_data.COLUMNS, loan_data.TARGET]
+ROW = ["7", "30", "50000", "RENT", "4.0", "MEDICAL", "B", "9000", "11.5", "0.18", "N", "6", "0"]
+
+
+def made_up_rows(count, seed=0):
+    """Loans of which those with a high rate are approved, most of them."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(count):
+        rate = rng.uniform(5, 20)
+        categories = [rng.choice(list(known)) for known in loan_data.COLUMNS.values() if known]
+        home, intent, grade, default = categories
+        numbers = rng.integers(20, 70), rng.integers(10_000, 90_000), rng.integers(0, 20), rng.integers(1000, 9000)
+        age, income, years, amount = numbers
+        approved = int(rate + rng.normal() > 14)
+        share = round(float(rng.uniform(0, 0.8)), 2)
+        rows.append([i, age, income, home, years, intent, grade, amount, round(rate, 2), share, default, 3, approved])
+    return rows
+
+
+def write(path, rows, header=HEADER):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def write_both(folder, train=96, test=40):
+    write(folder / loan_data.TRAIN, made_up_rows(train))
+    write(folder / loan_data.TEST, made_up_rows(test, seed=1))
+
+
+def run(tmp_path, *argv):
+    out = tmp_path / "out"
+    assert lab.main([*argv, "--out", str(out)]) == 0
+    folder = sorted(out.iterdir())[-1]
+    return folder, json.loads((folder / "summary.json").read_text())
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Captions alone, {name: caption}: drawing takes most of the time of a run as short as these."""
+    captions = {}
+    monkeypatch.setattr(Run, "picture", lambda run, figure, name, caption: captions.update({name: caption}))
+    return captions
+
+
+# ----------------------------------------------------------------------------------------------------------- the data
+
+
+def test_a_row_becomes_the_numbers_that_the_report_uses(tmp_path):
+    other = ["8", "41", "72000", "OWN", "1", "HOMEIMPROVEMENT", "G", "500", "7", "0", "Y", "2", "1"]
+    features, answers = loan_data.read(write(tmp_path / "a.csv", [ROW, other]))
+    assert features.tolist() == [
+        [30, 50000, 1, 4, 2, 2, 9000, 11.5, 0.18, 0, 6],
+        [41, 72000, 3, 1, 5, 7, 500, 7, 0, 1, 2],
+    ]
+    assert answers.tolist() == [[0], [1]]
+
+
+def test_columns_are_found_by_name_and_others_passed_over(tmp_path):
+    other = [*ROW[:-1], "1"]
+    order = np.random.default_rng(0).permutation(len(HEADER))
+    plain = loan_data.read(write(tmp_path / "a.csv", [ROW, other]))
+    shuffled = [[row[i] for i in order] + ["text"] for row in (ROW, other)]
+    path = write(tmp_path / "b.csv", shuffled, [HEADER[i] for i in order] + ["remark"])
+    path.write_text("\ufeff" + path.read_text(encoding="utf-8") + "\n", encoding="utf-8")  # as Excel writes it
+    assert all((a == b).all() for a, b in zip(plain, loan_data.read(path), strict=True))
+
+
+def changed(column, value):
+    row = list(ROW)
+    row[HEADER.index(column)] = value
+    return row
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        ([], [], "is empty; expected a line of column names"),
+        ([], HEADER, "has column names but no rows"),
+        ([ROW], [n.replace("loan_grade", "grade") for n in HEADER], "has no column loan_grade; it has id, person_age"),
+        ([ROW], HEADER[:-1], "has no column loan_status"),
+        ([ROW, changed("loan_grade", "H")], HEADER, "line 3: loan_grade is 'H', expected one of A, B, C, D, E, F, G"),
+        ([changed("loan_intent", "medical")], HEADER, "line 2: loan_intent is 'medical', expected one of DEBTCONSOL"),
+        ([ROW, ROW, changed("loan_amnt", "much")], HEADER, "line 4: loan_amnt is 'much', expected a number"),
+        ([changed("person_income", "")], HEADER, "line 2: person_income is '', expected a number"),
+        ([changed("person_age", "nan")], HEADER, "line 2: person_age is 'nan', expected a finite number"),
+        ([changed("loan_status", "2")], HEADER, "line 2: loan_status is '2', expected one of 0, 1"),
+        ([ROW, ROW[:-1]], HEADER, "line 3: 12 cells, expected 13"),
+        ([ROW, ROW], HEADER, "loan_status is 0 in all rows; AUC needs loans of both kinds"),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_and_line(tmp_path, rows, header, message):
+    write(tmp_path / "data" / loan_data.TRAIN, rows, header)
+    write(tmp_path / "data" / loan_data.TEST, made_up_rows(20))
+    with pytest.raises(SystemExit) as error:  # also in a quick run: the files are there, so they are meant
+        lab.main(["--quick", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
+    assert str(error.value).startswith("error: ")
+    assert loan_data.TRAIN in str(error.value)
+    assert message in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(loan_data.LoanDataError, match=r"cannot read .*a.csv"):
+        loan_data.read(tmp_path / "a.csv")
+
+
+def test_both_sets_are_standardised_by_the_training_set(tmp_path):
+    write_both(tmp_path)
+    raw = [loan_data.read(tmp_path / name)[0] for name in (loan_data.TRAIN, loan_data.TEST)]
+    loans = loan_data.load(str(tmp_path))
+    for split, numbers in zip((loans.train, loans.test), raw, strict=True):
+        std = raw[0].std(0)
+        expected = (numbers - raw[0].mean(0)) / np.where(std > 0, std, 1)
+        assert split[0].dtype == split[1].dtype == np.float32
+        np.testing.assert_allclose(split[0], expected, atol=1e-5)
+    assert (loans.train[0][:, -1] == 0).all()  # the length of the credit history is 3 everywhere
+    assert loans.kind == "other split"
+    assert "96 and 40 rows" in loans.warning
+
+
+def test_the_files_are_looked_for_in_the_folder_loan_and_in_the_folder_itself(tmp_path):
+    write_both(tmp_path / "a" / "loan")
+    write_both(tmp_path / "b")
+    loans = [loan_data.load(str(tmp_path / name)) for name in "ab"]
+    assert (loans[0].train[0] == loans[1].train[0]).all()
+    (tmp_path / "b" / loan_data.TEST).unlink()
+    with pytest.raises(SystemExit, match=r"loan_test.csv is not in .*b, where the other file lies"):
+        lab.main(["--quick", "--data", str(tmp_path / "b"), "--out", str(tmp_path / "out")])
+
+
+def test_without_the_files_one_message_says_what_to_put_where(tmp_path):
+    with pytest.raises(SystemExit) as error:
+        lab.main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
+    for part in ("loan_train.csv and loan_test.csv", str(tmp_path / "data" / "loan"), "playground-series-s4e10",
+                 "python labs/loan_data.py train.csv", "--quick"):  # fmt: skip
+        assert part in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_competitions_file_is_cut_in_two(tmp_path):
+    source, folder = write(tmp_path / "train.csv", made_up_rows(101)), tmp_path / "loan"
+    assert loan_data.main([str(source), str(folder)]) == 0
+    texts = [(folder / name).read_text().splitlines() for name in (loan_data.TRAIN, loan_data.TEST)]
+    assert [len(lines) for lines in texts] == [91, 12]  # a header each
+    assert texts[0][0] == texts[1][0] == ",".join(HEADER)
+    rows = source.read_text().splitlines()[1:]
+    assert sorted(texts[0][1:] + texts[1][1:]) == sorted(rows)
+    assert texts[0][1:] != rows[:90]
+    loan_data.load(str(tmp_path))
+    with pytest.raises(SystemExit, match="is there already"):
+        loan_data.main([str(source), str(folder)])
+    with pytest.raises(SystemExit, match="no column loan_status"):  # Kaggle's own test.csv
+        loan_data.main([str(write(tmp_path / "test.csv", [ROW[:-1]], HEADER[:-1])), str(tmp_path / "new")])
+    assert not (tmp_path / "new").exists()
+
+
+# ------------------------------------------------------------------------------------------------------- the networks
+
+
+@pytest.mark.parametrize(
+    ("experiment", "parameters"),
+    [("simple", 8_769), ("deep", 396_801), ("skip", 397_569), ("dropout-run", 397_569), ("weight-decay-run", 397_569)],
+)
+def test_parameters(experiment, parameters):
+    model = lab.network(lab.RUNS[experiment])
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert model(minigrad.rand(3, 11)).shape == (3, 1)
+
+
+def test_a_block_with_a_skip_adds_to_its_input():
+    block = lab.SkipBlock(dropout=0.5, size=8)
+    with minigrad.no_grad():
+        block.down.weight.zero_()
+        block.down.bias.zero_()
+    x = minigrad.randn(5, 8)
+    assert minigrad.equal(block(x), x)
+    assert [type(layer) for layer in block.children()] == [nn.BatchNorm1d, nn.Linear, nn.Dropout, nn.Linear]
+    assert [layer.p for layer in lab.network(lab.RUNS["dropout-run"]).modules() if isinstance(layer, nn.Dropout)] == (
+        [0.5] * 3
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- the runs
+
+
+def test_quick_run_on_look_alikes_reports_nothing_as_the_labs(tmp_path, capsys):
+    folder, summary = run(tmp_path, "--quick")
+    assert summary["status"] == "finished"
+    assert summary["results"]
+    assert all(name.startswith("look_alike_quick_") for name in summary["results"])
+    assert summary["reference"] == {}
+    assert any("made-up" in notice for notice in summary["notices"])
+    assert "made-up" in capsys.readouterr().out
+    page = (folder / "report.html").read_text()
+    assert "made-up" in page
+    assert "0.9284" not in page
+    assert page.count("data:image/png") == 3
+    assert (folder / "history.csv").read_text().splitlines()[0] == "epoch,loss,auc,val_loss,val_auc"
+    assert list((folder / "tensorboard").glob("events*"))
+
+
+def test_a_run_and_what_it_leaves(tmp_path, no_pictures):
+    write_both(tmp_path / "data")
+    folder, summary = run(tmp_path, "--data", str(tmp_path / "data"), "--epochs", "6", "--lr", "0.1")
+    found, record = summary["results"], RunRecord.read(folder)
+    auc, loss = record.column("val_auc")[1], record.column("val_loss")[1]
+    assert found["other_split_best_test_auc"] == max(auc)
+    assert found["other_split_best_epoch"] == auc.index(max(auc)) + 1
+    assert found["other_split_lowest_test_loss"] == min(loss)
+    assert summary["reference"]["best test AUC"] == 0.9284
+    page = (folder / "report.html").read_text()
+    assert "this run is not the report&#39;s: epochs 6 instead of 65, lr 0.1 instead of 0.01, other split" in page
+
+    model, loans = lab.network(lab.RUNS["simple"]), loan_data.load(str(tmp_path / "data"))
+    for file, figures, best in (("weights", loss, min(loss)), ("checkpoints/auc/best", auc, max(auc))):
+        model.load_state_dict(minigrad.load(folder / f"{file}.safetensors"))
+        model.eval()
+        with minigrad.no_grad():
+            logits = model(minigrad.tensor(loans.test[0]))
+        epoch = figures.index(best)
+        assert roc_auc_score(loans.test[1].ravel(), logits.numpy().ravel()) == pytest.approx(auc[epoch], abs=1e-6)
+
+
+def test_dropout_as_a_group(tmp_path):
+    write_both(tmp_path / "data")
+    folder, summary = run(tmp_path, "--experiment", "dropout", "--quick", "--data", str(tmp_path / "data"))
+    names = [f"dropout-{p}" for p in ("0.01", "0.1", "0.2", "0.5", "0.9")]
+    assert list(summary["results"]) == names
+    assert summary["reference"] == {}
+    page = (folder / "report.html").read_text()
+    for i, name in enumerate(names, 1):
+        assert f'href="{i:03d}-{name}/report.html"' in page
+        record = RunRecord.read(folder / f"{i:03d}-{name}")
+        assert (record.status, record.config["dropout"]) == ("finished", float(name.partition("-")[2]))
+    best = [float(x) for x in re.findall(r"dropout-[\d.]+</a>.*?<td[^>]*>[^<]*</td>\s*<td[^>]*>([\d.]+)", page, re.S)]
+    assert best == sorted(best, reverse=True)
+    assert len(best) == 5
+    assert "nothing is said about the report" in page
+    assert page.count("data:image/png") == 2
+
+
+def test_the_nine_runs_of_weight_decay_are_single_runs_with_options(tmp_path, no_pictures):
+    folder, _ = run(tmp_path, "--quick", "--experiment", "weight-decay-run", "--lr", "0.1", "--weight-decay", "0.01")
+    assert folder.name == "001-wd-0.01-lr-0.1"
+    config = RunRecord.read(folder).config
+    assert (config["lr"], config["weight_decay"], config["dropout"], config["net"]) == (0.1, 0.01, 0.5, "skip")
+    own = lab.RUNS["weight-decay-run"]
+    grid = {(d, lr) for d in (0.1, 0.01, 0.001) for lr in (0.01, 0.05, 0.1)}
+    assert {(changes["weight_decay"], changes["lr"]) for _, changes in lab.GROUPS["weight-decay"]} == grid
+    assert (own.weight_decay, own.lr, own.dropout, own.epochs) == (0.001, 0.05, 0.5, 30)
+    assert len(lab.GROUPS["all"]) == 17
+
+
+@pytest.mark.parametrize("experiment", ["simple", "dropout-run"])
+def test_the_template_starts_a_like_run(tmp_path, experiment, no_pictures):
+    extra = ["--dropout", "0.2"] if experiment == "dropout-run" else []
+    first, _ = run(tmp_path, "--quick", "--experiment", experiment, "--seed", "5", "--batch-size", "16", *extra)
+    again, _ = run(tmp_path, "--config", str(first / "experiment_template.json"))
+    assert first.name[4:] == again.name[4:]
+    assert RunRecord.read(first).config == RunRecord.read(again).config
+    assert (first / "history.csv").read_bytes() == (again / "history.csv").read_bytes()
+    other, _ = run(tmp_path, "--config", str(first / "experiment_template.json"), "--seed", "6")
+    assert (first / "history.csv").read_bytes() != (other / "history.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--experiment", "dropout", "--dropout", "0.3"], "the runs of dropout differ in it; for one run take"),
+        (["--experiment", "weight-decay", "--lr", "0.3"], "--lr: the runs of weight-decay differ in it"),
+        (["--experiment", "all", "--weight-decay", "0.3"], "--weight-decay: the runs of all differ in it"),
+        (["--dropout", "0.3"], "the network of simple has no dropout"),
+        (["--experiment", "skip", "--dropout", "1"], "'1' is not a number from 0 to below 1"),
+        (["--weight-decay", "-0.1"], "'-0.1' is not 0 or a number above it"),
+        (["--lr", "0"], "'0' is not a number above 0"),
+    ],
+)
+def test_bad_options(tmp_path, capsys, argv, message):
+    with pytest.raises(SystemExit) as error:
+        lab.main([*argv, "--quick", "--out", str(tmp_path / "out")])
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
+    folder, summary = run(tmp_path, "--quick", "--lr", "1e30")
+    assert any("the loss is nan; try a lower learning rate" in notice for notice in summary["notices"])
+    assert any("No epoch was finished" in notice for notice in summary["notices"])
+    assert (folder / "report.html").exists()
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, no_pictures):
+    write_both(tmp_path / "data", train=320)
+    argv = ["--experiment", "dropout-run", "--epochs", "8", "--data", str(tmp_path / "data")]
+    whole, _ = run(tmp_path, *argv)
+    # A process that is killed as soon as it has finished an epoch, wherever it is in the next one.
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, lab.__file__, *argv, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    patience = time.monotonic() + 120
+    while not list(out.glob("*/checkpoints/step-*.safetensors")) and time.monotonic() < patience:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (folder,) = out.iterdir()
+    assert RunRecord.read(folder).status == "running"  # as a killed run looks
+    lines = (folder / "history.csv").read_text().splitlines() if (folder / "history.csv").exists() else []
+    assert len(lines) < 9
+    assert lab.main(["--resume", str(folder), "--data", str(tmp_path / "data")]) == 0
+    assert RunRecord.read(folder).status == "finished"
+    assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+    weights = [minigrad.load(path / "weights.safetensors") for path in (folder, whole)]
+    assert all(minigrad.equal(weights[0][key], weights[1][key]) for key in weights[1])
+
+
+def test_a_group_that_was_stopped_goes_on_with_the_runs_that_are_left(tmp_path, monkeypatch, no_pictures):
+    write_both(tmp_path / "data")
+    argv = ["--experiment", "dropout", "--quick", "--data", str(tmp_path / "data")]
+    whole, _ = run(tmp_path, *argv)
+    made, train = [], lab.train
+
+    def fails_at_the_third(run, *rest):
+        made.append(run.name)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        train(run, *rest)
+
+    monkeypatch.setattr(lab, "train", fails_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        lab.main([*argv, "--out", str(tmp_path / "stopped")])
+    (folder,) = (tmp_path / "stopped").iterdir()
+    assert lab.main(["--resume", str(folder), "--data", str(tmp_path / "data")]) == 0
+    assert made == ["dropout-0.01", "dropout-0.1", "dropout-0.2", "dropout-0.2", "dropout-0.5", "dropout-0.9"]
+    for path in whole.glob("*-dropout-*"):
+        assert (folder / path.name / "history.csv").read_bytes() == (path / "history.csv").read_bytes()
+
+
+# -------------------------------------------------------------------------------------------- what is said of figures
+
+
+def curve(values):
+    return loan_report.Curve(np.arange(1, len(values) + 1), np.array(values), loan_report.smooth(values, 0.6))
+
+
+def noisy(level, noise=0.0002, epochs=30, seed=0):
+    return curve(level + noise * np.random.default_rng(seed).standard_normal(epochs))
+
+
+def test_a_curve_knows_its_best_epochs_and_its_noise():
+    values = [0.5, 0.9, 0.7, 0.8]
+    found = curve(values)
+    smoothed = [0.5, (0.24 * 0.5 + 0.4 * 0.9) / 0.64]  # weights 0.4 · 0.6ᵏ, made to add up to 1
+    np.testing.assert_allclose(found.smoothed[:2], smoothed)
+    assert (found.best, found.best_epoch) == (0.9, 2)
+    assert found.best_smoothed == found.smoothed.max()
+    assert found.best_smoothed_epoch == found.smoothed.argmax() + 1
+    assert found.end.tolist() == [0.7, 0.8]
+    assert np.isnan(curve([0.5, 0.6]).noise)
+    trend = np.linspace(0.8, 0.9, 400) + 0.001 * np.random.default_rng(0).standard_normal(400)
+    assert curve(trend).noise == pytest.approx(0.001, rel=0.15)
+
+
+def test_the_sampling_error_is_what_drawing_again_gives():
+    rng = np.random.default_rng(0)
+    truth = np.arange(400) < 80
+    scores = rng.exponential(size=(400, 400)) * np.where(truth, 5.0, 1.0)
+    drawn = [(row[truth][:, None] > row[~truth]).mean() for row in scores]
+    # Hanley and McNeil's Q₁ and Q₂ are those of exponential scores, so the formula is exact here.
+    assert loan_report.sampling_error(np.mean(drawn), 80, 320) == pytest.approx(np.std(drawn), rel=0.1)
+
+
+def loans_of(kind="loans"):
+    truth = (np.arange(400) < 60).astype(np.float32)[:, None]
+    return loan_data.Loans((truth, truth), (truth, truth), kind)
+
+
+@pytest.mark.parametrize(
+    ("level", "differing", "message"),
+    [
+        (0.9281, [], "scatters by 0.0001: no more than chance"),
+        (0.9200, [], "does not say which loans it drew: no more than chance"),
+        (0.7000, [], "explains that"),
+        (0.7000, ["epochs 3 instead of 65"], "this run is not the report's: epochs 3 instead of 65."),
+    ],
+)
+def test_the_distance_to_the_report_is_explained_by_what_was_measured(level, differing, message):
+    theirs = loan_report.REFERENCE["simple"]
+    text = loan_report.distance(noisy(level), theirs, loans_of(), differing)
+    assert message in text
+    assert f"{noisy(level).best - theirs.best:+.4f}" in text
+
+
+def page_of(tmp_path, test_losses):
+    with Run(tmp_path, "simple", {"quick": False, "dropout": 0.25}) as page:
+        for i, test in enumerate(test_losses):
+            page.log(i + 1, loss=0.4 - 0.02 * i, auc=0.81 + 0.01 * i, val_loss=test, val_auc=0.9 + 0.0001 * i)
+        loan_report.of_run(page, loans_of(), {"lowest test loss": minigrad.arange(400.0)}, [])
+    return (page.folder / "report.html").read_text()
+
+
+def test_the_page_says_what_the_losses_do(tmp_path, no_pictures):
+    turning = page_of(tmp_path, [0.2 + 0.001 * (i - 3) ** 2 for i in range(10)])
+    assert re.search(
+        r"is lowest in epoch [45], 0.20\d\d, and then rises to 0.22\d\d, while the training loss goes", turning
+    )
+    assert "The training loss is above the test loss in 9 of 10 epochs" in turning
+    assert "with 25% of the hidden values left out" in turning
+    assert "the AUC of the training loans is 0.9000, 0.0009 below that of the test loans" in turning
+    assert "AUC 0.0000 with the weights of the lowest test loss" in no_pictures["roc"]  # scores rise where truth is 0
+    assert "is lowest in epoch 10, 0.22" in page_of(tmp_path, [0.3 - 0.01 * i for i in range(10)])
+    noisy_end = 0.2 + 0.01 * np.array([9, 6, 3, 1, 0, 1, -1, 1, -1, 1])
+    assert "not yet above it by more than the scatter of one epoch" in page_of(tmp_path, noisy_end)
+
+
+NAMES = ["simple", "deep", "skip", *(f"dropout-{p}" for p in ("0.9", "0.01", "0.1", "0.2", "0.5"))]
+DECAYS = [f"wd-{decay}-lr-{lr}" for decay in ("0.1", "0.01", "0.001") for lr in ("0.01", "0.1", "0.05")]
+
+
+def test_conclusions_are_borne_out_where_the_runs_are_like_the_reports():
+    levels = [0.910, 0.925, 0.915, 0.905, 0.917, 0.918, 0.919, 0.921, *np.linspace(0.90, 0.93, 9)]
+    curves = {name: noisy(level, seed=i) for i, (name, level) in enumerate(zip(NAMES + DECAYS, levels, strict=True))}
+    curves["skip"] = noisy(0.915, noise=0.002)
+    curves["deep"].raw[0] = 0.90  # behind at first
+    found = loan_comparison.findings(curves)
+    assert [finding.agrees for finding in found] == ["yes"] * 10
+
+
+def test_conclusions_are_refused_where_the_runs_say_otherwise():
+    levels = [0.930, 0.895, 0.925, 0.921, 0.919, 0.918, 0.917, 0.905, *np.linspace(0.92, 0.88, 9)]
+    curves = {name: noisy(level, seed=i) for i, (name, level) in enumerate(zip(NAMES + DECAYS, levels, strict=True))}
+    curves["deep"] = noisy(0.895, noise=0.002)
+    curves["deep"].raw[0] = 0.94  # ahead at first
+    found = loan_comparison.findings(curves)
+    assert [finding.agrees for finding in found] == ["no"] * 10
+
+
+def test_conclusions_within_the_noise_or_in_part_are_called_so():
+    levels = [0.915, 0.9151, 0.915, 0.905, 0.92, 0.92 - 0.005, 0.917, 0.919]
+    curves = {name: noisy(level, seed=i) for i, (name, level) in enumerate(zip(NAMES, levels, strict=True))}
+    found = {finding.conclusion: finding for finding in loan_comparison.findings(curves)}
+    deep = found["The deep network (2) is better than the simple one (1)."]
+    assert deep.agrees == "not clear"
+    order = next(finding for conclusion, finding in found.items() if "almost every epoch" in conclusion)
+    assert order.agrees == "in part, 3 of 4"
+    assert "0.9 < 0.1 < 0.2 < 0.5 < 0.01" in order.found
+    assert "0.01 < 0.1 in 0%" in order.found
+    assert len(found) == 7  # the runs of weight decay are not there
+    assert loan_comparison.findings({"simple": noisy(0.9)}) == []
+
+
+def test_all_experiments_on_one_page(tmp_path):
+    records = []
+    for i, name in enumerate([*NAMES, *DECAYS]):
+        history = [{"epoch": e, "loss": 0.3, "auc": 0.9, "val_loss": 0.2, "val_auc": 0.9 + 0.001 * i} for e in (1, 2)]
+        record = (tmp_path / f"{i:03d}-{name}", name, "finished", {}, {"best_test_auc": 0.9}, {}, 1.0, history, [])
+        records.append(RunRecord(*record))
+    with Run(tmp_path, "all", {}) as parent:
+        loan_comparison.of_runs(parent, records, real=True)
+    page = (parent.folder / "report.html").read_text()
+    assert page.count("data:image/png") == 8
+    assert page.index(f"-{DECAYS[-1]}/report.html") < page.index("-simple/report.html")  # the best is on top
+    assert "0.9284" in page
+    assert parent.reference == {name: loan_report.REFERENCE[name].best for name in loan_report.REFERENCE}
+    assert len(parent.results["conclusions"]) == 10
