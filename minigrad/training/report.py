@@ -12,6 +12,7 @@ __all__ = ["Block", "Link", "Picture", "Table", "Text", "render"]
 
 _PIXELS = 1.3  # of a picture, on each pixel of the page: sharp on fine screens, and its letters as large as the text
 _WORDS = 40  # letters: a cell with more is a sentence
+_NAME = 16  # letters: a link with no more is not broken into lines
 
 
 @dataclass
@@ -107,12 +108,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _cell_class(value: Any, numeric: bool) -> Any:
-    """A cell's class attribute: numbers are not broken into lines, long text is not squeezed into a narrow column."""
+    """A cell's class attribute: numbers and names stay on one line, long text is not squeezed into a narrow column."""
     from markupsafe import Markup
 
     if numeric:
         return Markup(' class="number"')
-    if _is_number(value):
+    if _is_number(value) or (isinstance(value, Link) and len(value.text) <= _NAME):
         return Markup(' class="unbroken"')
     return Markup(' class="words"') if isinstance(value, str) and len(value) > _WORDS else ""
 

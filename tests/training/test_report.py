@@ -28,7 +28,7 @@ def test_the_page_holds_what_it_was_given(picture):
     )
     for part in ("Title", "subtitle", "Beware.", "The loss &amp; its course", "0.8100", "A note.", "a  b\nc", "0.0001"):
         assert part in page
-    assert '<a href="001-base/report.html">base</a>' in page
+    assert '<td class="unbroken"><a href="001-base/report.html">base</a></td>' in page
     assert '<td class="number">—</td>' in page
     (data,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert base64.b64decode(data) == picture.png.read_bytes()
