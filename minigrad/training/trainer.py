@@ -35,7 +35,7 @@ from .checkpoint import load_checkpoint
 from .diagnosis import Buffers, NonFiniteError, diagnose
 from .progress import calls_on_interrupt
 from .streaming import Mean, Metric
-from .trainer_checks import checked_callbacks, checked_metrics, device_of, nobody_logs
+from .trainer_checks import check_optimizer, checked_callbacks, checked_metrics, device_of, nobody_logs
 from .trainer_state import put_back_after, restore, state_of
 
 Row = dict[str, Any]
@@ -95,8 +95,8 @@ class Trainer:
             raise TypeError(f"Trainer: model is a {type(model).__name__}, expected an nn.Module")
         if not callable(criterion) or isinstance(criterion, type):
             raise TypeError(f"Trainer: criterion is {criterion!r}, expected a loss such as nn.CrossEntropyLoss()")
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(f"Trainer: optimizer is a {type(optimizer).__name__}, expected an Optimizer")
+        if optimizer is not None:
+            check_optimizer(optimizer, model)
         self.model = model if device is None else model.to(device)
         self.criterion = criterion
         self.optimizer: Any = optimizer
@@ -139,7 +139,9 @@ class Trainer:
                 result is then bit for bit what it would have been without the interruption, if model, data and
                 settings are the same. A training that had come to its end is not begun again.
         Raises:
-            ValueError: epochs, a loader without batches, a callback that monitors what nobody logs.
+            ValueError: epochs, a loader without batches, a callback that monitors what nobody logs, a loss of several
+                elements.
+            TypeError: something that is no loader, a batch of another form.
             NonFiniteError: the loss of the first batch is NaN or infinite; the message says where it began.
             CheckpointError: ``resume`` is damaged, or of another training. Nothing has changed then.
         """

@@ -8,18 +8,36 @@ from typing import Any
 
 from ..devices import device as Device
 from ..nn import Module
-from .callbacks.base import Callback
+from ..optim import Optimizer
+from .callbacks.base import EVENTS, Callback
 from .streaming import Metric
 
 
 def checked_callbacks(callbacks: Any) -> list[Callback]:
+    """Raises TypeError for what is no Callback, ValueError for one with a method for an event that does not exist."""
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"Trainer: callbacks is {callbacks!r}, expected a list of Callbacks")
     given = list(callbacks)
     for callback in given:
         if not isinstance(callback, Callback):
             raise TypeError(f"Trainer: a callback is {callback!r}, expected a Callback{_to_be_made(callback)}")
+        for name in dir(type(callback)):
+            if name.startswith("on_") and name not in EVENTS:
+                near = difflib.get_close_matches(name, EVENTS, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"Trainer: {callback!r} listens to {name}, which is no event{hint}")
     return given
+
+
+def check_optimizer(optimizer: Any, model: Module) -> None:
+    """Raises TypeError for what is no Optimizer, ValueError for one that would not train the model."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"Trainer: optimizer is a {type(optimizer).__name__}, expected an Optimizer")
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError(
+            "Trainer: optimizer holds none of the model's parameters; was the model made anew after the optimizer?"
+        )
 
 
 def checked_metrics(metrics: Any) -> dict[str, Metric]:

@@ -31,6 +31,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "optimizer": trainer.optimizer.state_dict(),
         "optimizer_class": type(trainer.optimizer).__name__,
         "loader": _place(trainer),
+        "val_loader": _between_epochs(trainer.val_loader),
         "random": random_state(),
         "meters": {name: meter.state_dict() for name, meter in trainer.meters[""].items()},
         "callbacks": {key: callback.state_dict() for key, callback in trainer.keyed_callbacks()},
@@ -47,15 +48,18 @@ def restore(trainer: Trainer, state: Mapping[str, Any], epochs: int | None = Non
     Args: epochs: of the fit that is to go on, which must not lie behind already.
     """
     _check(trainer, state, epochs)
-    before, random = _copies(trainer), random_state()
+    before, random, validation = _copies(trainer), random_state(), _between_epochs(trainer.val_loader)
     try:
         _put(trainer, state)
         set_random_state(state["random"])
-        if state["loader"] is not None and hasattr(trainer.train_loader, "load_state_dict"):
-            trainer.train_loader.load_state_dict(state["loader"])  # the last one, since it changes all or nothing
-    except Exception as error:
+        _stand(trainer.val_loader, state["val_loader"])
+        _stand(trainer.train_loader, state["loader"])  # the last one, since it changes all or nothing
+    except BaseException as error:
         _put(trainer, before)
         set_random_state(random)
+        _stand(trainer.val_loader, validation)
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
         raise CheckpointError(f"the checkpoint does not fit this training: {error}") from error
     position = state["position"]
     trainer.epoch, trainer.batch_index, trainer.step = position["epoch"], position["batch_index"], position["step"]
@@ -79,8 +83,7 @@ def put_back_after(trainer: Trainer) -> Iterator[None]:
         trainer.model.load_state_dict(before["model"])
         trainer.optimizer.load_state_dict(before["optimizer"])
         trainer.optimizer.zero_grad()
-        if place is not None:
-            trainer.train_loader.load_state_dict(place)
+        _stand(trainer.train_loader, place)
         set_random_state(random)
 
 
@@ -111,23 +114,37 @@ def _copies(trainer: Trainer) -> dict[str, Any]:
 def _place(trainer: Trainer) -> Any:
     """Where the training loader stands; None if it cannot tell.
 
-    Between two epochs that is the start of one, also if the last one was cut short. Raises CheckpointError if the
-    loader was begun anew inside the epoch, since the rest of its order is lost then.
+    Raises CheckpointError if it was begun anew inside the epoch, since the rest of its order is lost then.
     """
-    place_of = getattr(trainer.train_loader, "state_dict", None)
-    if place_of is None:
-        return None
-    place = place_of()
-    if not isinstance(place, Mapping) or "epoch_start" not in place:
-        return place  # not a DataLoader's
     if not trainer.inside_epoch or trainer.batches_done or trainer.batch_index == 0:
-        return {**place, "batches": 0, "epoch_start": None}
-    if place["batches"] != trainer.batch_index:
+        return _between_epochs(trainer.train_loader)
+    place = _told(trainer.train_loader)
+    if _is_data_loaders(place) and place["batches"] != trainer.batch_index:
         raise CheckpointError(
             f"train_loader stands at batch {place['batches']}, the training at batch {trainer.batch_index}: somebody "
             "iterated over train_loader inside the epoch; use another DataLoader over the same data there"
         )
     return place
+
+
+def _between_epochs(loader: Any) -> Any:
+    """A loader's place between two epochs, also if the last one was cut short; None if it cannot tell."""
+    place = _told(loader)
+    return {**place, "batches": 0, "epoch_start": None} if _is_data_loaders(place) else place
+
+
+def _told(loader: Any) -> Any:
+    return loader.state_dict() if hasattr(loader, "state_dict") else None
+
+
+def _is_data_loaders(place: Any) -> bool:
+    return isinstance(place, Mapping) and {"batches", "epoch_start"} <= set(place)
+
+
+def _stand(loader: Any, place: Any) -> None:
+    """Go to a place, if there is one and the loader can."""
+    if place is not None and hasattr(loader, "load_state_dict"):
+        loader.load_state_dict(place)
 
 
 def _check(trainer: Trainer, state: Mapping[str, Any], epochs: int | None) -> None:

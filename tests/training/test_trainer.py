@@ -162,6 +162,18 @@ def test_several_inputs_and_outputs_and_targets_of_any_kind():
     assert np.array_equal(second.numpy()[:3], second.numpy()[3:])
 
 
+def test_samples_are_counted_along_the_first_axis_of_the_target():
+    """Of sequences (time, N, features) the inputs have another one."""
+
+    class Last(nn.Linear):
+        def forward(self, x):
+            return super().forward(x[-1])
+
+    trainer = make(model=Last(3, 1))
+    trainer.fit([(minigrad.randn(7, 4, 3), minigrad.randn(4, 1)), (minigrad.randn(7, 2, 3), minigrad.randn(2, 1))])
+    assert trainer.meters[""]["loss"].count == 6
+
+
 def test_tensors_in_nested_batches_go_to_the_device():
     trainer = make()
     moved = trainer.to_device([minigrad.ones(1), {"a": minigrad.ones(2), "b": "text"}, (3,)])

@@ -61,6 +61,11 @@ class Raises(Callback):
         self.__class__ = type("Raises", (Callback,), {event: lambda self, *arguments: heard(*arguments)})
 
 
+class Misspelt(Callback):
+    def on_epoch_ends(self, trainer):
+        pass
+
+
 # ----------------------------------------------------------------------------------------------------- making one
 
 
@@ -80,6 +85,8 @@ class Raises(Callback):
         ({"metrics": {"loss": Accuracy()}}, ValueError, "a metric cannot be called 'loss'"),
         ({"metrics": {"val_a": Accuracy()}}, ValueError, "a metric cannot be called 'val_a'"),
         ({"device": "tpu"}, RuntimeError, "'tpu' is not a device"),
+        ({"model": net()}, ValueError, "optimizer holds none of the model's parameters; was the model made anew"),
+        ({"callbacks": [Misspelt()]}, ValueError, "Misspelt listens to on_epoch_ends, which is no event; did you mean"),
     ],
 )
 def test_arguments_of_the_wrong_kind(arguments, error, said):
@@ -433,6 +440,10 @@ def training(folder, **changed):
     return trainer, DataLoader(data(settings["samples"]), 5, shuffle=True, generator=minigrad.Generator())
 
 
+def validation():
+    return DataLoader(data(), 5, shuffle=True, generator=minigrad.Generator())
+
+
 def everything(trainer, batches):
     """All that a failed resumption must leave."""
     return (
@@ -464,7 +475,7 @@ def begun(tmp_path_factory):
                 trainer._interrupt()
 
     trainer.callbacks.append(Stops())
-    trainer.fit(batches, loader(), epochs=4)
+    trainer.fit(batches, validation(), epochs=4)
     assert checkpoints_in(folder)[-1].name == "step-00000006.safetensors"
     return folder
 
@@ -489,11 +500,12 @@ def begun(tmp_path_factory):
 def test_resuming_with_something_else_changes_nothing(begun, tmp_path, changed, said):
     trainer, batches = training(tmp_path, **changed)
     trainer.callbacks[0].seen[0] = 17
-    before = everything(trainer, batches)
+    val = validation()
+    before = everything(trainer, batches), val.state_dict()
     with pytest.raises(CheckpointError) as caught:
-        trainer.fit(batches, loader(), epochs=4, resume=begun)
+        trainer.fit(batches, val, epochs=4, resume=begun)
     assert said in str(caught.value)
-    assert everything(trainer, batches) == before
+    assert (everything(trainer, batches), val.state_dict()) == before
     assert list(tmp_path.iterdir()) == []
 
 
@@ -503,7 +515,7 @@ def test_a_callback_that_refuses_its_state_changes_nothing(begun, tmp_path):
     state["callbacks"]["Refuses"] = {"x": 2}
     before = everything(trainer, batches)
     with pytest.raises(CheckpointError, match="does not fit this training: I do not take it"):
-        trainer.fit(batches, loader(), epochs=4, resume=state)
+        trainer.fit(batches, validation(), epochs=4, resume=state)
     assert everything(trainer, batches) == before
 
 
@@ -512,7 +524,7 @@ def test_resuming_inside_an_epoch_with_a_loader_that_cannot(begun, tmp_path):
     plain = list(batches)
     before = everything(trainer, batches)
     with pytest.raises(CheckpointError, match="stands inside epoch 2, and train_loader cannot go on there"):
-        trainer.fit(plain, loader(), epochs=4, resume=begun)
+        trainer.fit(plain, validation(), epochs=4, resume=begun)
     assert everything(trainer, batches) == before
 
 
@@ -520,7 +532,7 @@ def test_fewer_epochs_than_are_done(begun, tmp_path):
     trainer, batches = training(tmp_path)
     before = everything(trainer, batches)
     with pytest.raises(CheckpointError, match="is of epoch 2, and the training is to end after epochs = 1"):
-        trainer.fit(batches, loader(), epochs=1, resume=begun)
+        trainer.fit(batches, validation(), epochs=1, resume=begun)
     assert everything(trainer, batches) == before
 
 
@@ -538,9 +550,9 @@ def test_resuming_from_what_is_no_checkpoint(begun, tmp_path):
         ({"weights": 1}, "not the state of a Trainer of this version: its format is None"),
     ]:
         with pytest.raises(CheckpointError, match=said):
-            trainer.fit(batches, loader(), epochs=4, resume=resume)
+            trainer.fit(batches, validation(), epochs=4, resume=resume)
         assert everything(trainer, batches) == before
-    assert len(trainer.fit(batches, loader(), epochs=4, resume=tmp_path / "step-00000006.safetensors")) == 4
+    assert len(trainer.fit(batches, validation(), epochs=4, resume=tmp_path / "step-00000006.safetensors")) == 4
 
 
 def test_iterating_over_the_training_loader_inside_its_epoch(tmp_path):
