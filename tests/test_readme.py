@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"(?ms)^```python\n(.*?)^```$", README)
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+CODE = r"(?ms)^```python\n(.*?)^```$"
+EXAMPLES = re.findall(CODE, README)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
@@ -23,10 +25,24 @@ def test_an_example_runs(
     assert printed is None or float(printed[1]) > 0.95
 
 
+def test_the_guide_to_training_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    for example in re.findall(CODE, TRAINING):
+        exec(compile(example, "docs/training.md", "exec"), names)
+    assert len(list((tmp_path / "checkpoints").glob("step-*.safetensors"))) == 2
+    assert (tmp_path / "runs" / "mine" / "001-first" / "report.html").exists()
+    assert (tmp_path / "trace.json").exists()
+    last = names["history"][-1]  # type: ignore[index]
+    assert last["val_accuracy"] > 0.8
+    assert last["grad_norm"] > 0
+
+
 def test_every_link_leads_to_a_file() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert len(links) > 10
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    for text, place in ((README, ROOT), (TRAINING, ROOT / "docs")):
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+        assert links
+        assert [link for link in links if not (place / link).exists()] == []
 
 
 def test_every_file_named_in_code_marks_is_there() -> None:
