@@ -196,8 +196,9 @@ class profile:
             self._end_recording()
         if action is not ProfilerAction.NONE and self._recorder is None:
             shapes, gpu = self.record_shapes or self.with_flops, ProfilerActivity.CUDA in self.activities
-            self._recorder = Recorder(shapes, self.profile_memory, gpu)
-            self._recorder.start()
+            recorder = Recorder(shapes, self.profile_memory, gpu)
+            recorder.start()
+            self._recorder = recorder
         if self._recorder is not None and self.schedule is not None:
             self._step_began = self._recorder.begin()
 
@@ -218,9 +219,11 @@ class profile:
                 self.on_trace_ready(self)
 
     def _release(self) -> None:
-        self._end_recording()
-        self.current_action, self._started = ProfilerAction.NONE, False
-        _taken.release()
+        try:
+            self._end_recording()
+        finally:
+            self.current_action, self._started = ProfilerAction.NONE, False
+            _taken.release()
 
 
 class record_function:

@@ -103,6 +103,13 @@ def test_start_and_stop_by_hand_and_again() -> None:
         assert names(p.events()) == [name]
 
 
+def test_a_start_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("minigrad.profiler.recorder._family", None)
+        with pytest.raises(TypeError), profile():
+            pass
+
+
 def test_a_callback_that_fails_leaves_nothing_behind() -> None:
     def fail(p: profile) -> None:
         raise ArithmeticError

@@ -13,7 +13,8 @@ from profiler_support import names, network, random_like, row_of
 
 import minigrad
 from minigrad import nn
-from minigrad.autograd import Function
+from minigrad.autograd import Function, Op
+from minigrad.kernels import Kernel
 from minigrad.profiler import ProfilerActivity, profile, record_function
 
 
@@ -74,9 +75,9 @@ def test_an_op_of_several_outputs() -> None:
 def test_kernel_or_textbook_with_and_without_a_graph(ran_by: str) -> None:
     x, upstream = minigrad.randn(1000, requires_grad=True), minigrad.randn(1000)
     with profile() as p, contextlib.nullcontext() if ran_by == "kernel" else minigrad.kernels.disabled():
-        x.sigmoid().backward(upstream)
         with minigrad.no_grad():
             x.sigmoid()
+        x.sigmoid().backward(upstream)
     assert (row_of(p, "Sigmoid").calls, row_of(p, "Sigmoid").ran_by) == (2, ran_by)
     assert [e.ran_by for e in p.events() if e.key == "Sigmoid"] == [ran_by] * 3
 
@@ -106,17 +107,38 @@ def test_a_graph_made_before_is_seen_on_the_way_back() -> None:
 
 
 def test_a_graph_walked_twice_and_after_the_end() -> None:
-    x = minigrad.randn(3, requires_grad=True)
+    x, upstream = minigrad.randn(1000, requires_grad=True), minigrad.randn(1000)
     with profile() as p:
-        y = x.sin()
-        upstream = random_like(y)
+        y = x.sigmoid()
+        kernel = y.grad_fn.kernel
         for _ in range(2):
             y.backward(upstream, retain_graph=True)
-    assert names(p.events()).count("SinBackward") == 2
-    assert not {"backward", "kernel"} & {name for name, value in vars(y.grad_fn).items() if value is not None}
+    assert kernel is not None
+    assert y.grad_fn.kernel is kernel
+    assert "backward" not in vars(y.grad_fn)
     y.backward(upstream)
-    np.testing.assert_allclose(x.grad.numpy(), 3 * np.cos(x.detach().numpy()) * upstream.numpy(), rtol=1e-6)
-    assert names(p.events()).count("SinBackward") == 2
+    s = 1 / (1 + np.exp(-x.detach().numpy()))
+    np.testing.assert_allclose(x.grad.numpy(), 3 * s * (1 - s) * upstream.numpy(), rtol=1e-4, atol=1e-6)
+    assert names(p.events()).count("SigmoidBackward") == 2
+
+
+def test_a_kernel_that_leaves_the_way_back_to_the_textbook() -> None:
+    class Triple(Op):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 3.0
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any) -> Any:
+            return dy * 3.0
+
+    Triple.fast = Kernel(Triple.forward, lambda node, dy: NotImplemented)
+    with profile() as p:
+        Triple.apply(minigrad.randn(3, requires_grad=True)).backward(minigrad.ones(3))
+    assert [(e.name, e.ran_by) for e in p.events() if e.key == "Triple"] == [
+        ("Triple", "kernel"),
+        ("TripleBackward", "textbook"),
+    ]
 
 
 def test_the_numbers_are_the_same() -> None:
