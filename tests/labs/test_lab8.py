@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 import minigrad
 from minigrad import nn
-from minigrad.training import Run
+from minigrad.training import Run, load_checkpoint
 from minigrad.training.runs import RunRecord
 
 HEADER = ["id", *loan_data.COLUMNS, loan_data.TARGET]
@@ -81,6 +81,17 @@ def test_a_row_becomes_the_numbers_that_the_report_uses(tmp_path):
         [41, 72000, 3, 1, 5, 7, 500, 7, 0, 1, 2],
     ]
     assert answers.tolist() == [[0], [1]]
+
+
+def test_categories_have_the_reports_order():
+    orders = {
+        "person_home_ownership": ["OTHER", "RENT", "MORTGAGE", "OWN"],
+        "loan_intent": ["DEBTCONSOLIDATION", "EDUCATION", "MEDICAL", "VENTURE", "PERSONAL", "HOMEIMPROVEMENT"],
+        "cb_person_default_on_file": ["N", "Y"],
+    }
+    expected = {column: {name: i for i, name in enumerate(names)} for column, names in orders.items()}
+    expected["loan_grade"] = {name: i for i, name in enumerate("ABCDEFG", 1)}
+    assert {column: known for column, known in loan_data.COLUMNS.items() if known} == expected
 
 
 def test_columns_are_found_by_name_and_others_passed_over(tmp_path):
@@ -250,6 +261,27 @@ def test_a_run_and_what_it_leaves(tmp_path, no_pictures):
         assert roc_auc_score(loans.test[1].ravel(), logits.numpy().ravel()) == pytest.approx(auc[epoch], abs=1e-6)
 
 
+def test_batches_of_32_in_random_order(tmp_path, no_pictures, monkeypatch):
+    asked = []
+
+    class Recorded(lab.DataLoader):
+        def __init__(self, dataset, batch_size, shuffle=False):
+            asked.append((len(dataset), batch_size, shuffle))
+            super().__init__(dataset, batch_size, shuffle)
+
+    monkeypatch.setattr(lab, "DataLoader", Recorded)
+    run(tmp_path, "--quick")
+    assert asked[0] == (640, 32, True)
+    assert asked[1][::2] == (320, False)
+
+
+def test_a_checkpoint_knows_the_best_epoch_by_both_figures(tmp_path, no_pictures):
+    folder, _ = run(tmp_path, "--quick", "--epochs", "1")
+    callbacks, (row,) = load_checkpoint(folder / "checkpoints")["callbacks"], RunRecord.read(folder).history
+    best = [callbacks[name]["best"]["value"] for name in ("ModelCheckpoint", "ModelCheckpoint-2")]
+    assert best == [row["val_auc"], row["val_loss"]]
+
+
 def test_dropout_as_a_group(tmp_path):
     write_both(tmp_path / "data")
     folder, summary = run(tmp_path, "--experiment", "dropout", "--quick", "--data", str(tmp_path / "data"))
@@ -273,6 +305,8 @@ def test_the_nine_runs_of_weight_decay_are_single_runs_with_options(tmp_path, no
     assert folder.name == "001-wd-0.01-lr-0.1"
     config = RunRecord.read(folder).config
     assert (config["lr"], config["weight_decay"], config["dropout"], config["net"]) == (0.1, 0.01, 0.5, "skip")
+    other, _ = run(tmp_path, "--quick", "--experiment", "weight-decay-run", "--lr", "0.1", "--weight-decay", "0.1")
+    assert (folder / "history.csv").read_bytes() != (other / "history.csv").read_bytes()
     own = lab.RUNS["weight-decay-run"]
     grid = {(d, lr) for d in (0.1, 0.01, 0.001) for lr in (0.01, 0.05, 0.1)}
     assert {(changes["weight_decay"], changes["lr"]) for _, changes in lab.GROUPS["weight-decay"]} == grid
@@ -368,6 +402,12 @@ def test_a_group_that_was_stopped_goes_on_with_the_runs_that_are_left(tmp_path, 
 
 
 # -------------------------------------------------------------------------------------------- what is said of figures
+
+
+def test_only_the_labs_own_loans_give_a_figure_without_a_prefix():
+    assert loan_report.figure_name("best_test_auc", "loans", quick=False) == "best_test_auc"
+    for kind, quick in (("loans", True), ("other split", False), ("look-alike", True)):
+        assert loan_report.figure_name("best_test_auc", kind, quick) != "best_test_auc"
 
 
 def curve(values):
@@ -480,7 +520,7 @@ def test_conclusions_within_the_noise_or_in_part_are_called_so():
     assert loan_comparison.findings({"simple": noisy(0.9)}) == []
 
 
-def test_all_experiments_on_one_page(tmp_path):
+def test_all_experiments_on_one_page(tmp_path, monkeypatch):
     records = []
     for i, name in enumerate([*NAMES, *DECAYS]):
         history = [{"epoch": e, "loss": 0.3, "auc": 0.9, "val_loss": 0.2, "val_auc": 0.9 + 0.001 * i} for e in (1, 2)]
@@ -494,3 +534,12 @@ def test_all_experiments_on_one_page(tmp_path):
     assert "0.9284" in page
     assert parent.reference == {name: loan_report.REFERENCE[name].best for name in loan_report.REFERENCE}
     assert len(parent.results["conclusions"]) == 10
+    assert page.count("<td>not clear</td>") >= 5  # two epochs do not tell the noise
+
+    monkeypatch.setattr(Run, "picture", lambda *_, **__: None)
+    with Run(tmp_path, "all", {}) as other:
+        loan_comparison.of_runs(other, records, real=False)
+    page = (other.folder / "report.html").read_text()
+    assert "not clear<" not in page
+    assert "0.9284" not in page
+    assert other.reference == {}
