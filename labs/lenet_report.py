@@ -103,6 +103,9 @@ def of_run(run: Run, model: nn.Module, images: minigrad.Tensor, figures: Mapping
         caption = f"The learning rate at the end of each epoch, {rates[1][0]:.2g} to {rates[1][-1]:.2g}."
         run.picture(plot.curves({"learning rate": rates}, "epoch", "learning rate", log=True), "learning_rate", caption)
     run.text("The network", str(minigrad.utils.summary(model, images[:1])))
+    few, target = images[:2], minigrad.zeros(2, dtype=minigrad.int64, device=images.device)
+    graph = plot.graph(lambda: nn.functional.cross_entropy(model(few), target), model, few, fold=True)
+    run.picture(graph, "graph", "The graph that backward walks, module by module, for two images, after training.")
     if run.performance:
         columns = list(run.performance[-1])
         run.table("Time and memory", columns, [[row.get(c) for c in columns] for row in run.performance])

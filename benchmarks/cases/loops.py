@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.training import Accuracy, Run, Trainer
-from minigrad.training import callbacks as cb
-
 from ..libraries import EAGER, MINIGRAD, Library
 from .registry import Step, case
 from .training import normal, prepared
@@ -132,12 +129,13 @@ def lenet_epoch_watched(lib: Library, shuffle: bool = True, rows: int = DIGITS) 
 
 
 def _watched(lib: Library, model: Any, criterion: Any, optimizer: Any, images: Any, target: Any, shuffle: bool) -> Step:
-    data = lib.module.utils.data
+    training, data = lib.module.training, lib.module.utils.data  # PyTorch's process never imports minigrad
+    cb = training.callbacks
     loader = data.DataLoader(data.TensorDataset(images, target), batch_size=128, shuffle=shuffle)
     validation = data.DataLoader(data.TensorDataset(images[:500], target[:500]), batch_size=500)
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
-    run = Run(folder.name, "watched", {})
+    run = training.Run(folder.name, "watched", {})
     monitors = [
         cb.GradientMonitor(run),
         cb.WeightMonitor(run),
@@ -154,8 +152,19 @@ def _watched(lib: Library, model: Any, criterion: Any, optimizer: Any, images: A
         cb.RunLogger(run),
         cb.ModelCheckpoint(run.checkpoints, "val_accuracy"),
     ]
-    last = _LastLoss()
-    trainer = Trainer(model, criterion, optimizer, {"accuracy": Accuracy()}, [*monitors, *others, last])
+
+    class LastLoss(cb.Callback):  # type: ignore[misc, name-defined]
+        """That of the last training batch, which validation would hide."""
+
+        loss: Any = None
+
+        def on_batch_end(self, trainer: Any) -> None:
+            self.loss = trainer.loss
+
+    last = LastLoss()
+    trainer = training.Trainer(
+        model, criterion, optimizer, {"accuracy": training.Accuracy()}, [*monitors, *others, last]
+    )
 
     def step() -> Any:
         state = trainer.state_dict() if trainer.epoch else None  # one epoch more of the same training
@@ -163,12 +172,3 @@ def _watched(lib: Library, model: Any, criterion: Any, optimizer: Any, images: A
         return last.loss
 
     return step
-
-
-class _LastLoss(cb.Callback):
-    """That of the last training batch, which validation would hide."""
-
-    loss: Any = None
-
-    def on_batch_end(self, trainer: Trainer) -> None:
-        self.loss = trainer.loss

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Block", "Link", "Picture", "Table", "Text", "render"]
+__all__ = ["Block", "Drawing", "Link", "Picture", "Table", "Text", "render"]
 
 _PIXELS = 1.3  # of a picture, on each pixel of the page: sharp on fine screens, and its letters as large as the text
 _WORDS = 40  # letters: a cell with more is a sentence
@@ -39,6 +39,19 @@ class Picture:
     def width(self) -> int:
         """On the page, in CSS pixels; a PNG file has its own in bytes 16 to 19."""
         return round(int.from_bytes(self.content[16:20], "big") / _PIXELS)
+
+
+@dataclass
+class Drawing:
+    """An SVG picture with a caption; it knows light and dark pages itself."""
+
+    svg: str
+    caption: str
+
+    @property
+    def data(self) -> str:
+        """The picture as a data URL."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode("ascii")
 
 
 @dataclass
@@ -74,7 +87,7 @@ class Text:
     fixed: bool = True
 
 
-Block = Picture | Table | Text
+Block = Picture | Drawing | Table | Text
 
 
 @dataclass

@@ -18,10 +18,11 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 
 from .. import kernels
+from ..plot.graph_svg import GraphPicture
 from ..serialization import save
 from ..tensor import Tensor
 from .progress import Progress
-from .report import Block, Page, Picture, Table, Text, render
+from .report import Block, Drawing, Page, Picture, Table, Text, render
 from .table import write_table, write_text
 
 T = TypeVar("T")
@@ -221,7 +222,11 @@ class Run:
             self.say(f"NOTE: {text}")
 
     def picture(self, figure: Any, name: str, caption: str, kind: Literal["chart", "image"] = "chart") -> None:
-        """Save a Matplotlib figure as `<name>.png` and put it into the report."""
+        """Save a Matplotlib figure as `<name>.png`, or a graph as `<name>.svg`, and put it into the report."""
+        if isinstance(figure, GraphPicture):
+            figure.save(self.folder / f"{name}.svg")
+            self.blocks.append(Drawing(figure.svg, caption))
+            return
         path = self.folder / f"{name}.png"
         figure.savefig(path)
         self.blocks.append(Picture(path, caption, kind))

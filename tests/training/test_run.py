@@ -53,6 +53,17 @@ def test_a_finished_run_leaves_everything(tmp_path, capsys):
     assert "NOTE: A stand-in!" in capsys.readouterr().out
 
 
+def test_a_graph_is_put_into_the_report_as_svg(tmp_path):
+    x = minigrad.ones(3, requires_grad=True)
+    with Run(tmp_path, "base", {}) as run:
+        run.picture(plot.graph((x * x).sum()), "graph", "x · x, summed")
+        run.picture(plot.curves({"train": ([1, 2], [2, 1])}), "loss", "The loss")
+    assert (run.folder / "graph.svg").read_text().startswith("<svg")
+    page = (run.folder / "report.html").read_text()
+    assert "data:image/svg+xml;base64," in page
+    assert page.index("<b>Figure 1.</b> x · x, summed") < page.index("<b>Figure 2.</b> The loss")
+
+
 def test_no_run_writes_over_another(tmp_path):
     names = []
     for name in ("base", "base", "deep"):
