@@ -149,7 +149,20 @@ def _encode_file(obj: Any) -> bytes:
     else:
         arrays = {}
         metadata[_STRUCTURE] = json.dumps({"version": _VERSION, "root": _encode(obj, arrays, (), [])})
-    return safetensors.numpy.save(arrays, metadata)
+    return _with_sorted_header(safetensors.numpy.save(arrays, metadata))
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """The same file with its header's entries in order, which the library writes at random: equal objects, equal files.
+
+    A file is the length of its header (8 bytes), the header (JSON, filled up with spaces), the arrays.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + memoryview(data)[start:]
 
 
 def _plain_name(key: Any) -> bool:

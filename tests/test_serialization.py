@@ -78,6 +78,18 @@ def test_a_plain_dict_comes_back_ordered(tmp_path):
     assert around({}, tmp_path) == OrderedDict()
 
 
+@pytest.mark.parametrize("obj", [{"b": minigrad.ones(3), "a": minigrad.zeros(2, 2)}, {"nested": [1, minigrad.ones(3)]}])
+def test_equal_objects_give_equal_files(obj):
+    files = set()
+    for _ in range(20):
+        file = io.BytesIO()
+        minigrad.save(obj, file)
+        files.add(file.getvalue())
+    (only,) = files
+    same(minigrad.load(io.BytesIO(only)), minigrad.load(io.BytesIO(only)))
+    assert int.from_bytes(only[:8], "little") % 8 == 0
+
+
 def test_a_model_travels(tmp_path):
     model = minigrad.nn.Sequential(minigrad.nn.Linear(3, 4), minigrad.nn.ReLU(), minigrad.nn.Linear(4, 2))
     other = minigrad.nn.Sequential(minigrad.nn.Linear(3, 4), minigrad.nn.ReLU(), minigrad.nn.Linear(4, 2))

@@ -204,12 +204,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path, no_pictures):
     assert lab.main(["--resume", str(folder)]) == 0
     whole = run(tmp_path / "b", *options[1:])
     for name in ("history.csv", "weights.safetensors"):
-        ours, theirs = (f / name for f in (folder, whole))
-        if name.endswith("csv"):
-            assert ours.read_bytes() == theirs.read_bytes()
-        else:
-            a, b = minigrad.load(ours), minigrad.load(theirs)
-            assert all((a[key].numpy() == b[key].numpy()).all() for key in b)
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
     with pytest.raises(SystemExit, match="is finished"):
         lab.main(["--resume", str(folder)])
 
