@@ -196,7 +196,7 @@ class profile:
             self._end_recording()
         if action is not ProfilerAction.NONE and self._recorder is None:
             shapes, gpu = self.record_shapes or self.with_flops, ProfilerActivity.CUDA in self.activities
-            recorder = Recorder(shapes, self.profile_memory, gpu)
+            recorder = Recorder(shapes, self.profile_memory, self.with_flops, gpu)
             recorder.start()
             self._recorder = recorder
         if self._recorder is not None and self.schedule is not None:

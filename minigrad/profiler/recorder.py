@@ -9,9 +9,10 @@ are replaced from outside, and put back at the end:
 - ``_Walk.deliver``, which hands the gradients to their leaves;
 - ``step`` and ``zero_grad`` of every optimizer.
 
-What happens is noted when it ends, by one append to a list; who was called by whom is found afterwards, from the times
-(:mod:`minigrad.profiler.events`). No array is kept, only shapes and sizes. All this happens once or twice per op, so
-it is written flat, for speed.
+What happens is noted when it ends; who was called by whom is found afterwards, from the times
+(:mod:`minigrad.profiler.events`). No array is kept, only shapes and sizes. All this happens twice per op, so it is
+written flat, for speed, and leaves no new tuple behind: the notes are one long list, and equal shapes are one object.
+Thousands of tuples a second would set off the garbage collector, which costs more than taking them.
 
 A GPU is given work and returns before it is done. Where the GPU is watched, the clock is read only after it has come to
 rest, before and after each op that works on its arrays: the time is then that of the work, at the price that ops no
@@ -55,10 +56,9 @@ _ABSENT = object()
 class _Here(threading.local):
     """What a recorder knows of each thread."""
 
-    made: Any = None  # the node made last
-    inside: Any = None  # the optimizer's method that is running
-
     def __init__(self, recorder: Recorder) -> None:
+        self.made: Any = None  # the node made last
+        self.inside: Any = None  # the optimizer's method that is running
         self.thread = next(recorder.numbers)
         recorder.threads[self.thread] = (threading.get_native_id(), threading.current_thread().name)
 
@@ -67,17 +67,19 @@ class Recorder:
     """Records from :meth:`start` to :meth:`stop`, once. At most one may be running in a process.
 
     Args:
-        shapes: note the shapes of inputs and outputs.
+        shapes: note the shapes of inputs.
         memory: note the bytes of what ops make.
+        flops: note what the count of operations needs beside the shapes of inputs.
         gpu: let the GPU come to rest around each op on its arrays.
     """
 
     running: ClassVar[Recorder | None] = None
 
-    def __init__(self, shapes: bool, memory: bool, gpu: bool) -> None:
-        self.shapes, self.memory, self.gpu = shapes, memory, gpu
+    def __init__(self, shapes: bool, memory: bool, flops: bool, gpu: bool) -> None:
+        self.shapes, self.memory, self.flops, self.gpu = shapes, memory, flops, gpu
         self.gpu_seen = False
-        self.noted: list[tuple[Any, ...]] = []  # the fields of Records: making one takes five times as long
+        self.noted: list[Any] = []  # the fields of Records, one record after the other
+        self.known: dict[Any, Any] = {}  # shapes → the same
         self.numbers = itertools.count()
         self.threads: dict[int, tuple[int, str]] = {}
         self.here = _Here(self)
@@ -105,7 +107,8 @@ class Recorder:
         ended = self.begin()
         Recorder.running = None
         self._put_back()
-        records = [Record(*fields) for fields in list(self.noted)]  # other threads may still be ending ops
+        fields = iter(self.noted[:])  # other threads may still be ending ops
+        records = [Record(*one) for one in zip(*[fields] * len(Record._fields), strict=True)]
         return Recording(records, self.begun, ended, self.thread, dict(self.threads), os.getpid())
 
     def _replace(self, owner: Any, name: str, new: Any) -> None:
@@ -132,7 +135,9 @@ class Recorder:
         """Note what ends now."""
         if self.gpu_seen:
             cuda.synchronize()
-        self.noted.append((category, name, self.here.thread, start, perf_counter_ns(), note))
+        self.noted.extend(
+            (category, name, self.here.thread, start, perf_counter_ns(), note, (), (), 0, "", 0, 0, False)
+        )
 
     def _deliver(self, deliver: Callable[[Any], None]) -> Callable[[Any], None]:
         def run(walk: Any) -> None:
@@ -174,7 +179,8 @@ class Recorder:
         return note
 
     def _forward(self, apply: Callable[..., Any]) -> Callable[..., Any]:
-        here, append, shapes, memory, watch_gpu = self.here, self.noted.append, self.shapes, self.memory, self.gpu
+        here, extend, known = self.here, self.noted.extend, self.known
+        shapes, memory, flops, watch_gpu = self.shapes, self.memory, self.flops, self.gpu
 
         def run(kind: type[Op], *args: Any) -> Any:
             gpu = watch_gpu and self._wait_for(args)
@@ -187,21 +193,28 @@ class Recorder:
                 if gpu:
                     cuda.synchronize()
                 end = perf_counter_ns()
-                node, here.made = here.made, None
-                ran_by = USER if kind.takes_tensors else TEXTBOOK if node is None or node.kernel is None else KERNEL
-                inputs = tuple([a._array.shape for a in args if isinstance(a, Variable)]) if shapes else ()
+                inputs = output = ()
+                size = order = 0
+                if shapes:
+                    inputs = tuple([a._array.shape for a in args if isinstance(a, Variable)])
+                    inputs = known.setdefault(inputs, inputs)
                 if isinstance(out, Variable):
-                    output = out._array.shape
-                    size = out._array.nbytes if memory and out._base is None else 0
-                    order = _order_of(out._node)
-                else:
-                    outputs = out or ()  # of an op that failed
-                    output = outputs[0]._array.shape if outputs else ()
-                    size = sum([t._array.nbytes for t in outputs]) if memory else 0
-                    order = min([_order_of(t._node) for t in outputs], default=0)
-                append(
-                    (FORWARD, kind.__name__, here.thread, start, end, None, inputs, output, size, ran_by, order, 0, gpu)
-                )
+                    first, node = out, out._node
+                    if node is not None:
+                        order = node.order
+                    if memory and out._base is None:
+                        size = out._array.nbytes
+                elif out is not None:
+                    first = out[0]
+                    order = min([t._node.node.order for t in out if t._node is not None], default=0)
+                    size = sum([t._array.nbytes for t in out]) if memory else 0
+                if flops and out is not None:
+                    output = first._array.shape
+                mine = here.__dict__
+                made, mine["made"] = mine["made"], None
+                ran_by = USER if kind.takes_tensors else TEXTBOOK if made is None or made.kernel is None else KERNEL
+                name, thread = kind.__name__, mine["thread"]
+                extend((FORWARD, name, thread, start, end, None, inputs, output, size, ran_by, order, 0, gpu))
 
         return run
 
@@ -216,33 +229,51 @@ class Recorder:
     # --- ops, backward ------------------------------------------------------------------------------------------------
 
     def _walk(self, run: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-        lock, by_book = threading.Lock(), self._rule(None)
+        # What of a node is watched now, and its real kernel. Another thread, or the walk that a walk runs in, may watch
+        # some of the nodes already: these, and what lies behind them, are left to it.
+        kernels: dict[Any, Any] = {}
+        by_kernel, by_book, lock = _StandIn(self._rule(kernels)), self._rule(None), threading.Lock()
 
         def watched(walk: Any, starts: list[tuple[Any, Any]]) -> None:
-            kernels: dict[Any, Any] = {}  # node → its real kernel
-            by_kernel = _StandIn(self._rule(kernels))
+            nodes: list[Any] = []
             try:
                 with lock:
-                    _watch([edge for edge, _ in starts], kernels, by_kernel, by_book)
+                    edges = [edge for edge, _ in starts]
+                    while edges:
+                        edge = edges.pop()
+                        node = edge.node if edge.__class__ is Output else edge
+                        if isinstance(node, Node) and node not in kernels:
+                            kernels[node] = kernel = node.kernel
+                            node.backward = by_book  # type: ignore[attr-defined]
+                            if kernel is not None:
+                                node.kernel = by_kernel
+                            nodes.append(node)
+                            edges += node.edges
                 start = self.begin()
                 try:
                     run(walk, starts)
                 finally:
                     self.end(ENGINE, WALK, start)
             finally:
-                for node, kernel in kernels.items():
-                    node.kernel = kernel
-                    if node.backward is by_book:
-                        del node.backward
+                for node in nodes:
+                    kernel = kernels[node]
+                    if kernel is not None:
+                        node.kernel = kernel
+                    del node.backward
+                    del kernels[node]
 
         return watched
 
     def _rule(self, kernels: dict[Any, Any] | None) -> Callable[..., Any]:
         """What stands in for the rules of nodes: for those of their kernels, or, given None, for the textbook's."""
-        here, append, shapes, memory, watch_gpu = self.here, self.noted.append, self.shapes, self.memory, self.gpu
+        here, extend, known = self.here, self.noted.extend, self.known
+        shapes, memory, flops, watch_gpu = self.shapes, self.memory, self.flops, self.gpu
 
         def run(node: Any, *gs: Any) -> Any:
-            rule = type(node).backward if kernels is None else kernels[node].backward
+            if kernels is None:
+                rule = type(node).backward
+            else:  # another thread's walk may have given the node its kernel back since this one found the stand-in
+                rule = (kernels.get(node) or node.kernel).backward
             gpu = watch_gpu and self._wait_for(gs)
             made = None
             start = perf_counter_ns()
@@ -254,15 +285,19 @@ class Recorder:
                     cuda.synchronize()
                 end = perf_counter_ns()
                 if made is not NotImplemented:  # a kernel that leaves the work to the textbook has done none
+                    inputs = ()
+                    size = products = 0
                     given = gs if gs[0].__class__ is np.ndarray else _arrays(gs)
-                    inputs = tuple([g.shape for g in given]) if shapes else ()
-                    size = _bytes_made(made if made.__class__ is tuple else (made,), given) if memory else 0
+                    if shapes:
+                        inputs = tuple([g.shape for g in given])
+                        inputs = known.setdefault(inputs, inputs)
+                    if memory:
+                        size = _bytes_made(made if made.__class__ is tuple else (made,), given)
+                    if flops:
+                        products = sum([edge is not None for edge in node.edges[:2]])
                     ran_by = KERNEL if kernels is not None else USER if node.takes_tensors else TEXTBOOK
-                    name, order, edges = type(node).__name__, node.order, node.edges
-                    products = (edges[0] is not None) + (edges[1] is not None) if len(edges) > 1 else 1
-                    append(
-                        (BACKWARD, name, here.thread, start, end, None, inputs, (), size, ran_by, order, products, gpu)
-                    )
+                    name, thread, order = type(node).__name__, here.thread, node.order
+                    extend((BACKWARD, name, thread, start, end, None, inputs, (), size, ran_by, order, products, gpu))
 
         return run
 
@@ -271,23 +306,6 @@ class _StandIn(NamedTuple):
     """What the walk takes for a node's kernel."""
 
     backward: Callable[[Any, Any], Any]
-
-
-def _watch(edges: list[Any], kernels: dict[Any, Any], by_kernel: _StandIn, by_book: Callable[..., Any]) -> None:
-    """Give stand-ins to every node that a walk from these edges may come to, and note their real kernels.
-
-    What lies behind a node that is watched already, by a walk of another thread or the one that this walk runs in, is
-    watched too.
-    """
-    while edges:
-        edge = edges.pop()
-        node = edge.node if edge.__class__ is Output else edge
-        if isinstance(node, Node) and node.backward is not by_book:  # type: ignore[attr-defined]
-            kernels[node] = kernel = node.kernel
-            node.backward = by_book  # type: ignore[attr-defined]
-            if kernel is not None:
-                node.kernel = by_kernel
-            edges += node.edges
 
 
 def _arrays(values: Iterable[Any]) -> list[Any]:
@@ -305,15 +323,13 @@ def _bytes_made(made: Iterable[Any], given: Iterable[Any]) -> int:
     """The bytes of gradients that do not just show the memory of one that came in, as those of ``Add`` do."""
     total = 0
     for d in made:
-        array = d._array if isinstance(d, Variable) else d
-        size = getattr(array, "nbytes", 0)  # None has none, nor has what a user's rule returned by mistake
-        if size:
-            base = array.base
-            for g in given:
-                if array is g or (base is not None and (base is g or base is g.base)):
-                    break
-            else:
-                total += size
+        array = d if d.__class__ is np.ndarray else getattr(d, "_array", d)
+        base = getattr(array, "base", None)
+        for g in given:
+            if array is g or (base is not None and (base is g or base is g.base)):
+                break
+        else:
+            total += getattr(array, "nbytes", 0)  # None has none, nor has what a user's rule returned by mistake
     return total
 
 
@@ -326,13 +342,6 @@ def _on_gpu(values: Iterable[Any]) -> bool:
         if hasattr(array, "__cuda_array_interface__") or (isinstance(array, list) and _on_gpu(array)):
             return True
     return False
-
-
-def _order_of(edge: Any) -> int:
-    """The number of the node that made a tensor; 0 for none."""
-    if edge is None:
-        return 0
-    return int(edge.node.order if edge.__class__ is Output else edge.order)
 
 
 def _family(kind: type[Any]) -> list[type[Any]]:

@@ -22,11 +22,13 @@ class Record(NamedTuple):
     end: int
     note: str | None = None  # what record_function was given beside the name
     input_shapes: Shapes = ()  # of the tensors that came in; backward: of the gradients
-    output_shape: tuple[int, ...] = ()  # of the first tensor that came out
+    output_shape: tuple[int, ...] = ()  # forward, if flops are asked for: of the first tensor that came out
     bytes: int = 0  # of the arrays that it made; a view makes none
     ran_by: str = ""
     order: int = 0  # the number of the op's node, which its forward and its backward share; 0 without a node
-    products: int = 0  # backward: for how many of the op's first two arguments it made a gradient
+    products: int = (
+        0  # backward, if flops are asked for: for how many of the op's first two arguments it made a gradient
+    )
     gpu: bool = False
 
 
