@@ -12,7 +12,7 @@ import urllib.request
 from types import TracebackType
 from typing import Any, Self
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 DRIVER = shutil.which("chromedriver") or ""
 AVAILABLE = bool(CHROMIUM and DRIVER)
 _FLAGS = (
