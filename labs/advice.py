@@ -66,9 +66,10 @@ def _best(order: Sequence[RunRecord], noise: float) -> Finding:
     level = [r.name for r in order[1:] if accuracy(best) - accuracy(r) <= noise]
     text = f"{best.name} has the highest test accuracy, {accuracy(best):.4f} ({_strategy(best)})."
     if level:
+        names = ", ".join(dict.fromkeys(level))
         text += (
-            f" {', '.join(dict.fromkeys(level))} lie within {noise:.4f} of it, two standard errors of such an "
-            "accuracy: one seed cannot tell them apart."
+            f" Within {noise:.4f} of it, two standard errors of such an accuracy, so that one seed cannot tell them "
+            f"apart: {names}."
         )
     return Finding("all runs", text)
 
@@ -223,6 +224,8 @@ def _small_steps(record: RunRecord, best: RunRecord) -> str | None:
         return None
     if own == 0:
         return "The weights do not move at all: every gradient is zero."
+    if _saturated_from_the_start(record, best) is not None:
+        return None  # it is saturation that makes the gradients small, or the weights' own size the share
     return (
         f"A step moves the weights by only {own:.4%} of their norm in the first epoch, against {theirs:.2%} in "
         f"{best.name}: the learning rate is too low for so few epochs, try {_rate(record) * theirs / own:.1g}."

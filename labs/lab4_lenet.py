@@ -245,12 +245,12 @@ def several(digits: lenet.Digits, args: argparse.Namespace) -> Run:
                     records.append(record)
                     break
             records.append(record)
+        if records:
+            reports.of_runs(parent, records, args.quick)
         if not parent.interrupted and what in ("profile", "all"):
             profile_batches(parent, digits, args)
         if not parent.interrupted and what in ("cpu-gpu", "all"):
             compare_devices(parent, args)
-        if records:
-            reports.of_runs(parent, records, args.quick)
     return parent
 
 

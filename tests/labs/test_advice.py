@@ -78,6 +78,7 @@ def test_wide_weights(trained):
     assert "Saturated before the first step" in text
     assert "initial weights are too large" in text
     assert "inputs are too large" not in text
+    assert "learning rate" not in text
 
 
 def test_large_inputs_are_told_from_large_weights(trained):
@@ -102,7 +103,8 @@ def test_one_changed_setting_is_weighed_against_chance():
     assert "batch size 128 (a) against 32 (b): test accuracy +0.0050, more than chance would give." in text
     text = texts(advice.advise([a, b], 400), "all runs")
     assert "no more than chance would give" in text
-    assert "b lie within 0.0140 of it" in text
+    assert "Within 0.0140 of it" in text
+    assert "apart: b." in text
 
 
 def test_the_better_of_two_strategies_is_whichever_it_is():
