@@ -13,14 +13,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from minigrad.profiler import profile
+from minigrad.profiler import FunctionEvent, profile, record_function
 
 from .cases import Step
 
 FORWARD, BACKWARD = "forward", "backward"
+MOST = 200  # steps that are watched
 
 
 @dataclass
@@ -45,21 +47,29 @@ class Shares:
 
 
 def shares_of(step: Step, steps: int) -> Shares:
-    """Of the step that took the middle time of so many. The caller has warmed the step up."""
-    taken = []
-    for _ in range(steps):
-        with profile(with_flops=True) as p:
-            step()
-        rows = p.key_averages().rows()
-        taken.append(
-            Shares(
-                total=sum(row.seconds for row in rows),
-                ops={row.name: {FORWARD: row.forward, BACKWARD: row.backward} for row in rows if row.category == "op"},
-                optimizer=sum(row.seconds for row in rows if row.name.startswith("Optimizer.step#")),
-                multiply_adds=sum(row.flops for row in rows) / 2,
-            )
-        )
-    return sorted(taken, key=lambda shares: shares.total)[steps // 2]
+    """Of the step that took the middle time of so many, but at most MOST. The caller has warmed the step up."""
+    with profile(with_flops=True) as p:
+        for _ in range(min(steps, MOST)):
+            with record_function("step"):
+                step()
+    taken = sorted((e for e in p.events() if e.name == "step"), key=lambda e: e.cpu_time_total)
+    middle = taken[len(taken) // 2]
+    shares = Shares(middle.cpu_time_total / 1e6)
+    for e in _within(middle):
+        seconds = e.self_cpu_time_total / 1e6
+        if e.category in (FORWARD, BACKWARD):
+            shares.ops.setdefault(e.key, {FORWARD: 0.0, BACKWARD: 0.0})[e.category] += seconds
+        elif e.name.startswith("Optimizer.step#"):
+            shares.optimizer += seconds
+        shares.multiply_adds += e.flops / 2
+    return shares
+
+
+def _within(event: FunctionEvent) -> Iterator[FunctionEvent]:
+    """Everything that an event called."""
+    for child in event.cpu_children:
+        yield child
+        yield from _within(child)
 
 
 PRODUCT = """

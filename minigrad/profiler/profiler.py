@@ -192,7 +192,9 @@ class profile:
         before, self.current_action = self.current_action, action
         if before in _RECORDING and (before is ProfilerAction.RECORD_AND_SAVE or action not in _RECORDING):
             self._save()
-        elif before is ProfilerAction.WARMUP and action is not ProfilerAction.WARMUP:
+        elif before is ProfilerAction.WARMUP and action in _RECORDING and self._recorder is not None:
+            self._recorder.forget()
+        elif action is ProfilerAction.NONE:
             self._end_recording()
         if action is not ProfilerAction.NONE and self._recorder is None:
             shapes, gpu = self.record_shapes or self.with_flops, ProfilerActivity.CUDA in self.activities

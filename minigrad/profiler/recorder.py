@@ -103,12 +103,18 @@ class Recorder:
         self.thread = self.here.thread
         self.begun = perf_counter_ns()
 
+    def forget(self) -> None:
+        """Begin anew, with everything in its place and warm."""
+        self.noted.clear()
+        self.begun = self.begin()
+
     def stop(self) -> Recording:
         ended = self.begin()
         Recorder.running = None
         self._put_back()
         fields = iter(self.noted[:])  # other threads may still be ending ops
         records = [Record(*one) for one in zip(*[fields] * len(Record._fields), strict=True)]
+        records = [r for r in records if r.start >= self.begun]  # not what began before forget()
         return Recording(records, self.begun, ended, self.thread, dict(self.threads), os.getpid())
 
     def _replace(self, owner: Any, name: str, new: Any) -> None:

@@ -196,6 +196,17 @@ def test_only_the_active_steps_are_recorded(together: bool) -> None:
     assert all(e.time_range.start >= 0 for e in p.events())
 
 
+def test_what_began_in_the_warm_up_is_left_out() -> None:
+    with profile(schedule=schedule(wait=0, warmup=1, active=1)) as p:
+        minigrad.ones(1).sin()
+        with record_function("from the warm-up on"):
+            p.step()
+            minigrad.ones(2).sin()
+        p.step()
+    assert names(p.events()) == ["Sin", "ProfilerStep#1"]
+    assert p.events()[0].time_range.start >= 0
+
+
 def test_the_end_of_the_block_ends_a_recording_too() -> None:
     ready: list[int] = []
     with profile(
