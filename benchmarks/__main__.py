@@ -111,7 +111,7 @@ def measure(args: argparse.Namespace) -> Results:
             return results
         results.libraries = {name: worker.version for name, worker in running.items()}
         for name in names:
-            row = results.cases[name] = measure_case(name, running, rounds, seconds)
+            row = results.cases[name] = measure_case(name, running, rounds, seconds, args.quick)
             times = "  ".join(f"{lib} {t.error or report.duration(t.median)}" for lib, t in row.items())
             ratio = results.ratio(name)
             print(f"{name:16} {times}" + (f"  → {ratio:.2f}×" if ratio else ""), flush=True)

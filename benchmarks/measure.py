@@ -168,13 +168,15 @@ def workers(libraries: Sequence[str], device: str, threads: int) -> Iterator[dic
             worker.close()
 
 
-def measure_case(name: str, running: dict[str, WorkerProcess], rounds: int, seconds: float) -> dict[str, Timing]:
+def measure_case(
+    name: str, running: dict[str, WorkerProcess], rounds: int, seconds: float, quick: bool = False
+) -> dict[str, Timing]:
     """Build the case in every library that has it, then sample them in turn, a round at a time."""
     row: dict[str, Timing] = {}
     for library, worker in running.items():
         if CASES[name].supports(library):
             try:
-                row[library] = Timing(**worker.ask("build", case=name, seconds=seconds))
+                row[library] = Timing(**worker.ask("build", case=name, seconds=seconds, quick=quick))
             except WorkerError as error:
                 row[library] = Timing(error=str(error))
     ready = [library for library, timing in row.items() if timing.error is None]

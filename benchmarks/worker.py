@@ -41,10 +41,10 @@ class Worker:
     def hello(self) -> Answer:
         return {"version": self.lib.version}
 
-    def build(self, case: str, seconds: float) -> Answer:
+    def build(self, case: str, seconds: float, quick: bool = False) -> Answer:
         """Build a case, warm up, and choose how many steps make a sample of so many seconds."""
         self.drop()
-        self.step = CASES[case].builders[self.lib.name](self.lib)
+        self.step = CASES[case].builders[self.lib.name](self.lib, **(CASES[case].quick if quick else {}))
         loss = None
         for _ in range(3):  # the third loss tells whether libraries do the same work; the first call compiles
             loss = self.step()

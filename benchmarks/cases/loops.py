@@ -14,6 +14,7 @@ from .training import normal, prepared
 
 LOANS = 52_780
 DIGITS = 54_000
+QUICK = {"rows": 640}
 
 
 @case(
@@ -21,6 +22,7 @@ DIGITS = 54_000
     "Lab 8, loans, simple: 52,780 rows, batches of 32 in random order",
     libraries=(MINIGRAD, EAGER),
     random=True,
+    quick=QUICK,
 )
 def loan_epoch(lib: Library, shuffle: bool = True, rows: int = LOANS) -> Step:
     """An epoch of experiment 1, without what its Trainer writes down."""
@@ -77,6 +79,7 @@ def _digits(lib: Library, rows: int) -> tuple[Any, Any]:
     "Lab 4, LeNet-5: 54,000 images of bytes, batches of 128 in random order, Adam",
     libraries=(MINIGRAD, EAGER),
     random=True,
+    quick=QUICK,
 )
 def lenet_epoch(lib: Library, shuffle: bool = True, rows: int = DIGITS) -> Step:
     """An epoch of the baseline, without monitors and validation."""
@@ -102,6 +105,7 @@ def lenet_epoch(lib: Library, shuffle: bool = True, rows: int = DIGITS) -> Step:
     "The same: minigrad's Trainer with all of the lab's monitors, PyTorch bare, its batches cut by index",
     libraries=(MINIGRAD, EAGER),
     random=True,
+    quick=QUICK,
 )
 def lenet_epoch_watched(lib: Library, shuffle: bool = True, rows: int = DIGITS) -> Step:
     """An epoch as the lab runs it, against the least that PyTorch needs for one: no loader, no metric, no log.

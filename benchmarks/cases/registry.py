@@ -35,6 +35,7 @@ class Case:
     # numbers left out by dropout, or ``shuffle``, whether rows come in random order: with 0 or False there is no chance
     # in it.
     random: bool = False
+    quick: dict[str, Any] = field(default_factory=dict)  # options of the builders in a quick run, to keep it one
 
     def supports(self, library: str) -> bool:
         return library in self.builders
@@ -50,12 +51,13 @@ def case(
     *,
     libraries: tuple[str, ...] = (MINIGRAD, EAGER, COMPILED),
     random: bool = False,
+    quick: dict[str, Any] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register ``function(lib) -> step`` as a case of minigrad and PyTorch, named after the function."""
 
     def register(function: Builder) -> Builder:
         key = name or function.__name__
-        CASES[key] = Case(key, group, title, dict.fromkeys(libraries, function), random)
+        CASES[key] = Case(key, group, title, dict.fromkeys(libraries, function), random, quick or {})
         return function
 
     return register
