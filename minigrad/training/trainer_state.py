@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .. import kernels
 from .checkpoint import CheckpointError, random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
     """Everything that decides how the training goes on. Tensors are not copied."""
     return {
         "format": FORMAT,
+        "threads": kernels.get_num_threads(),
         "position": {
             "epoch": trainer.epoch,
             "batch_index": trainer.batch_index,
@@ -61,6 +64,12 @@ def restore(trainer: Trainer, state: Mapping[str, Any], epochs: int | None = Non
         if not isinstance(error, Exception):  # Ctrl-C
             raise
         raise CheckpointError(f"the checkpoint does not fit this training: {error}") from error
+    if state["threads"] != kernels.get_num_threads():
+        warnings.warn(
+            f"Trainer.fit: the checkpoint was written on {state['threads']} threads and goes on on "
+            f"{kernels.get_num_threads()}: sums may round otherwise, so figures may differ in their last digits",
+            stacklevel=3,
+        )
     position = state["position"]
     trainer.epoch, trainer.batch_index, trainer.step = position["epoch"], position["batch_index"], position["step"]
     trainer.inside_epoch, trainer.batches_done = position["inside_epoch"], position["batches_done"]

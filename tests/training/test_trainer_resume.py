@@ -535,3 +535,15 @@ def test_tables_and_runs_go_on(tmp_path):
     assert not list(first.folder.glob(".*.tmp"))
     with pytest.raises(ValueError, match="is finished; there is nothing to go on with"):
         Run.resume(first.folder, {})
+
+
+def test_another_number_of_threads_is_warned_of(tmp_path):
+    Training(tmp_path).fit(epochs=1)
+    before = minigrad.get_num_threads()
+    minigrad.set_num_threads(1)
+    try:
+        state = {**load_checkpoint(tmp_path), "threads": 2}
+        with pytest.warns(UserWarning, match="written on 2 threads and goes on on 1"):
+            Training(tmp_path).fit(epochs=2, resume=state)
+    finally:
+        minigrad.set_num_threads(before)
