@@ -64,7 +64,7 @@ def restore(trainer: Trainer, state: Mapping[str, Any], epochs: int | None = Non
         if not isinstance(error, Exception):  # Ctrl-C
             raise
         raise CheckpointError(f"the checkpoint does not fit this training: {error}") from error
-    if state["threads"] != kernels.get_num_threads():
+    if state.get("threads", kernels.get_num_threads()) != kernels.get_num_threads():
         warnings.warn(
             f"Trainer.fit: the checkpoint was written on {state['threads']} threads and goes on on "
             f"{kernels.get_num_threads()}: sums may round otherwise, so figures may differ in their last digits",

@@ -17,7 +17,7 @@ from ..large import LARGE
 from ..threads import get_num_threads
 from .layout import takes
 
-PIECE = 1 << 13
+PIECE = 1 << 11
 
 
 @jit(parallel=True)
