@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..tensor import Tensor
+from .classes import classes_of
 
 
 class Metric:
@@ -87,17 +88,7 @@ class Accuracy(Metric):
         self.count = 0
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        scores, truth = output.detach()._array, target.detach()._array
-        if scores.ndim == 2 and scores.shape[1] > 1:
-            predicted = scores.argmax(1)
-            truth = truth.argmax(1) if truth.shape == scores.shape else truth
-        else:
-            predicted, truth = scores.reshape(-1) > self.threshold, truth.reshape(-1) > 0.5
-        if predicted.shape != truth.shape:
-            raise ValueError(
-                f"Accuracy: output has shape {scores.shape}, target {tuple(target.shape)}; expected (N, K) with (N,) "
-                "or (N, K), or for two classes (N,) or (N, 1)"
-            )
+        truth, predicted = classes_of("Accuracy", output, target, self.threshold)
         self.right = self.right + (predicted == truth).sum()
         self.count += len(truth)
 

@@ -24,6 +24,7 @@ from minigrad.training.callbacks import (
     TensorBoardLogger,
     WeightMonitor,
 )
+from minigrad.training.classes import classes_on_host
 from minigrad.training.probes import ActivationProbe
 from minigrad.utils.data import DataLoader, TensorDataset
 from minigrad.utils.tensorboard import SummaryWriter
@@ -249,7 +250,9 @@ def test_the_confusion_matrix_counts_the_validation_set():
     with pytest.raises(ValueError, match="expected 0 to 1 for 2 classes"):
         judged(ConfusionMatrix(2))
     with pytest.raises(ValueError, match=r"output has shape \(4,\), target \(3,\)"):
-        minigrad.training.callbacks.classes.classes_of(minigrad.zeros(4), minigrad.zeros(3))
+        classes_on_host("Here", minigrad.zeros(4), minigrad.zeros(3))
+    with pytest.raises(ValueError, match=r"Here: output has shape \(4, 3\), target \(4, 1\)"):
+        classes_on_host("Here", minigrad.zeros(4, 3), minigrad.zeros(4, 1))
 
 
 def test_examples_are_the_wrong_ones_first():

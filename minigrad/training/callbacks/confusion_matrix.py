@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import plot
+from ..classes import classes_on_host
 from ..metrics import confusion_matrix
 from .base import Callback
-from .classes import classes_of
 from .writers import checked_count, checked_writer, opened
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class ConfusionMatrix(Callback):
         if self.classes is None:
             shape = trainer.output.shape
             self.classes = shape[1] if len(shape) == 2 and shape[1] > 1 else 2
-        true, predicted = classes_of(trainer.output, trainer.batch[-1], self.threshold)
+        true, predicted = classes_on_host("ConfusionMatrix", trainer.output, trainer.batch[-1], self.threshold)
         self._true.append(true)
         self._predicted.append(predicted)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import plot
+from ..classes import classes_on_host
 from .base import Callback
-from .classes import classes_of
 from .writers import checked_count, checked_writer, opened
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ExamplePredictions(Callback):
                 f"ExamplePredictions: the input has shape {tuple(images.shape)}, expected images (N, H, W), "
                 "(N, 1, H, W) or (N, 3, H, W)"
             )
-        true, predicted = classes_of(trainer.output, trainer.batch[-1], self.threshold)
+        true, predicted = classes_on_host("ExamplePredictions", trainer.output, trainer.batch[-1], self.threshold)
         wanted = true != predicted if self.wrong_first else np.ones(len(true), bool)
         for kept, here in ((self._first, wanted), (self._rest, ~wanted)):
             for i in np.flatnonzero(here)[: self.count - len(kept)].tolist():

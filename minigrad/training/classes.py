@@ -1,0 +1,36 @@
+"""True and predicted classes of a batch: one convention for metrics and for callbacks that look at predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..devices import CPU, move
+from ..tensor import Tensor
+
+
+def classes_of(who: str, output: Tensor, target: Tensor, threshold: float = 0.0) -> tuple[Any, Any]:
+    """(true, predicted) classes, arrays (N,) on the tensors' device.
+
+    Outputs (N, K) are scores, the target (N,) numbers or (N, K) one-hot rows; outputs (N,) or (N, 1) are scores of
+    class 1 of two, which is predicted above ``threshold``. Raises ValueError for other shapes, by the name of ``who``.
+    """
+    scores, truth = output.detach()._array, target.detach()._array
+    if scores.ndim == 2 and scores.shape[1] > 1:
+        predicted = scores.argmax(1)
+        truth = truth.argmax(1) if truth.shape == scores.shape else truth
+    else:
+        predicted, truth = scores.reshape(-1) > threshold, truth.reshape(-1) > 0.5
+    if predicted.shape != truth.shape:
+        raise ValueError(
+            f"{who}: output has shape {scores.shape}, target {tuple(target.shape)}; expected (N, K) with (N,) "
+            "or (N, K), or for two classes (N,) or (N, 1)"
+        )
+    return truth, predicted
+
+
+def classes_on_host(who: str, output: Tensor, target: Tensor, threshold: float = 0.0) -> tuple[Any, Any]:
+    """:func:`classes_of` as NumPy's int64."""
+    true, predicted = classes_of(who, output, target, threshold)
+    return move(true, CPU).astype(np.int64), move(predicted, CPU).astype(np.int64)
