@@ -34,7 +34,7 @@ class FCNet(nn.Module):
 class CNN(nn.Module):
     """Images (N, 1, 28, 28) → two convolutions, each with ReLU and max-pool → 128 → scores (N, 10).
 
-    421,642 parameters, 401,536 of them between the last feature maps and the 128. Dropout stands in front of the scores.
+    421,642 parameters, 401,536 of them between the last feature maps and the 128. Dropout comes before the scores.
     """
 
     def __init__(self, channels: int = 1, size: int = 28, classes: int = 10, dropout: float = 0.25) -> None:

@@ -13,7 +13,7 @@ from minigrad import nn
 class ResidualBlock(nn.Module):
     """(N, inputs, H, W) → (N, outputs, H/stride, W/stride); lab 5.
 
-    f is conv 3×3, batch-norm, ReLU, conv 3×3, batch-norm. Batch-norm subtracts the mean, so the convolutions need no bias.
+    f is conv 3×3, batch-norm, ReLU, conv 3×3, batch-norm. Batch-norm subtracts the mean, so convolutions need no bias.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -47,7 +47,7 @@ class PlainResidualBlock(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Lab 7's first block, (N, channels, H, W) → the same shape: two convolutions 3×3. 4,704 parameters for 16 channels."""
+    """Lab 7's first block, (N, channels, H, W) → the same: two convolutions 3×3. 4,704 parameters for 16 channels."""
 
     def __init__(self, channels: int = 16) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class BottleneckBlock(nn.Module):
     """Lab 7's second block: convolutions 1×1, 3×3 and 1×1, through `middle` channels. 2,960 parameters for 16, 16.
 
     The 1×1 are to make the 3×3 cheap by giving it fewer channels. With 16 in the middle of 16, as in the reference
-    report, nothing is narrowed; it has fewer parameters than the basic block because only one of its convolutions is 3×3.
+    report, nothing is narrowed; it has fewer parameters than the basic block because only one convolution is 3×3.
     """
 
     def __init__(self, channels: int = 16, middle: int = 16) -> None:
