@@ -269,32 +269,12 @@ def several(loans: loan_data.Loans, args: argparse.Namespace) -> Run:
     return parent
 
 
-def probability(text: str) -> float:
-    """An option's value: a number from 0 to below 1."""
-    return _between(text, 1.0, "a number from 0 to below 1")
-
-
-def not_negative(text: str) -> float:
-    """An option's value: 0 or a number above it."""
-    return _between(text, float("inf"), "0 or a number above it")
-
-
-def _between(text: str, end: float, expected: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < end:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-    return value
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = labkit.command_line(__doc__, "lab8", EXPERIMENTS, resumable=True)
     options: list[tuple[str, Any, str]] = [
         ("--lr", labkit.positive, "the learning rate"),
-        ("--weight-decay", not_negative, "the optimizer's weight decay"),
-        ("--dropout", probability, "the share of a block's hidden values left out, with skips only"),
+        ("--weight-decay", labkit.not_negative, "the optimizer's weight decay"),
+        ("--dropout", labkit.probability, "the share of a block's hidden values left out, with skips only"),
         ("--batch-size", labkit.at_least_one, "loans in a batch"),
     ]
     for flag, kind, text in options:

@@ -104,6 +104,26 @@ def positive(text: str) -> float:
     return value
 
 
+def probability(text: str) -> float:
+    """An option's value: a number from 0 to below 1."""
+    return _between(text, 1.0, "a number from 0 to below 1")
+
+
+def not_negative(text: str) -> float:
+    """An option's value: 0 or a number above it."""
+    return _between(text, float("inf"), "0 or a number above it")
+
+
+def _between(text: str, end: float, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < end:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+    return value
+
+
 def _one_of(experiments: Mapping[str, str]) -> Callable[[str], str]:
     def check(name: str) -> str:
         if name not in experiments:
@@ -190,16 +210,19 @@ def _members(out: Path, name: str) -> list[Path]:
 def fetched(load: Callable[[Path, bool], T], data: str | None, what: str, by_hand: str) -> T:
     """`load(root, False)`, and if the files are not there `load(root, True)`, which downloads them.
 
-    Ends the program with one message, what to put where, if that fails. `by_hand` names the files, relative to root.
+    Ends the program with one message if that fails (what to put where) or a file is damaged (which one). `by_hand`
+    names the files, relative to root.
     """
     root = data_root(data)
     try:
         return load(root, False)
+    except ValueError as error:  # a file that is there but damaged
+        raise SystemExit(f"error: {error}") from None
     except RuntimeError:
         print(f"{what} is not in {root}; downloading it", flush=True)
     try:
         return load(root, True)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ValueError) as error:
         raise SystemExit(
             f"error: {what} is not in {root} and could not be downloaded:\n  {error}\n"
             f"Put {by_hand} into {root}, or name the folder that has it with --data, or try the lab without it: --quick"
