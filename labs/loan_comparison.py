@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
-from typing import NamedTuple
 
+from findings import Finding
 from loan_report import REFERENCE, SMOOTHING, Curve
 
 from minigrad import plot
@@ -17,14 +17,6 @@ from minigrad.utils.smoothing import smooth
 
 Curves = Mapping[str, Curve]
 MOST_LINES = 5  # that can be told apart with their raw values beside them
-
-
-class Finding(NamedTuple):
-    """A conclusion of the report, what these runs show of it, and whether they agree: yes, no, in part, not clear."""
-
-    conclusion: str
-    found: str
-    agrees: str
 
 
 def of_runs(parent: Run, records: Sequence[RunRecord], real: bool) -> None:

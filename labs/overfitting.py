@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from findings import chance
 
 LOSS_RISES = 0.05  # share by which the test loss ends above its lowest value: more than it wavers by
 
@@ -42,7 +43,7 @@ def verdict(
     if not val_loss:
         return Verdict("no", "no epoch was finished.")
     gap = accuracy[-1] - val_accuracy[-1]
-    noise = 2 * math.sqrt(max(val_accuracy[-1] * (1 - val_accuracy[-1]), 1e-9) / test_images)
+    noise = chance(val_accuracy[-1], test_images)
     lowest = min(range(len(val_loss)), key=lambda i: val_loss[i])
     rise = val_loss[-1] / val_loss[lowest] - 1
     ends = (

@@ -1,0 +1,142 @@
+"""Lab 5: convolutions against dense layers, on digits and on photos.
+
+A dense network sees an image as a list of numbers; a convolution looks at neighbouring pixels, and looks for the same
+things everywhere. Here both learn the same images in the same way: on MNIST a dense network, a CNN and a CNN with
+residual blocks; on CIFAR-10 a dense network of nine million parameters, a residual CNN a hundredth of its size, and
+the same with dropout. What do they come to, what does it cost, and who learns by heart?
+
+The curves named val_ are those of the test images, as in the report that this lab follows; nothing is chosen by them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cnn_comparison
+import cnn_report
+import image_data
+import image_lab
+import labkit
+from image_lab import Settings
+from models.classifiers import CNN, FCNet, ResCNN
+
+from minigrad import nn
+from minigrad.training import Run
+
+MNIST = Settings(epochs=10)
+CIFAR10 = Settings(epochs=10, weight_decay=5e-4)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A network, the images it learns, and how."""
+
+    dataset: str
+    network: Callable[[], nn.Module]
+    settings: Settings
+    title: str
+
+
+RUNS = {
+    "mnist-fc": Experiment("mnist", lambda: FCNet(784, [512, 256, 128]), MNIST, "FC"),
+    "mnist-cnn": Experiment("mnist", CNN, MNIST, "CNN"),
+    "mnist-rescnn": Experiment("mnist", lambda: ResCNN(1, pool=7, dropout=0.25), MNIST, "ResCNN"),
+    "cifar10-fc": Experiment("cifar10", lambda: FCNet(3072, [2048, 1024, 512, 256]), CIFAR10, "FC"),
+    "cifar10-rescnn": Experiment("cifar10", lambda: ResCNN(3, pool=4), CIFAR10, "ResCNN"),
+    "cifar10-regrescnn": Experiment("cifar10", lambda: ResCNN(3, pool=4, dropout=0.5), CIFAR10, "RegResCNN"),
+}
+GROUPS = {
+    "mnist": [name for name, run in RUNS.items() if run.dataset == "mnist"],
+    "cifar10": [name for name, run in RUNS.items() if run.dataset == "cifar10"],
+    "all": list(RUNS),
+}
+EXPERIMENTS = {
+    "mnist": "all three networks on MNIST, 10 epochs each, and a page that compares them",
+    "cifar10": "all three networks on CIFAR-10, 10 epochs each, and a page that compares them",
+    "all": "both",
+    "mnist-fc": "784-512-256-128-10 with ReLU, 567,434 parameters",
+    "mnist-cnn": "convolutions 32 and 64 with max-pool, 128, dropout 0.25, 421,642 parameters",
+    "mnist-rescnn": "residual blocks 32 and 64 with batch-norm, dropout 0.25, 108,042 parameters",
+    "cifar10-fc": "3072-2048-1024-512-256-10 with ReLU, 9,050,378 parameters",
+    "cifar10-rescnn": "residual blocks 32 and 64 with batch-norm, 87,498 parameters",
+    "cifar10-regrescnn": "the same with dropout 0.5 before the last layer",
+}
+
+
+def one(name: str, seed: int, args: argparse.Namespace, out: Path | None = None, label: str | None = None) -> Run:
+    """One training, from new weights to its page; in the folder of `out` if it is one of several."""
+    experiment = RUNS[name]
+    args = argparse.Namespace(**{**vars(args), "seed": seed})
+    settings = image_lab.resolved(experiment.settings, args)
+    images = loaded(experiment.dataset, args)
+    run = labkit.start(
+        args,
+        label or name,
+        f"Lab 5: {experiment.title} on {images.kind}",
+        {"data": images.kind, "network": experiment.title, **asdict(settings)},
+        out=out,
+        template={**asdict(settings), "experiment": name, "seed": seed, "seeds": None},
+    )
+    if images.warning:
+        run.notice(images.warning, say=out is None)
+    with run:
+        trained = image_lab.train(run, experiment.network(), images, settings, args)
+        cnn_report.of_run(trained, name, images)
+    return run
+
+
+def several(args: argparse.Namespace) -> Run:
+    """A run of runs, for each seed all networks, and the page that compares them."""
+    seeds = args.seeds or [args.seed]
+    members = {
+        name if len(seeds) == 1 else f"{name}-seed-{seed}": (name, seed)
+        for seed in seeds
+        for name in GROUPS.get(args.experiment, [args.experiment])
+    }
+    sets = list(dict.fromkeys(RUNS[name].dataset for name, _ in members.values()))
+    kinds = [loaded(dataset, args) for dataset in sets]
+    title = f"Lab 5: dense layers and convolutions, {' and '.join(images.kind for images in kinds)}"
+    parent = labkit.start(args, args.experiment, title, {"runs": list(members), "seeds": seeds})
+    for warning in dict.fromkeys(images.warning for images in kinds if images.warning):
+        parent.notice(warning)
+    with parent:
+        records = image_lab.each(
+            parent, list(members), args, lambda label: one(*members[label], args, parent.folder, label)
+        )
+        cnn_comparison.of_runs(parent, [(members[r.name][0], r) for r in records], all(i.complete for i in kinds))
+    return parent
+
+
+_loaded: dict[str, image_data.Images] = {}  # a data set is read once
+
+
+def loaded(dataset: str, args: argparse.Namespace) -> image_data.Images:
+    if dataset not in _loaded:
+        _loaded[dataset] = image_data.load(dataset, args.data, args.quick, args.seed, args.device)
+    return _loaded[dataset]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = labkit.command_line(__doc__, "lab5", EXPERIMENTS, resumable=True)
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="train each network once for each of these seeds, in place of --seed; the page then has means",
+    )
+    image_lab.add_settings(parser)
+    args = parser.parse_args(argv)
+    if args.experiment in GROUPS or args.seeds:
+        run = several(args)
+    else:
+        run = one(args.experiment, args.seed, args)
+    return 130 if run.interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
