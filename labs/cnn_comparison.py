@@ -91,35 +91,41 @@ def _of_seeds(networks: Mapping[str, Network]) -> str:
 
 
 def _table(parent: Run, networks: Mapping[str, Network], title: str, complete: bool) -> None:
-    rows = []
+    accuracies, costs = [], []
     for name, network in networks.items():
         theirs = REFERENCE[name] if complete else None
         page = Link(network.title, f"{network.records[0].folder.name}/report.html")
-        rows.append(
+        means = {
+            what: network.mean(what)
+            for what in (
+                *("best_test_accuracy", "test_accuracy", "train_accuracy"),
+                *("train_seconds", "inference_seconds", "mean_grad_norm"),
+            )
+        }
+        best, last, train, seconds, inference, gradient = means.values()
+        overfitted = ", ".join(dict.fromkeys(network.overfitted))
+        accuracies.append((page, theirs and theirs.test, best, last, theirs and theirs.train, train, overfitted))
+        parameters = network.records[0].results.get("parameters")
+        costs.append(
             (
                 page,
-                network.records[0].results.get("parameters"),
-                theirs and theirs.test,
-                network.mean("best_test_accuracy"),
-                network.mean("test_accuracy"),
-                theirs and theirs.train,
-                network.mean("train_accuracy"),
+                f"{parameters:,}",
                 theirs and theirs.train_seconds,
-                network.mean("train_seconds"),
+                seconds,
                 theirs and theirs.inference_seconds,
-                network.mean("inference_seconds"),
-                network.mean("mean_grad_norm"),
-                ", ".join(dict.fromkeys(network.overfitted)),
+                inference,
+                gradient,
             )
         )
-    accuracies = ("test, report", "best test", "last test", "train, report", "train")
-    seconds = ("training s, report", "training s", "inference s, report", "inference s")
-    columns = ("network", "parameters", *accuracies, *seconds, "mean gradient", "overfitted")
+    columns = ("network", "test, report", "best test", "last test", "train, report", "train", "overfitted")
+    note = "Best: of all epochs, as in the report. Overfitted: a verdict from the curves, see each network's page."
+    parent.table(f"{title}: accuracy", columns, accuracies, note)
+    columns = ("network", "parameters", "train s, report", "train s", "test s, report", "test s", "mean gradient")
     note = (
-        "Best: of all epochs, as in the report. Training: without the test images after each epoch. Inference: all "
-        "test images. Mean gradient: L2 norm of the whole gradient, mean over all epochs. Overfitted: see each page."
+        "Training goes without the test images after each epoch; test: all test images once. Mean gradient: L2 norm of "
+        "the whole gradient, mean over all epochs. The report's seconds are of another machine."
     )
-    parent.table(f"The networks on {title}", columns, rows, note)
+    parent.table(f"{title}: what it costs", columns, costs, note)
 
 
 def _pictures(parent: Run, networks: Mapping[str, Network], dataset: str, title: str) -> None:

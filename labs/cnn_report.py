@@ -53,7 +53,9 @@ def of_run(trained: Trained, name: str, images: Images) -> None:
         run.compare(given, note="The best of all epochs, as in the report. The seconds are of another machine there.")
     for key, ylabel in (("accuracy", "accuracy"), ("loss", "cross-entropy")):
         lines = {"train": run.column(key), "test": run.column(f"val_{key}")}
-        run.picture(plot.curves(lines, "epoch", ylabel), key, f"{ylabel.capitalize()} by epoch. {judged}")
+        ends = ", ".join(f"{name} {values[-1]:.4f}" for name, (_, values) in lines.items() if values)
+        caption = f"{ylabel.capitalize()} by epoch; at the end {ends}."
+        run.picture(plot.curves(lines, "epoch", ylabel), key, f"{caption} {judged}" if key == "accuracy" else caption)
     classes = images.classes
     predicted = trained.scores.argmax(1)
     true = images.test.tensors[1]
@@ -75,3 +77,22 @@ def of_run(trained: Trained, name: str, images: Images) -> None:
     run.text("The network", str(minigrad.utils.summary(trained.model, images.train[:1][0])))
     if run.history:
         run.say(f"{run.name}: test accuracy {run.history[-1]['val_accuracy']:.4f}. {judged}")
+
+
+def judge(run: Run, test_images: int) -> overfitting.Verdict:
+    """The verdict on a run's curves."""
+    loss, val_loss, accuracy, val_accuracy = (
+        run.column(key)[1] for key in ("loss", "val_loss", "accuracy", "val_accuracy")
+    )
+    return overfitting.verdict(loss, val_loss, accuracy, val_accuracy, test_images)
+
+
+def confusions(counts: Any, classes: Sequence[str], most: int = 3) -> str:
+    """The pairs of classes that are taken for each other most often, as text."""
+    pairs = [
+        (int(counts[i, j] + counts[j, i]), f"{classes[j]} and {classes[i]}")
+        for i in range(len(classes))
+        for j in range(i)
+    ]
+    top = [f"{names} ({n})" for n, names in sorted(pairs, reverse=True)[:most] if n]
+    return f"Taken for each other most often: {', '.join(top)}." if top else "No image is taken for another."
