@@ -1,0 +1,170 @@
+"""Lab 5: runs and groups of runs, what is said of their figures, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import cnn_comparison
+import cnn_report
+import lab5_cnn_vs_mlp as lab
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad.training import Run
+from minigrad.training.runs import RunRecord
+
+
+def run(tmp_path, *argv):
+    out = tmp_path / "out"
+    assert lab.main([*argv, "--out", str(out)]) == 0
+    folder = sorted(out.iterdir())[-1]
+    return folder, json.loads((folder / "summary.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _read_anew():
+    lab._loaded.clear()
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Captions alone, {name: caption}: drawing takes most of the time of a run as short as these."""
+    captions = {}
+    monkeypatch.setattr(Run, "picture", lambda run, figure, name, caption: captions.update({name: caption}))
+    return captions
+
+
+def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
+    folder, summary = run(tmp_path, "--experiment", "mnist-cnn", "--quick")
+    results = summary["results"]
+    assert results["parameters"] == 421_642
+    assert results["look_alike_quick_best_test_accuracy"] > 0.5
+    assert results["train_seconds"] > 0 < results["inference_seconds"]
+    assert results["mean_grad_norm"] > 0
+    assert results["overfitting"] in ("yes", "begins", "no")
+    assert not summary["reference"]
+    assert "made-up images" in summary["notices"][1]
+    pictures = {path.stem for path in folder.glob("*.png")}
+    assert pictures == {"accuracy", "loss", "confusion_matrix", "gradient_flow", "gradient_norm"}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Taken for each other" in page or "No image is taken" in page
+    assert "421,642" in page
+    weights = minigrad.load(folder / "weights.safetensors")
+    assert weights["classifier.1.weight"].shape == (128, 3136)
+    assert json.loads((folder / "experiment_template.json").read_text())["batch_size"] == 64
+
+
+def test_the_same_seed_gives_the_same_figures(tmp_path, no_pictures):
+    argv = ["--experiment", "mnist-fc", "--quick", "--epochs", "1"]
+    histories = [(run(tmp_path, *argv, "--seed", seed)[0] / "history.csv").read_text() for seed in ("1", "1", "2")]
+    assert histories[0] == histories[1] != histories[2]
+
+
+def test_a_group_for_several_seeds_has_a_page_of_means(tmp_path, no_pictures, monkeypatch):
+    monkeypatch.setitem(lab.GROUPS, "mnist", ["mnist-fc", "mnist-cnn"])
+    folder, summary = run(tmp_path, "--experiment", "mnist", "--quick", "--epochs", "1", "--seeds", "3", "4")
+    members = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] == "0")
+    assert members == [
+        f"00{i}-mnist-{n}-seed-{s}" for i, (s, n) in enumerate([(3, "fc"), (3, "cnn"), (4, "fc"), (4, "cnn")], 1)
+    ]
+    seeds = [json.loads((folder / name / "config.json").read_text())["seed"] for name in members]
+    assert seeds == [3, 3, 4, 4]
+    key = "look_alike_quick_best_test_accuracy"
+    mean = np.mean([summary["results"][f"mnist-fc-seed-{seed}"][key] for seed in (3, 4)])
+    assert f"{mean:.4f}" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "conclusions" not in summary["results"]  # these are not the lab's images
+
+
+def test_what_a_member_was_started_with_starts_a_like_run(tmp_path, no_pictures):
+    folder, _ = run(tmp_path, "--experiment", "mnist-fc", "--quick", "--lr", "0.01", "--seeds", "5", "--epochs", "1")
+    member = folder / "001-mnist-fc"
+    again, _ = run(tmp_path, "--config", str(member / "experiment_template.json"))
+    assert (again / "history.csv").read_text() == (member / "history.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--experiment", "mnist-cn"], "did you mean mnist-cnn"),
+        (["--experiment", "cifar"], "did you mean cifar10"),
+        (["--epochs", "0"], "'0' is not a whole number above 0"),
+        (["--batch-size", "0"], "'0' is not a whole number above 0"),
+        (["--weight-decay", "-1"], "'-1' is not 0 or a number above it"),
+        (["--seeds", "a"], "invalid int value: 'a'"),
+    ],
+)
+def test_bad_options_are_refused(argv, message, capsys):
+    with pytest.raises(SystemExit):
+        lab.main(argv)
+    assert message in capsys.readouterr().err
+
+
+def test_a_batch_larger_than_the_data_ends_the_lab(tmp_path):
+    with pytest.raises(SystemExit, match="--batch-size 300: there are only 256 images"):
+        run(tmp_path, "--experiment", "mnist-fc", "--quick", "--batch-size", "300")
+
+
+# ---------------------------------------------------------------------------------------------------------- conclusions
+
+
+def record(tmp_path, name, network, **results):
+    return RunRecord(tmp_path / name, name, "finished", {"network": network}, results, {}, 1.0, [{"epoch": 1.0}], [])
+
+
+FIGURES = {
+    "mnist-fc": {"best_test_accuracy": 0.978, "train_accuracy": 0.995, "train_seconds": 10, "inference_seconds": 0.1},
+    "mnist-cnn": {"best_test_accuracy": 0.985, "train_accuracy": 0.993, "train_seconds": 20, "inference_seconds": 0.2},
+    "mnist-rescnn": {"best_test_accuracy": 0.992, "train_accuracy": 0.996, "train_seconds": 30, "inference_seconds": 1},
+    "cifar10-fc": {"best_test_accuracy": 0.55, "train_seconds": 10, "mean_grad_norm": 1.0, "overfitting": "yes"},
+    "cifar10-rescnn": {"best_test_accuracy": 0.74, "train_seconds": 50, "mean_grad_norm": 0.9, "overfitting": "begins"},
+    "cifar10-regrescnn": {"best_test_accuracy": 0.72, "train_seconds": 50, "mean_grad_norm": 1.2, "overfitting": "no"},
+}
+
+
+def answers(tmp_path, **changes):
+    """What is said of each conclusion when some figures are others than those above, which bear the report out."""
+    networks = {}
+    for name, figures in FIGURES.items():
+        changed = {**figures, **changes.get(name.replace("-", "_"), {})}
+        networks[name] = cnn_comparison.Network(name, [record(tmp_path, name, name.partition("-")[2], **changed)])
+    return [finding.agrees for finding in cnn_comparison.conclusions(networks)]
+
+
+def test_figures_like_the_reports_bear_all_of_its_conclusions_out(tmp_path):
+    assert answers(tmp_path) == ["yes"] * 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "at", "expected"),
+    [
+        ({"mnist_fc": {"train_accuracy": 0.98}}, 0, "no"),
+        ({"mnist_rescnn": {"best_test_accuracy": 0.9852}}, 1, "not clear"),
+        ({"mnist_rescnn": {"best_test_accuracy": 0.978}}, 1, "in part, 1 of 2"),
+        ({"mnist_rescnn": {"train_seconds": 5, "inference_seconds": 0.01}}, 2, "in part, 2 of 4"),
+        ({"cifar10_rescnn": {"best_test_accuracy": 0.5}}, 3, "in part, 3 of 4"),
+        ({"cifar10_regrescnn": {"overfitting": "yes"}}, 4, "in part, 2 of 3"),
+        ({"cifar10_fc": {"mean_grad_norm": 0.5}}, 5, "in part, 1 of 2"),
+    ],
+)
+def test_other_figures_do_not(tmp_path, changes, at, expected):
+    found = answers(tmp_path, **changes)
+    assert found[at] == expected
+    assert [a for i, a in enumerate(found) if i != at] == ["yes"] * 5
+
+
+def test_seeds_that_disagree_leave_the_gradients_unclear(tmp_path):
+    def network(name, norms):
+        records = [record(tmp_path, name, name, mean_grad_norm=norm) for norm in norms]
+        return cnn_comparison.Network(name, records)
+
+    found = cnn_comparison._gradients(network("FC", [1, 1]), network("R", [0.9, 1.1]), network("G", [2, 2]))
+    assert found.agrees == "not clear"
+
+
+def test_pairs_of_classes_that_are_taken_for_each_other():
+    counts = np.array([[9, 3, 0], [2, 8, 1], [0, 0, 9]])
+    assert cnn_report.confusions(counts, ["cat", "dog", "ship"]) == (
+        "Taken for each other most often: cat and dog (5), dog and ship (1)."
+    )
+    assert "No image" in cnn_report.confusions(np.eye(2, dtype=int), ["a", "b"])
