@@ -11,6 +11,7 @@ from .distributions import histograms_over_time
 from .graph import graph
 from .images import feature_maps, predictions, weight_images
 from .matrix import confusion_matrix
+from .receptive import receptive_fields
 from .roc import roc_curve
 from .scatter import scatter
 from .surface import decision_surface
@@ -26,6 +27,7 @@ __all__ = [
     "graph",
     "histograms_over_time",
     "predictions",
+    "receptive_fields",
     "roc_curve",
     "scatter",
     "smoothed_curves",

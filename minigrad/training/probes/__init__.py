@@ -4,6 +4,7 @@ from .activations import Activation, ActivationProbe
 from .gradients import GradientProbe
 from .histogram import Histogram
 from .memory import gpu_memory, peak_memory, resident_memory
+from .receptive_field import ReceptiveField, ReceptiveFieldProbe
 from .weights import WeightProbe
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "ActivationProbe",
     "GradientProbe",
     "Histogram",
+    "ReceptiveField",
+    "ReceptiveFieldProbe",
     "WeightProbe",
     "gpu_memory",
     "peak_memory",
