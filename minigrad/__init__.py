@@ -224,6 +224,12 @@ from .ops.shape import (
 )
 from .printing import set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
+from .settings import (
+    are_deterministic_algorithms_enabled,
+    get_float32_matmul_precision,
+    set_float32_matmul_precision,
+    use_deterministic_algorithms,
+)
 from .tensor import Size, Tensor
 
 __all__ = [
@@ -237,6 +243,7 @@ __all__ = [
     "Tensor",
     "__version__",
     "abs",
+    "accelerator",
     "adaptive_avg_pool1d",
     "add",
     "addmm",
@@ -246,12 +253,14 @@ __all__ = [
     "amin",
     "any",
     "arange",
+    "are_deterministic_algorithms_enabled",
     "argmax",
     "argmin",
     "argsort",
     "as_tensor",
     "autograd",
     "avg_pool1d",
+    "backends",
     "bernoulli",
     "bitwise_and",
     "bitwise_not",
@@ -311,6 +320,7 @@ __all__ = [
     "gather",
     "ge",
     "get_default_dtype",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "get_rng_state",
     "gt",
@@ -408,6 +418,7 @@ __all__ = [
     "scatter",
     "scatter_add",
     "set_default_dtype",
+    "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_num_threads",
     "set_printoptions",
@@ -442,11 +453,13 @@ __all__ = [
     "unbind",
     "unflatten",
     "unsqueeze",
+    "use_deterministic_algorithms",
     "utils",
     "var",
     "var_mean",
     "vstack",
     "where",
+    "xpu",
     "zeros",
     "zeros_like",
 ]
@@ -473,14 +486,28 @@ def numel(input: Any) -> _int:
     return input.numel()
 
 
+_SUBMODULES = (
+    "accelerator",
+    "backends",
+    "datasets",
+    "nn",
+    "optim",
+    "plot",
+    "profiler",
+    "training",
+    "transforms",
+    "utils",
+    "xpu",
+)
+
 if TYPE_CHECKING:
-    from . import datasets, nn, optim, plot, profiler, training, transforms, utils
+    from . import accelerator, backends, datasets, nn, optim, plot, profiler, training, transforms, utils, xpu
     from .serialization import load, save
 else:
 
     def __getattr__(name):
         """Sub-packages are imported when first asked for; what PyTorch has and minigrad does not fails by name."""
-        if name in ("datasets", "nn", "optim", "plot", "profiler", "training", "transforms", "utils"):
+        if name in _SUBMODULES:
             return importlib.import_module(f".{name}", __name__)
         if name in ("save", "load"):
             return getattr(importlib.import_module(".serialization", __name__), name)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from .errors import DeviceError
+
+generator: Any = None  # the function that gives the GPU's generator (set by minigrad.random)
 
 
 @cache
@@ -39,6 +42,15 @@ def device_count() -> int:
 def get_device_name(index: int = 0) -> str:
     """The GPU's name as its driver gives it."""
     return str(require().cuda.runtime.getDeviceProperties(index)["name"].decode())
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the GPU's generator alone; nothing without a GPU. ``minigrad.manual_seed`` seeds those of all devices."""
+    if is_available():
+        generator().manual_seed(seed)
+
+
+manual_seed_all = manual_seed  # one generator serves all GPUs
 
 
 def synchronize() -> None:

@@ -80,6 +80,9 @@ def default_generator(device: Any = "cpu") -> Generator:
     return _generators[kind]
 
 
+cuda.generator = lambda: default_generator("cuda")
+
+
 def manual_seed(seed: int) -> Generator:
     """Seed the generators of all devices, and return the CPU's."""
     global _seed_for_all

@@ -11,6 +11,7 @@ from .modes import (
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
+    set_detect_anomaly,
     set_grad_enabled,
 )
 from .variable import Variable, namespace
@@ -33,5 +34,6 @@ __all__ = [
     "namespace",
     "no_grad",
     "once_differentiable",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

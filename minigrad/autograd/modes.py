@@ -102,13 +102,12 @@ class inference_mode(_Mode):
         super().__init__(**({"grad": False, "inference": True} if mode else {"grad": True, "inference": False}))
 
 
-class set_grad_enabled(_Mode):
-    """Switch recording on or off, as a context manager or, called alone, from here on."""
+class _Setting(_Mode):
+    """A mode that its constructor switches: from here on, or until its block ends."""
 
-    def __init__(self, mode: bool) -> None:
-        super().__init__(grad=bool(mode))
-        self._before.append({"grad": modes.grad})
-        modes.grad = bool(mode)
+    def __init__(self, **switches: bool) -> None:
+        super().__init__(**switches)
+        super().__enter__()
 
     def __enter__(self) -> None:
         pass  # already switched by the constructor
@@ -116,6 +115,13 @@ class set_grad_enabled(_Mode):
     def __call__(self, function: F) -> F:
         self.__exit__(None, None, None)  # to decorate is not to switch
         return super().__call__(function)
+
+
+class set_grad_enabled(_Setting):
+    """Switch recording on or off, as a context manager or, called alone, from here on."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(grad=bool(mode))
 
 
 class detect_anomaly(_Mode):
@@ -129,6 +135,15 @@ class detect_anomaly(_Mode):
 
     def __init__(self, check_nan: bool = True) -> None:
         super().__init__(anomaly=check_nan)
+
+
+class set_detect_anomaly(_Setting):
+    """Switch :class:`detect_anomaly` on or off, as a context manager or, called alone, from here on."""
+
+    _owner = watch
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        super().__init__(anomaly=bool(mode) and check_nan)
 
 
 def is_grad_enabled() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+import warnings
 from types import CodeType, FrameType
 from typing import Any, ClassVar
 
@@ -38,6 +39,19 @@ class Variable:
     _base: Any  # for a view: (the tensor whose memory it shows, the view ops that lead there), else None
     _views: Any  # weak references to the views of this tensor, or None
     _hooks: Any  # gradient hooks of a leaf, or None
+
+    def __new__(cls, data: Any, requires_grad: bool = False, volatile: Any = None) -> Any:
+        """``Variable(data)``: the tensor's data as a leaf of its own, which shares the memory.
+
+        Before PyTorch 0.4 that was the way into the graph, and programs still say it; a tensor needs no Variable.
+        """
+        if not isinstance(data, Variable):
+            raise TypeError(
+                f"Variable: data must be a Tensor, got {type(data).__name__}; make one: minigrad.tensor(data)"
+            )
+        if volatile is not None:
+            warnings.warn("Variable: volatile has no effect, as in PyTorch; use minigrad.no_grad()", stacklevel=2)
+        return data.detach().requires_grad_(requires_grad)  # type: ignore[attr-defined]
 
     @staticmethod
     def _wrap(array: Any) -> Any:

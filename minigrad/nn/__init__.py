@@ -1,6 +1,6 @@
 """Neural networks: modules, parameters, layers and losses, under PyTorch's names (``torch.nn``)."""
 
-from . import functional, grad, init, utils
+from . import functional, grad, init, parallel, utils
 from .module import Module
 from .modules.activation import (
     ELU,
@@ -80,6 +80,7 @@ from .modules.pooling import (
 )
 from .modules.shape import Flatten, Unflatten
 from .modules.upsampling import PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from .parallel import DataParallel
 from .parameter import Parameter
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

@@ -25,6 +25,8 @@ A uniform distribution on [−b, b] has variance b² / 3; so a wanted standard d
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -220,6 +222,15 @@ def fans(tensor: Tensor) -> tuple[int, int]:
         raise ValueError(f"init: fan_in and fan_out need a weight of at least 2 axes (out, in, …), got shape {shape}")
     places = math.prod(shape[2:])
     return shape[1] * places, shape[0] * places
+
+
+def __getattr__(name: str) -> Callable[..., Tensor]:
+    """The names before PyTorch 0.4, without the underscore, which PyTorch still takes: ``xavier_uniform``."""
+    function: Callable[..., Tensor] | None = globals().get(f"{name}_")
+    if name.startswith("_") or function is None:
+        raise AttributeError(f"minigrad.nn.init has no {name!r}")
+    warnings.warn(f"init.{name} is an old name; write init.{name}_", FutureWarning, stacklevel=2)
+    return function
 
 
 _calculate_fan_in_and_fan_out = fans  # the name under which PyTorch scripts look for it

@@ -261,18 +261,25 @@ class KLDiv(Op):
 # --- the functions users call ----------------------------------------------------------------------------------------
 
 
-_REDUCTIONS = ("mean", "sum", "none")
+_REDUCTIONS = ("none", "mean", "sum")
 
 
-def _reduction(name: str, reduction: str, size_average: Any, reduce: Any, allowed: tuple[str, ...] = ()) -> None:
-    if reduction in _REDUCTIONS and size_average is None and reduce is None:
-        return
+def reduction_of(
+    name: str, reduction: str, size_average: Any, reduce: Any, allowed: tuple[str, ...] = _REDUCTIONS
+) -> str:
+    """The reduction that a loss was asked for.
+
+    ``size_average`` and ``reduce`` are PyTorch's old spelling, which it still takes with a warning, and so does
+    minigrad. Both are True if not given: "none" without ``reduce``, else "mean" with ``size_average``, "sum" without.
+    """
     if size_average is not None or reduce is not None:
-        raise TypeError(
-            f"{name}: size_average and reduce are PyTorch's old spelling; use reduction='mean', 'sum' or 'none'"
+        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+        warnings.warn(
+            f"{name}: size_average and reduce are PyTorch's old spelling; write reduction={reduction!r}", stacklevel=3
         )
-    if reduction not in allowed:
-        raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    elif reduction not in allowed:
+        raise ValueError(f"{name}: reduction must be one of {', '.join(allowed)}; got {reduction!r}")
+    return reduction
 
 
 def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
@@ -313,7 +320,7 @@ def mse_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", weight: Any = None
 ) -> Any:
     """(x − t)², reduced. Shapes broadcast."""
-    _reduction("mse_loss", reduction, size_average, reduce)
+    reduction = reduction_of("mse_loss", reduction, size_average, reduce)
     x, t = _pair("mse_loss", input, target)
     _warn_of_broadcasting("mse_loss", x, t)
     if weight is not None:
@@ -325,7 +332,7 @@ def l1_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", weight: Any = None
 ) -> Any:
     """|x − t|, reduced. Shapes broadcast."""
-    _reduction("l1_loss", reduction, size_average, reduce)
+    reduction = reduction_of("l1_loss", reduction, size_average, reduce)
     x, t = _pair("l1_loss", input, target)
     _warn_of_broadcasting("l1_loss", x, t)
     if weight is not None:
@@ -335,7 +342,7 @@ def l1_loss(
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """d²/2 where |d| ≤ delta, else delta (|d| − delta/2), d = x − t."""
-    _reduction("huber_loss", reduction, None, None)
+    reduction = reduction_of("huber_loss", reduction, None, None)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     x, t = _pair("huber_loss", input, target)
@@ -349,7 +356,7 @@ def smooth_l1_loss(
     input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
 ) -> Any:
     """d²/(2 beta) where |d| ≤ beta, else |d| − beta/2: the Huber loss divided by beta (L1 for beta = 0)."""
-    _reduction("smooth_l1_loss", reduction, size_average, reduce)
+    reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
@@ -370,7 +377,7 @@ def binary_cross_entropy(
 ) -> Any:
     """−(t ln x + (1 − t) ln(1 − x)) for probabilities x and targets t between 0 and 1."""
     name = "binary_cross_entropy"
-    _reduction(name, reduction, size_average, reduce)
+    reduction = reduction_of(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)
     _same_shape(name, x, t)
     if weight is not None:
@@ -389,7 +396,7 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """−(w t ln σ(x) + (1 − t) ln(1 − σ(x))), w = ``pos_weight`` (broadcast), without overflow for any x."""
     name = "binary_cross_entropy_with_logits"
-    _reduction(name, reduction, size_average, reduce)
+    reduction = reduction_of(name, reduction, size_average, reduce)
     x, t = _pair(name, input, target)
     _same_shape(name, x, t)
     w = None
@@ -424,7 +431,7 @@ def nll_loss(
 
     Shapes: input (N, C), (C) or (N, C, d₁, …) log-probabilities; target (N), () or (N, d₁, …) int64.
     """
-    _reduction("nll_loss", reduction, size_average, reduce)
+    reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     x, t = require_floating(input, "nll_loss"), tensor_of(target, "nll_loss", "target")
     w = _class_weight("nll_loss", weight, x)
     flat, classes, shape = _as_rows("nll_loss", x, t, w, ignore_index)
@@ -490,7 +497,7 @@ def cross_entropy(
         DtypeError: float targets that do not have the input's shape.
         IndexError: a class index out of range.
     """
-    _reduction("cross_entropy", reduction, size_average, reduce)
+    reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
     x, t = require_floating(input, "cross_entropy"), tensor_of(target, "cross_entropy", "target")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must lie between 0 and 1, got {label_smoothing}")
@@ -555,7 +562,7 @@ def kl_div(
 
     ``reduction="batchmean"`` divides the sum by the first axis: the divergence itself; "mean" divides by all elements.
     """
-    _reduction("kl_div", reduction, size_average, reduce, ("batchmean",))
+    reduction = reduction_of("kl_div", reduction, size_average, reduce, (*_REDUCTIONS, "batchmean"))
     x, t = _pair("kl_div", input, target)
     how = "sum" if reduction == "batchmean" else reduction
     if log_target:

@@ -1,4 +1,5 @@
-"""Beside the network: `data` (datasets and loaders), `tensorboard` (a log writer), `summary` and `flops` (tables)."""
+"""Beside the network: `data` (datasets and loaders), `tensorboard` (a log writer), `summary` and `flops` (tables),
+`make_grid` and `save_image` (pictures)."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ import importlib
 from typing import Any
 
 _SUBMODULES = ("data", "tensorboard")
-_FUNCTIONS = {"flops": "model_summary", "summary": "model_summary"}
+_FUNCTIONS = {"flops": "model_summary", "make_grid": "images", "save_image": "images", "summary": "model_summary"}
 
-__all__ = ["data", "flops", "summary", "tensorboard"]
+__all__ = ["data", "flops", "make_grid", "save_image", "summary", "tensorboard"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,6 @@ def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
     raise AttributeError(
-        f"minigrad.utils has no {name!r}. It offers {', '.join(__all__)}; the rest of torch.utils is not part of "
-        "minigrad."
+        f"minigrad.utils has no {name!r}. It offers {', '.join(__all__)}; the rest of torch.utils and "
+        "torchvision.utils is not part of minigrad."
     )

@@ -227,3 +227,16 @@ def test_an_array_changed_in_place_is_named_with_both_places() -> None:
     assert "# the product" in str(caught.value)
     assert "# the change" in str(caught.value)
     assert "add_" in str(caught.value)
+
+
+def test_set_detect_anomaly_as_a_call_and_as_a_block() -> None:
+    minigrad.autograd.set_detect_anomaly(True)
+    try:
+        with pytest.raises(AnomalyError):
+            minigrad.tensor([0.0]).log()
+        with minigrad.autograd.set_detect_anomaly(False):
+            minigrad.tensor([0.0]).log()
+        assert minigrad.autograd.is_anomaly_enabled()
+    finally:
+        minigrad.autograd.set_detect_anomaly(False)
+    minigrad.tensor([0.0]).log()

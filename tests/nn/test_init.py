@@ -180,3 +180,11 @@ def test_bad_input_is_explained():
         init.trunc_normal_(minigrad.empty(3), a=1, b=0)
     for function in RANDOM:
         function(minigrad.empty(0, 3))  # nothing to fill, nothing wrong
+
+
+def test_names_without_underscore_are_taken_with_a_warning():
+    for name in ("xavier_uniform", "kaiming_normal", "constant", "orthogonal", "normal", "zeros"):
+        with pytest.warns(FutureWarning, match=f"init.{name} is an old name; write init.{name}_"):
+            assert getattr(nn.init, name) is getattr(nn.init, name + "_")
+    with pytest.raises(AttributeError, match=r"minigrad\.nn\.init has no 'xavier'"):
+        nn.init.xavier  # noqa: B018

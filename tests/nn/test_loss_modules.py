@@ -115,10 +115,10 @@ def test_weights_are_buffers():
     "kind",
     [nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.BCELoss, nn.NLLLoss, nn.CrossEntropyLoss, nn.KLDivLoss],
 )
-def test_the_old_arguments_are_named(kind):
-    for old in ("size_average", "reduce"):
-        with pytest.raises(NotImplementedError, match=f"{kind.__name__}: {old} is PyTorch's deprecated spelling"):
-            kind(**{old: False})
+def test_the_old_arguments_are_taken_with_a_warning_and_wrong_ones_refused(kind):
+    for old, reduction in (("size_average", "sum"), ("reduce", "none")):
+        with pytest.warns(UserWarning, match=f"{kind.__name__}: size_average and reduce .* reduction='{reduction}'"):
+            assert kind(**{old: False}).reduction == reduction
     with pytest.raises(ValueError, match=f"{kind.__name__}: reduction must be one of .*; got 'average'"):
         kind(reduction="average")
 

@@ -175,12 +175,26 @@ def test_weights_follow_the_inputs_dtype() -> None:
     assert F.binary_cross_entropy_with_logits(x, x.sigmoid(), pos_weight=w).dtype == minigrad.float32
 
 
+def test_the_old_spelling_of_reductions_is_taken_with_a_warning() -> None:
+    torch = pytest.importorskip("torch")
+    x, t = minigrad.randn(4, 3), minigrad.randn(4, 3)
+    for size_average in (None, True, False):
+        for reduce in (None, True, False):
+            if size_average is None is reduce:
+                continue
+            with pytest.warns(UserWarning, match="mse_loss: size_average and reduce are .*; write reduction='"):
+                ours = F.mse_loss(x, t, size_average, reduce)
+            with pytest.warns(UserWarning, match="size_average"):
+                theirs = torch.nn.functional.mse_loss(
+                    torch.tensor(x.numpy()), torch.tensor(t.numpy()), size_average, reduce
+                )
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
+
+
 def test_refusals() -> None:
     x, t = minigrad.randn(4, 3), minigrad.tensor([0, 1, 2, 0])
     with pytest.raises(ValueError, match="reduction must be"):
         F.mse_loss(x, x, reduction="average")
-    with pytest.raises(TypeError, match="old spelling"):
-        F.mse_loss(x, x, size_average=True)
     with pytest.raises(ShapeError, match=r"mse_loss.*\(4, 3\).*\(4, 2\)"):
         F.mse_loss(x, minigrad.zeros(4, 2))
     with pytest.raises(ShapeError, match=r"squeeze\(\)"):

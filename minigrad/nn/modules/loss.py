@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ops.loss import reduction_of
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
@@ -19,16 +20,7 @@ class _Loss(Module):
 
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
         super().__init__()
-        name = type(self).__name__
-        for old, value in (("size_average", size_average), ("reduce", reduce)):
-            if value is not None:
-                raise NotImplementedError(
-                    f"{name}: {old} is PyTorch's deprecated spelling and not in minigrad; "
-                    "use reduction='mean', 'sum' or 'none'"
-                )
-        if reduction not in self.reductions:
-            raise ValueError(f"{name}: reduction must be one of {', '.join(self.reductions)}; got {reduction!r}")
-        self.reduction = reduction
+        self.reduction = reduction_of(type(self).__name__, reduction, size_average, reduce, self.reductions)
 
 
 class _WeightedLoss(_Loss):
