@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cnn_comparison
 import cnn_report
+import compare_torch
 import image_data
 import image_lab
 import labkit
+from compare_torch import Recipe, Twin
 from image_lab import Settings
-from models.classifiers import CNN, FCNet, ResCNN
 
-from minigrad import nn
+import minigrad
 from minigrad.training import Run
 
+NETS = "models.classifiers"
 MNIST = Settings(epochs=10)
 CIFAR10 = Settings(epochs=10, weight_decay=5e-4)
 
@@ -36,18 +37,22 @@ class Experiment:
     """A network, the images it learns, and how."""
 
     dataset: str
-    network: Callable[[], nn.Module]
+    network: Recipe
     settings: Settings
     title: str
 
 
 RUNS = {
-    "mnist-fc": Experiment("mnist", lambda: FCNet(784, [512, 256, 128]), MNIST, "FC"),
-    "mnist-cnn": Experiment("mnist", CNN, MNIST, "CNN"),
-    "mnist-rescnn": Experiment("mnist", lambda: ResCNN(1, pool=7, dropout=0.25), MNIST, "ResCNN"),
-    "cifar10-fc": Experiment("cifar10", lambda: FCNet(3072, [2048, 1024, 512, 256]), CIFAR10, "FC"),
-    "cifar10-rescnn": Experiment("cifar10", lambda: ResCNN(3, pool=4), CIFAR10, "ResCNN"),
-    "cifar10-regrescnn": Experiment("cifar10", lambda: ResCNN(3, pool=4, dropout=0.5), CIFAR10, "RegResCNN"),
+    "mnist-fc": Experiment("mnist", Recipe(f"{NETS}.FCNet", inputs=784, hidden=[512, 256, 128]), MNIST, "FC"),
+    "mnist-cnn": Experiment("mnist", Recipe(f"{NETS}.CNN", dropout=0.25), MNIST, "CNN"),
+    "mnist-rescnn": Experiment("mnist", Recipe(f"{NETS}.ResCNN", channels=1, pool=7, dropout=0.25), MNIST, "ResCNN"),
+    "cifar10-fc": Experiment(
+        "cifar10", Recipe(f"{NETS}.FCNet", inputs=3072, hidden=[2048, 1024, 512, 256]), CIFAR10, "FC"
+    ),
+    "cifar10-rescnn": Experiment("cifar10", Recipe(f"{NETS}.ResCNN", channels=3, pool=4), CIFAR10, "ResCNN"),
+    "cifar10-regrescnn": Experiment(
+        "cifar10", Recipe(f"{NETS}.ResCNN", channels=3, pool=4, dropout=0.5), CIFAR10, "RegResCNN"
+    ),
 }
 GROUPS = {
     "mnist": [name for name, run in RUNS.items() if run.dataset == "mnist"],
@@ -84,7 +89,7 @@ def one(name: str, seed: int, args: argparse.Namespace, out: Path | None = None,
     if images.warning:
         run.notice(images.warning, say=out is None)
     with run:
-        trained = image_lab.train(run, experiment.network(), images, settings, args)
+        trained = image_lab.train(run, experiment.network.make(minigrad), images, settings, args)
         cnn_report.of_run(trained, name, images)
     return run
 
@@ -111,6 +116,29 @@ def several(args: argparse.Namespace) -> Run:
     return parent
 
 
+def beside_torch(args: argparse.Namespace) -> Run:
+    """The first steps of an experiment's networks, by minigrad and by PyTorch."""
+    names = GROUPS.get(args.experiment, [args.experiment])
+    if {"cifar10-rescnn", "cifar10-regrescnn"} <= set(names):  # the same without dropout, which is left out here
+        names = [name for name in names if name != "cifar10-regrescnn"]
+    run = labkit.start(args, "compare-torch", "Lab 5: in minigrad and in PyTorch", {"runs": names}, unit="step")
+    with run:
+        for dataset in dict.fromkeys(RUNS[name].dataset for name in names):
+            images = loaded(dataset, args)
+            if images.warning:
+                run.notice(images.warning)
+            settings = image_lab.resolved(MNIST if dataset == "mnist" else CIFAR10, args)
+            adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
+            twins = {name: Twin(RUNS[name].network, adam) for name in names if RUNS[name].dataset == dataset}
+            train, test = images.train.tensors, images.test.tensors
+            compare_torch.compare(
+                run, twins, train, test, args, batch_size=settings.batch_size, title=f"{images.kind}, beside PyTorch"
+            )
+            if run.interrupted:
+                break
+    return run
+
+
 _loaded: dict[str, image_data.Images] = {}  # a data set is read once
 
 
@@ -130,8 +158,11 @@ def main(argv: list[str] | None = None) -> int:
         help="train each network once for each of these seeds, in place of --seed; the page then has means",
     )
     image_lab.add_settings(parser)
+    compare_torch.option(parser)
     args = parser.parse_args(argv)
-    if args.experiment in GROUPS or args.seeds:
+    if compare_torch.requested(parser, args):
+        run = beside_torch(args)
+    elif args.experiment in GROUPS or args.seeds:
         run = several(args)
     else:
         run = one(args.experiment, args.seed, args)
