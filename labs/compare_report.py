@@ -68,42 +68,37 @@ def picture(run: Run, name: str, pair: Pair, batch_size: int) -> None:
         )
 
 
-def table(run: Run, title: str, pairs: Mapping[str, Pair], note: str) -> None:
-    """A row for each network: sizes, times and figures; the same in `run.results["torch"]`, each step in losses.csv."""
-    figures = list(next(iter(pairs.values()))[OURS].figures)
-    columns = ["network", "parameters", "minigrad, ms per step", "PyTorch, ms per step", "PyTorch / minigrad"]
-    columns += ["minigrad, s in all", "PyTorch, s in all"]
-    columns += [f"{library}, test {what}" for what in figures for library in LIBRARIES.values()]
-    columns += ["largest relative difference of the losses"]
+def tables(run: Run, title: str, pairs: Mapping[str, Pair], note: str) -> None:
+    """A table of times and one of losses and figures, a row for each network; both also in `run.results["torch"]`."""
     results = run.results.setdefault("torch", {})
-    rows: list[list[Any]] = []
+    times: list[list[Any]] = []
+    figures: list[list[Any]] = []
+    names = list(next(iter(pairs.values()))[OURS].figures)
     for name, pair in pairs.items():
         ours, theirs = pair[OURS], pair[THEIRS]
         ratio = theirs.milliseconds / ours.milliseconds
         share = largest_difference(pair)[1]
-        rows.append(
-            [
-                *(name, ours.parameters, ours.milliseconds, theirs.milliseconds, ratio),
-                *(sum(course.seconds) for course in (ours, theirs)),
-                *(course.figures[what] for what in figures for course in (ours, theirs)),
-                share,
-            ]
-        )
-        results[name] = {
-            **{"parameters": ours.parameters, "steps": len(ours.losses), "ratio": ratio, "loss_difference": share},
-            **{
-                library: {"ms_per_step": course.milliseconds, "seconds": sum(course.seconds), **course.figures}
-                for library, course in pair.items()
-            },
-        }
+        seconds = [sum(course.seconds) for course in (ours, theirs)]
+        times.append([name, ours.parameters, ours.milliseconds, theirs.milliseconds, ratio, *seconds])
+        figures.append([name, share, *(course.figures[what] for what in names for course in (ours, theirs))])
+        results[name] = {"parameters": ours.parameters, "steps": len(ours.losses), "ratio": ratio}
+        results[name]["largest_relative_difference"] = share
+        for library, course in pair.items():
+            own = {"ms_per_step": course.milliseconds, "seconds": sum(course.seconds), "last_loss": course.losses[-1]}
+            results[name][library] = {**own, **course.figures}
         run.say(
-            f"{name}: {ours.milliseconds:.3g} ms per step, PyTorch {theirs.milliseconds:.3g} ms: {ratio:.2f} times as "
+            f"{name}: {ours.milliseconds:.3g} ms per step, PyTorch {theirs.milliseconds:.3g} ms, {ratio:.2f} times as "
             f"long; the losses differ by at most {share:.1e} of their size"
         )
-    if len(rows) > 1:
-        mean = statistics.geometric_mean(row[4] for row in rows)
-        rows.append(["geometric mean", None, None, None, mean, *[None] * (len(columns) - 5)])
-    run.table(title, columns, rows, note)
+    if len(pairs) > 1:
+        times.append(
+            ["geometric mean", None, None, None, statistics.geometric_mean(row[4] for row in times), None, None]
+        )
+    columns = ["network", "parameters", "minigrad, ms per step", "PyTorch, ms per step", "PyTorch / minigrad"]
+    run.table(title, [*columns, "minigrad, s in all", "PyTorch, s in all"], times, note)
+    both = [f"{library}, test {what}" for what in names for library in LIBRARIES.values()]
+    columns = ["network", "largest relative difference of the losses", *both]
+    run.table(f"{title}: do both learn the same?", columns, figures)
 
 
 def write_steps(run: Run, pairs: Mapping[str, Pair]) -> None:

@@ -34,6 +34,8 @@ from minigrad import nn
 from minigrad.training import Accuracy, Run
 from minigrad.training.streaming import Metric
 
+__all__ = ["Recipe", "Twin", "batches", "compare", "option", "requested"]
+
 STEPS, QUICK_STEPS = 100, 6
 TURNS = 10
 PAUSE = 0.05  # seconds before a turn, in which the threads of the other process fall asleep
@@ -167,8 +169,8 @@ def batches(count: int, batch_size: int, steps: int, seed: int) -> Array:
 def compare(
     run: Run,
     twins: Mapping[str, Twin],
-    train: tuple[Any, Any],
-    test: tuple[Any, Any],
+    train: tuple[Any, ...],
+    test: tuple[Any, ...],
     args: argparse.Namespace,
     *,
     batch_size: int,
@@ -176,7 +178,7 @@ def compare(
     metrics: Mapping[str, Metric] | None = None,
     title: str = "Beside PyTorch",
 ) -> None:
-    """Train each network in both libraries: a picture with both losses each, a table, and `run.results["torch"]`.
+    """Train each network in both libraries: tables, a picture of both losses each, `run.results["torch"]`.
 
     Dropout is left out, since each library draws masks of its own. Ctrl-C ends it between two turns, with what was
     trained until then on the page; `run.interrupted` tells.
@@ -204,18 +206,19 @@ def compare(
                     process.ask("evaluate")
                     outputs = np.load(folder / "outputs.npy")
                     pair[library].figures = _figures(outputs, test[1], metrics or {"accuracy": Accuracy()})
-                report.picture(run, name, pair, order.shape[1])
                 pairs[name] = pair
                 if run.interrupted:
                     break
         except KeyboardInterrupt:
             run.interrupt("Stopped by Ctrl-C")
     if pairs:
-        report.table(run, title, pairs, _note(order.shape, versions, args.device, pairs))
+        report.tables(run, title, pairs, _note(order.shape, versions, args.device, pairs))
+        for name, pair in pairs.items():
+            report.picture(run, name, pair, order.shape[1])
         report.write_steps(run, pairs)
 
 
-def _save_data(folder: Path, train: tuple[Any, Any], test: tuple[Any, Any], order: Array) -> None:
+def _save_data(folder: Path, train: tuple[Any, ...], test: tuple[Any, ...], order: Array) -> None:
     """The rows that are trained on, where they stand in each batch, and the inputs to be judged by."""
     rows, places = np.unique(order, return_inverse=True)
     x, y = (_array(values)[rows] for values in train)

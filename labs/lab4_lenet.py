@@ -14,12 +14,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import compare_torch
 import labkit
-import lenet
+import lenet_data
 import lenet_report as reports
+from compare_torch import Recipe, Twin
+from models.lenet import LeNet5, initialise
 
 import minigrad
 from minigrad import nn, optim
@@ -51,6 +55,11 @@ class Settings:
     init: str = "glorot"  # or "wide"
     inputs: str = "unit"  # pixels 0 … 1; or "raw", 0 … 255
     monitors: str = "on"
+
+    @property
+    def scale(self) -> float:
+        """What the network multiplies pixels by."""
+        return 1 / 255 if self.inputs == "unit" else 1.0
 
 
 RUNS = {
@@ -95,10 +104,10 @@ def schedule(settings: Settings, optimizer: optim.Optimizer) -> cb.LRSchedule:
     return cb.LRSchedule(plateau, monitor="val_loss")
 
 
-def train(run: Run, digits: lenet.Digits, settings: Settings, args: argparse.Namespace) -> None:
+def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argparse.Namespace) -> None:
     """One run, from new weights to its report."""
-    model = lenet.LeNet5(scale=1 / 255 if settings.inputs == "unit" else 1.0)
-    lenet.initialise(model, settings.init)
+    model = LeNet5(settings.scale)
+    initialise(model, settings.init)
     optimizer = optim.Adam(model.parameters(), lr=settings.lr)
     training = DataLoader(digits.train, settings.batch_size, shuffle=True)
     validation = DataLoader(digits.validation, EVALUATION_BATCH)
@@ -109,8 +118,8 @@ def train(run: Run, digits: lenet.Digits, settings: Settings, args: argparse.Nam
         cb.GradientMonitor(run),
         cb.WeightMonitor(run),
         cb.ActivationMonitor(watched, run),
-        cb.ConfusionMatrix(lenet.CLASSES, run),
-        cb.ExamplePredictions(lenet.CLASSES, run),
+        cb.ConfusionMatrix(lenet_data.CLASSES, run),
+        cb.ExamplePredictions(lenet_data.CLASSES, run),
     ]
     checkpoint = cb.ModelCheckpoint(run.checkpoints, "val_accuracy")
     callbacks: list[cb.Callback] = [
@@ -157,6 +166,13 @@ def train(run: Run, digits: lenet.Digits, settings: Settings, args: argparse.Nam
 # ----------------------------------------------------------------------------------------------------- several of them
 
 
+def members(experiment: str) -> list[str]:
+    """The runs of an experiment."""
+    if experiment in RUNS:
+        return [experiment]
+    return ["baseline", *GROUPS["broken"], *GROUPS["compare-lr"]] if experiment == "all" else GROUPS.get(experiment, [])
+
+
 def resolved(name: str, args: argparse.Namespace) -> Settings:
     """A run's settings, those given as options in place of its own."""
     own = RUNS[name]
@@ -166,7 +182,7 @@ def resolved(name: str, args: argparse.Namespace) -> Settings:
     return replace(own, **given)
 
 
-def one(name: str, digits: lenet.Digits, args: argparse.Namespace, out: Path | None = None) -> Run:
+def one(name: str, digits: lenet_data.Digits, args: argparse.Namespace, out: Path | None = None) -> Run:
     settings = resolved(name, args)
     template = {**asdict(settings), "experiment": name}
     title = f"Lab 4: LeNet-5, {name} ({digits.kind})"
@@ -197,13 +213,13 @@ def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namesp
     return RunRecord.read(sorted(out.glob("*-baseline"))[-1])
 
 
-def profile_batches(parent: Run, digits: lenet.Digits, args: argparse.Namespace) -> None:
+def profile_batches(parent: Run, digits: lenet_data.Digits, args: argparse.Namespace) -> None:
     """What the size of a batch costs in time and memory, and where the time of a step goes."""
     sizes = (64, 256) if args.quick else (32, 64, 128, 256)
     settings = {size: {"batch_size": size, "epochs": 2} for size in sizes}
     records = {size: in_own_process(parent.folder / f"batch-{size}", own, args) for size, own in settings.items()}
     parent.results["profile"] = reports.batches(parent, {f"batch {size}": record for size, record in records.items()})
-    model = lenet.LeNet5().to(args.device)
+    model = LeNet5().to(args.device)
     optimizer = optim.Adam(model.parameters())
     images, labels = digits.train[:128]
     with profile() as steps:
@@ -226,10 +242,10 @@ def compare_devices(parent: Run, args: argparse.Namespace) -> None:
     parent.results["devices"] = reports.batches(parent, records)
 
 
-def several(digits: lenet.Digits, args: argparse.Namespace) -> Run:
+def several(digits: lenet_data.Digits, args: argparse.Namespace) -> Run:
     """A run of runs: one after another, then what they have in common and what to do about it."""
     what = args.experiment
-    names = ["baseline", *GROUPS["broken"], *GROUPS["compare-lr"]] if what == "all" else GROUPS.get(what, [])
+    names = members(what)
     parent = labkit.start(args, what, f"Lab 4: LeNet-5, {what} ({digits.kind})", {"runs": names})
     if digits.warning:
         parent.notice(digits.warning)
@@ -254,12 +270,52 @@ def several(digits: lenet.Digits, args: argparse.Namespace) -> Run:
     return parent
 
 
+def compared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Settings]:
+    """The runs of the experiment that `--compare` can have: those that keep their learning rate, each once."""
+    runs: dict[str, Settings] = {}
+    for name in members(args.experiment):
+        settings = resolved(name, args)
+        if settings.lr_strategy == "fixed" and settings not in runs.values():
+            runs[name] = settings
+    if not runs:
+        parser.error(
+            "argument --compare: it keeps the learning rate as it is, and no run of "
+            f"--experiment {args.experiment} does; take baseline, broken or all, and no other --lr-strategy than fixed"
+        )
+    return runs
+
+
+def beside_torch(runs: Mapping[str, Settings], digits: lenet_data.Digits, args: argparse.Namespace) -> Run:
+    """The first steps of some runs, by minigrad and by PyTorch."""
+    title = f"Lab 4: LeNet-5 in minigrad and in PyTorch ({digits.kind})"
+    run = labkit.start(args, "compare-torch", title, {"data": digits.kind, "runs": list(runs)}, unit="step")
+    if digits.warning:
+        run.notice(digits.warning)
+    twins = {
+        name: Twin(
+            Recipe("models.lenet.LeNet5", scale=settings.scale),
+            Recipe("optim.Adam", lr=settings.lr),
+            partial(initialise, how=settings.init),
+        )
+        for name, settings in runs.items()
+    }
+    size = next(iter(runs.values())).batch_size
+    with run:
+        compare_torch.compare(run, twins, digits.train.tensors, digits.test.tensors, args, batch_size=size)
+    return run
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = labkit.command_line(__doc__, "lab4", EXPERIMENTS, resumable=True)
     add_settings(parser)
+    compare_torch.option(parser)
     args = parser.parse_args(argv)
-    digits = lenet.load(args.data, args.quick, args.seed, args.device)
-    run = one(args.experiment, digits, args) if args.experiment in RUNS else several(digits, args)
+    runs = compared(parser, args) if compare_torch.requested(parser, args) else {}
+    digits = lenet_data.load(args.data, args.quick, args.seed, args.device)
+    if runs:
+        run = beside_torch(runs, digits, args)
+    else:
+        run = one(args.experiment, digits, args) if args.experiment in RUNS else several(digits, args)
     summary = reports.summarise_all(run.folder.parent)
     run.say(f"All runs: {summary}")
     return 130 if run.interrupted else 0

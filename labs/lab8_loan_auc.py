@@ -22,14 +22,17 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import compare_torch
 import labkit
 import loan_comparison
 import loan_data
 import loan_report
+from compare_torch import Recipe, Twin
+from models.loans import network
 
 import minigrad
 from minigrad import nn, optim
-from minigrad.training import AUC, CheckpointError, Run, Trainer
+from minigrad.training import AUC, Accuracy, CheckpointError, Run, Trainer
 from minigrad.training import callbacks as cb
 from minigrad.training.runs import RunRecord
 from minigrad.utils.data import DataLoader, TensorDataset
@@ -79,74 +82,6 @@ EXPERIMENTS = {
 }
 
 
-# ------------------------------------------------------------------------------------------------------- the networks
-
-
-class SimpleNet(nn.Module):
-    """(N, 11) → one logit each (N, 1). 8,769 parameters; without ReLU between them, two layers are as one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(loan_data.FEATURES, 32),
-            nn.Linear(32, 128),
-            nn.ReLU(),
-            nn.Linear(128, 32),
-            nn.Linear(32, 1),
-        )
-
-    def forward(self, x: minigrad.Tensor) -> Any:
-        return self.layers(x)
-
-
-class Block(nn.Module):
-    """(N, 128) → 512 → ReLU → (N, 128)."""
-
-    def __init__(self, size: int = 128) -> None:
-        super().__init__()
-        self.up = nn.Linear(size, 4 * size)
-        self.down = nn.Linear(4 * size, size)
-
-    def forward(self, x: minigrad.Tensor) -> Any:
-        return self.down(self.up(x).relu())
-
-
-class SkipBlock(nn.Module):
-    """x + down(dropout(relu(up(bn(x))))): the block learns what to add to x, and gradients pass it by as well."""
-
-    def __init__(self, dropout: float, size: int = 128) -> None:
-        super().__init__()
-        self.bn = nn.BatchNorm1d(size)
-        self.up = nn.Linear(size, 4 * size)
-        self.dropout = nn.Dropout(dropout)
-        self.down = nn.Linear(4 * size, size)
-
-    def forward(self, x: minigrad.Tensor) -> Any:
-        return x + self.down(self.dropout(self.up(self.bn(x)).relu()))
-
-
-class DeepNet(nn.Module):
-    """(N, 11) → 128 → three blocks → one logit each (N, 1). 396,801 parameters, or 397,569 with SkipBlocks."""
-
-    def __init__(self, blocks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.first = nn.Linear(loan_data.FEATURES, 128)
-        self.blocks = nn.Sequential(*blocks)
-        self.last = nn.Linear(128, 1)
-
-    def forward(self, x: minigrad.Tensor) -> Any:
-        return self.last(self.blocks(self.first(x)))
-
-
-def network(settings: Settings) -> nn.Module:
-    """The network of a run, with new weights."""
-    if settings.net == "simple":
-        return SimpleNet()
-    if settings.net == "deep":
-        return DeepNet([Block() for _ in range(3)])
-    return DeepNet([SkipBlock(settings.dropout) for _ in range(3)])
-
-
 # ------------------------------------------------------------------------------------------------------- the training
 
 
@@ -166,7 +101,7 @@ class StopOnNaN(cb.Callback):
 
 def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.Namespace) -> None:
     """One run, from new weights to its report."""
-    model = network(settings)
+    model = network(settings.net, settings.dropout)
     training, testing = [
         TensorDataset(*(minigrad.tensor(array, device=args.device) for array in split))
         for split in (loans.train, loans.test)
@@ -269,6 +204,39 @@ def several(loans: loan_data.Loans, args: argparse.Namespace) -> Run:
     return parent
 
 
+def beside_torch(members: Sequence[Member], loans: loan_data.Loans, args: argparse.Namespace) -> Run:
+    """The first steps of an experiment's runs, by minigrad and by PyTorch."""
+    runs: dict[tuple[Any, ...], tuple[str, Settings]] = {}  # one of those that only dropout, left out here, sets apart
+    for experiment, changes in members:
+        settings = resolved(experiment, args, **changes)
+        alike = (settings.net, settings.lr, settings.weight_decay)
+        runs.setdefault(alike, (name_of(experiment, settings), settings))
+    names = [name for name, _ in runs.values()]
+    title = f"Lab 8: loans by AUC, in minigrad and in PyTorch ({loans.kind})"
+    run = labkit.start(args, "compare-torch", title, {"data": loans.kind, "runs": names}, unit="step")
+    if loans.warning:
+        run.notice(loans.warning)
+    twins = {
+        name: Twin(
+            Recipe("models.loans.network", net=settings.net, dropout=settings.dropout),
+            Recipe("optim.SGD", lr=settings.lr, weight_decay=settings.weight_decay),
+        )
+        for name, settings in runs.values()
+    }
+    with run:
+        compare_torch.compare(
+            run,
+            twins,
+            loans.train,
+            loans.test,
+            args,
+            batch_size=settings.batch_size,  # the same in all of them
+            loss=Recipe("nn.BCEWithLogitsLoss"),
+            metrics={"accuracy": Accuracy(), "AUC": AUC()},
+        )
+    return run
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = labkit.command_line(__doc__, "lab8", EXPERIMENTS, resumable=True)
     options: list[tuple[str, Any, str]] = [
@@ -279,6 +247,7 @@ def main(argv: list[str] | None = None) -> int:
     ]
     for flag, kind, text in options:
         parser.add_argument(flag, type=kind, metavar="X", help=f"{text} (default: the experiment's own)")
+    compare_torch.option(parser)
     args = parser.parse_args(argv)
     members = GROUPS.get(args.experiment, [(args.experiment, {})])
     for key in sorted({key for _, changes in members for key in changes}):
@@ -289,6 +258,7 @@ def main(argv: list[str] | None = None) -> int:
             )
     if args.dropout is not None and RUNS[members[0][0]].net != "skip":
         parser.error(f"argument --dropout: the network of {args.experiment} has no dropout")
+    compared = compare_torch.requested(parser, args)
     try:
         loans = loan_data.load(args.data)
     except loan_data.LoanDataError as error:
@@ -297,7 +267,9 @@ def main(argv: list[str] | None = None) -> int:
         loans = loan_data.look_alike(QUICK_ROWS, args.seed)
     if args.quick:
         loans = loan_data.fewer(loans, *QUICK_ROWS)
-    if args.experiment in GROUPS:
+    if compared:
+        run = beside_torch(members, loans, args)
+    elif args.experiment in GROUPS:
         run = several(loans, args)
     else:
         run = one(args.experiment, resolved(args.experiment, args), loans, args)

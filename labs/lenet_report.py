@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import advice
-import lenet
+import lenet_data
 import numpy as np
 
 import minigrad
@@ -159,9 +159,9 @@ def pictures(run: Run, monitors: Sequence[cb.Callback]) -> None:
             caption = (
                 f"Validation images of the last epoch, true against predicted digit; {right:.4f} are on the diagonal."
             )
-            run.picture(plot.confusion_matrix(monitor.counts, lenet.CLASSES), "confusion_matrix", caption)
+            run.picture(plot.confusion_matrix(monitor.counts, lenet_data.CLASSES), "confusion_matrix", caption)
         if isinstance(monitor, cb.ExamplePredictions) and monitor.images is not None:
-            figure = plot.predictions(monitor.images, monitor.true, monitor.predicted, lenet.CLASSES)
+            figure = plot.predictions(monitor.images, monitor.true, monitor.predicted, lenet_data.CLASSES)
             wrong = int((monitor.true != monitor.predicted).sum())
             caption = (
                 f"Validation images, {wrong} of these {len(monitor.true)} read wrongly: true digit → predicted digit."

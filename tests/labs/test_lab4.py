@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import lab4_lenet as lab
-import lenet
+import lenet_data
 import numpy as np
 import pytest
+from models.lenet import LeNet5, initialise
 
 import minigrad
 from minigrad.training.runs import RunRecord
@@ -30,25 +31,25 @@ def run(out, *argv):
 
 
 def test_the_network_is_lenet_5():
-    model = lenet.LeNet5()
+    model = LeNet5()
     assert sum(p.numel() for p in model.parameters()) == 61_706
     images = minigrad.tensor(np.full((2, 1, 32, 32), 255, np.uint8))
     assert model(images).shape == (2, 10)
-    ones = lenet.LeNet5(scale=1.0)
+    ones = LeNet5(scale=1.0)
     ones.load_state_dict(model.state_dict())
     assert minigrad.allclose(model(images), ones(images // 255), atol=1e-6)  # 255 / 255 is 1
 
 
 def test_initial_weights():
     minigrad.manual_seed(0)
-    model = lenet.LeNet5()
-    lenet.initialise(model, "glorot")
+    model = LeNet5()
+    initialise(model, "glorot")
     bound = (6 / (400 + 120)) ** 0.5
     weight = model.layers.fc1.weight
     assert 0.95 * bound < weight.abs().max().item() <= bound
     assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
     assert model.layers.fc1.bias.abs().max().item() == 0
-    lenet.initialise(model, "wide")
+    initialise(model, "wide")
     assert weight.std().item() == pytest.approx(1.5, rel=0.02)
     assert model.layers.fc1.bias.std().item() == pytest.approx(1.0, rel=0.25)
 
@@ -63,7 +64,7 @@ def test_digits_are_padded_and_split(tmp_path):
         (raw / f"{split}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         labels = rng.integers(0, 10, count, dtype=np.uint8)
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(np.array([2049, count], ">i4").tobytes() + labels.tobytes())
-    digits = lenet.load(str(tmp_path), quick=False, seed=0)
+    digits = lenet_data.load(str(tmp_path), quick=False, seed=0)
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (100, 6000, 50)
     image, _ = digits.test[49]
     assert image.shape == (1, 32, 32)
@@ -143,7 +144,7 @@ def test_bad_settings_end_the_program_before_any_work(tmp_path, capsys, content,
 
 
 def test_strategies_of_the_learning_rate():
-    model = lenet.LeNet5()
+    model = LeNet5()
     for strategy, kind in (("fixed", "ReduceLROnPlateau"), ("step", "StepLR"), ("cyclical", "CyclicLR")):
         optimizer = minigrad.optim.Adam(model.parameters(), lr=1e-3)
         settings = lab.Settings(lr_strategy=strategy)

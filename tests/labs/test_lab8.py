@@ -16,6 +16,7 @@ import loan_data
 import loan_report
 import numpy as np
 import pytest
+from models.loans import SkipBlock, network
 from sklearn.metrics import roc_auc_score
 
 import minigrad
@@ -202,22 +203,21 @@ def test_the_competitions_file_is_cut_in_two(tmp_path):
     [("simple", 8_769), ("deep", 396_801), ("skip", 397_569), ("dropout-run", 397_569), ("weight-decay-run", 397_569)],
 )
 def test_parameters(experiment, parameters):
-    model = lab.network(lab.RUNS[experiment])
+    settings = lab.RUNS[experiment]
+    model = network(settings.net, settings.dropout)
     assert sum(p.numel() for p in model.parameters()) == parameters
     assert model(minigrad.rand(3, 11)).shape == (3, 1)
 
 
 def test_a_block_with_a_skip_adds_to_its_input():
-    block = lab.SkipBlock(dropout=0.5, size=8)
+    block = SkipBlock(dropout=0.5, size=8)
     with minigrad.no_grad():
         block.down.weight.zero_()
         block.down.bias.zero_()
     x = minigrad.randn(5, 8)
     assert minigrad.equal(block(x), x)
     assert [type(layer) for layer in block.children()] == [nn.BatchNorm1d, nn.Linear, nn.Dropout, nn.Linear]
-    assert [layer.p for layer in lab.network(lab.RUNS["dropout-run"]).modules() if isinstance(layer, nn.Dropout)] == (
-        [0.5] * 3
-    )
+    assert [layer.p for layer in network("skip", dropout=0.5).modules() if isinstance(layer, nn.Dropout)] == [0.5] * 3
 
 
 # ----------------------------------------------------------------------------------------------------------- the runs
@@ -251,7 +251,7 @@ def test_a_run_and_what_it_leaves(tmp_path, no_pictures):
     page = (folder / "report.html").read_text()
     assert "this run is not the report&#39;s: epochs 6 instead of 65, lr 0.1 instead of 0.01, other split" in page
 
-    model, loans = lab.network(lab.RUNS["simple"]), loan_data.load(str(tmp_path / "data"))
+    model, loans = network("simple"), loan_data.load(str(tmp_path / "data"))
     for file, figures, best in (("weights", loss, min(loss)), ("checkpoints/auc/best", auc, max(auc))):
         model.load_state_dict(minigrad.load(folder / f"{file}.safetensors"))
         model.eval()
