@@ -12,7 +12,12 @@ from .training import loan, normal, prepared, trainer
 
 
 def classifier(
-    lib: Library, model: Any, inputs: tuple[int, ...], classes: int, parameters: int, decay: float = 0.0
+    lib: Library,
+    model: Any,
+    inputs: tuple[int, ...],
+    classes: int,
+    parameters: int | None = None,
+    decay: float = 0.0,
 ) -> Step:
     """A step of a net on random images (N, C, H, W) of random classes: cross-entropy, Adam at 0.001."""
     model = prepared(lib, model, parameters)

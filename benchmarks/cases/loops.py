@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import tempfile
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .training import normal, prepared
 LOANS = 52_780
 DIGITS = 54_000
 QUICK = {"rows": 640}
+QUICK_1024 = {"rows": 640, "batch": 128}  # of the cases with batches of 1024
 
 
 @case(
@@ -44,6 +46,55 @@ def loan_epoch(lib: Library, shuffle: bool = True, rows: int = LOANS) -> Step:
         return loss
 
     return step
+
+
+def _dense_epoch(lib: Library, sizes: list[int], decay: float, shuffle: bool, rows: int, batch: int) -> Step:
+    """An epoch of a dense network on random images, Adam."""
+    nn, data = lib.nn, lib.module.utils.data
+    layers: list[Any] = []
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    model = prepared(lib, nn.Sequential(*layers[:-1]))
+    rng = np.random.default_rng(3)
+    x, y = rng.random((rows, sizes[0]), dtype=np.float32) - 0.5, rng.integers(0, sizes[-1], rows)
+    loader = data.DataLoader(data.TensorDataset(lib.tensor(x), lib.tensor(y)), batch_size=batch, shuffle=shuffle)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = lib.optim.Adam(model.parameters(), lr=1e-3, weight_decay=decay)
+
+    def step() -> Any:
+        loss: Any = None
+        for images, target in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(images), target)
+            loss.backward()
+            optimizer.step()
+        return loss
+
+    return step
+
+
+@case(
+    "loops",
+    "Lab 5, MNIST, FC 784-512-256-128-10: 60,000 images, batches of 1024 in random order, Adam",
+    libraries=(MINIGRAD, EAGER),
+    random=True,
+    quick=QUICK_1024,
+)
+def mnist_fc_epoch(lib: Library, shuffle: bool = True, rows: int = 60_000, batch: int = 1024) -> Step:
+    """An epoch of lab 5's dense network, whose steps are short enough for the loader to count."""
+    return _dense_epoch(lib, [784, 512, 256, 128, 10], 0.0, shuffle, rows, batch)
+
+
+@case(
+    "loops",
+    "Lab 5, CIFAR-10, FC 3072-2048-1024-512-256-10: 50,000 images, batches of 1024 in random order, Adam",
+    libraries=(MINIGRAD, EAGER),
+    random=True,
+    quick=QUICK_1024,
+)
+def cifar10_fc_epoch(lib: Library, shuffle: bool = True, rows: int = 50_000, batch: int = 1024) -> Step:
+    """The same of the nine million parameters for photos."""
+    return _dense_epoch(lib, [3072, 2048, 1024, 512, 256, 10], 5e-4, shuffle, rows, batch)
 
 
 def _lenet(lib: Library) -> Any:

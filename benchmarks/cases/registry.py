@@ -13,6 +13,7 @@ Builder = Callable[..., Step]  # called with a Library
 
 GROUPS = {
     "training": "Training steps: forward, loss, backward, update, zero_grad",
+    "batches": "Labs 5 to 7: a training step of each network at the labs' batch of 1024, Adam",
     "loops": "An epoch of a lab's loop: DataLoader over a TensorDataset, and a training step for each batch",
     "overhead": "The cost of an op: forward and backward on 0-d tensors",
     "ops": "Ops on 1M float32 elements: forward and backward with a random upstream gradient",
@@ -20,7 +21,7 @@ GROUPS = {
     "conv": "One pass of a 2-D convolution, alone: batch × channels × pixels → channels, kernel",
 }
 SUMMED = ("conv",)  # groups whose rows are parts of one whole, so that their sum says more than their mean
-BESIDE = ("conv",)  # groups too long for the README: in docs/benchmarks.md only
+BESIDE = ("batches", "conv")  # groups too long for the README: in docs/benchmarks.md only
 
 
 @dataclass
