@@ -132,7 +132,13 @@ def beside_torch(args: argparse.Namespace) -> Run:
             twins = {name: Twin(RUNS[name].network, adam) for name in names if RUNS[name].dataset == dataset}
             train, test = images.train.tensors, images.test.tensors
             compare_torch.compare(
-                run, twins, train, test, args, batch_size=settings.batch_size, title=f"{images.kind}, beside PyTorch"
+                run,
+                twins,
+                train,
+                test,
+                args,
+                batch_size=settings.batch_size,
+                title=f"{image_data.TITLES[dataset]}, beside PyTorch",
             )
             if run.interrupted:
                 break

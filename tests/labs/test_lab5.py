@@ -6,6 +6,7 @@ import json
 
 import cnn_comparison
 import cnn_report
+import compare_torch
 import lab5_cnn_vs_mlp as lab
 import numpy as np
 import pytest
@@ -103,6 +104,23 @@ def test_bad_options_are_refused(argv, message, capsys):
 def test_a_batch_larger_than_the_data_ends_the_lab(tmp_path):
     with pytest.raises(SystemExit, match="--batch-size 300: there are only 256 images"):
         run(tmp_path, "--experiment", "mnist-fc", "--quick", "--batch-size", "300")
+
+
+def test_a_comparison_with_pytorch_takes_the_experiments_networks(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare_torch, "_library", lambda name: name)  # whether PyTorch is there is not the question
+    asked = {}
+
+    def compare(run, twins, train, test, args, *, batch_size, title):
+        sizes = {n: sum(p.numel() for p in t.network.make(minigrad).parameters()) for n, t in twins.items()}
+        asked[title] = (sizes, [t.optimizer.arguments for t in twins.values()], len(train[0]), len(test[1]), batch_size)
+
+    monkeypatch.setattr(compare_torch, "compare", compare)
+    run(tmp_path, "--compare", "torch", "--experiment", "all", "--quick")
+    first, second = asked.values()
+    assert first[0] == {"mnist-fc": 567_434, "mnist-cnn": 421_642, "mnist-rescnn": 108_042}
+    assert second[0] == {"cifar10-fc": 9_050_378, "cifar10-rescnn": 87_498}  # without dropout, regrescnn is rescnn
+    assert first[1:] == ([{"lr": 1e-3, "weight_decay": 0.0}] * 3, 256, 128, 64)
+    assert second[1] == [{"lr": 1e-3, "weight_decay": 5e-4}] * 2
 
 
 # ---------------------------------------------------------------------------------------------------------- conclusions
