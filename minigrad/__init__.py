@@ -231,14 +231,34 @@ from .settings import (
     use_deterministic_algorithms,
 )
 from .tensor import Size, Tensor
+from .typed_tensors import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 
 __all__ = [
     "AnomalyError",
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
     "DeviceError",
+    "DoubleTensor",
     "DtypeError",
+    "FloatTensor",
     "Generator",
     "GraphError",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
     "ShapeError",
+    "ShortTensor",
     "Size",
     "Tensor",
     "__version__",

@@ -305,6 +305,21 @@ class InPlace:
     def round_(self) -> Any:
         return replace(self, elementwise.round_(self), "round_")
 
+    def floor_(self) -> Any:
+        return replace(self, elementwise.floor(self), "floor_")
+
+    def ceil_(self) -> Any:
+        return replace(self, elementwise.ceil(self), "ceil_")
+
+    def sign_(self) -> Any:
+        return replace(self, elementwise.sign(self), "sign_")
+
+    def square_(self) -> Any:
+        return replace(self, arithmetic.square(self), "square_")
+
+    def reciprocal_(self) -> Any:
+        return replace(self, arithmetic.reciprocal(self), "reciprocal_")
+
     def masked_fill_(self, mask: Any, value: Any) -> Any:
         return replace(self, indexing.masked_fill(self, mask, value), "masked_fill_")
 
