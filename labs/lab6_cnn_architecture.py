@@ -1,0 +1,218 @@
+"""Lab 6: which convolutions? Networks that differ in one thing only, the size of their kernels or their depth.
+
+What a network sees at once is its receptive field: the part of the image that one of its last feature maps' values
+depends on. Large kernels widen it at once, many small ones step by step, and a shortcut leaves a way around. Here the
+field is computed from the layers and measured by gradients, and the networks learn MNIST and CIFAR-10 for five epochs.
+
+All are small and end in the mean over the image, so they learn slowly: after five epochs they are far from done, and
+what is compared is how far they came. The figure compared is the best test accuracy of the epochs, as in the report
+that this lab follows; the last one stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import architecture_comparison
+import architecture_report
+import compare_torch
+import image_data
+import image_lab
+import labkit
+from compare_torch import Recipe, Twin
+from image_lab import Settings
+
+import minigrad
+from minigrad.training import Run
+
+SETTINGS = Settings(epochs=5)
+NETS = "models.architectures"
+NETWORKS: dict[str, Recipe] = {  # each also gets the number of colour channels
+    "kernel-3": Recipe(f"{NETS}.KernelSizeCNN", kernel=3),
+    "kernel-5": Recipe(f"{NETS}.KernelSizeCNN", kernel=5),
+    "kernel-7": Recipe(f"{NETS}.KernelSizeCNN", kernel=7),
+    "mixed": Recipe(f"{NETS}.MixedKernelCNN"),
+    "shallow-2": Recipe(f"{NETS}.DepthCNN", depth=2),
+    "medium-4": Recipe(f"{NETS}.DepthCNN", depth=4),
+    "deep-6": Recipe(f"{NETS}.DepthCNN", depth=6),
+    "resnet-like": Recipe(f"{NETS}.ResNetLike"),
+}
+GROUPS = {  # in the order of training, small networks first
+    "kernels": ["kernel-7", "kernel-5", "mixed", "kernel-3"],
+    "depth": ["shallow-2", "medium-4", "deep-6", "resnet-like"],
+}
+GROUPS["all"] = GROUPS["kernels"] + GROUPS["depth"]
+EXPERIMENTS = {
+    "kernels": "kernel-3, kernel-5, kernel-7 and mixed, and a page that compares them",
+    "depth": "shallow-2, medium-4, deep-6 and resnet-like, and a page that compares them",
+    "all": "both",
+    "kernel-3": "two convolutions 3×3, 32 channels",
+    "kernel-5": "two convolutions 5×5, 11 channels",
+    "kernel-7": "two convolutions 7×7, 5 channels",
+    "mixed": "convolutions 1×1 and 3×3, 32 channels",
+    "shallow-2": "two convolutions 3×3, 32 channels: kernel-3 once more",
+    "medium-4": "four of them",
+    "deep-6": "six of them",
+    "resnet-like": "a convolution and three residual blocks of two, without batch-norm",
+}
+TWIN = 1000  # added to the seed of shallow-2 where kernel-3 is trained, too: the same network with other numbers
+
+
+class Member(NamedTuple):
+    """One training: a network, its images, its random numbers."""
+
+    network: str
+    dataset: str
+    seed: int
+
+
+def recipe(name: str, channels: int) -> Recipe:
+    """A network for images of so many colour channels."""
+    own = NETWORKS[name]
+    return Recipe(own.name, channels=channels, **own.arguments)
+
+
+def members(args: argparse.Namespace) -> dict[str, Member]:
+    """{name of a run: what it trains}, small networks first."""
+    networks = GROUPS.get(args.experiment, [args.experiment])
+    datasets = list(image_data.TITLES) if args.dataset == "both" else [args.dataset]
+    seeds = args.seeds or [args.seed]
+    twins = {"kernel-3", "shallow-2"} <= set(networks)
+    found = {}
+    for network in networks:
+        for dataset in datasets:
+            for seed in seeds:
+                name = f"{dataset}-{network}" + (f"-seed-{seed}" if len(seeds) > 1 else "")
+                other = TWIN if twins and network == "shallow-2" else 0
+                found[name] = Member(network, dataset, seed + other)
+    return found
+
+
+def one(name: str, member: Member, args: argparse.Namespace, out: Path | None = None) -> Run:
+    """One training, from new weights to its page; in the folder of `out` if it is one of several."""
+    args = argparse.Namespace(**{**vars(args), "seed": member.seed})
+    settings = image_lab.resolved(SETTINGS, args)
+    images = loaded(member.dataset, args)
+    chosen = {"dataset": member.dataset, "experiment": member.network, "seed": member.seed, "seeds": None}
+    run = labkit.start(
+        args,
+        name,
+        f"Lab 6: {member.network} on {images.kind}",
+        {"data": images.kind, "network": member.network, **asdict(settings)},
+        out=out,
+        template={**asdict(settings), **chosen},
+    )
+    if images.warning:
+        run.notice(images.warning, say=out is None)
+    with run:
+        model = recipe(member.network, images.shape[0]).make(minigrad).to(args.device)
+        before = architecture_report.field_before(model, images)
+        trained = image_lab.train(run, model, images, settings, args)
+        architecture_report.of_run(trained, member.network, images, before, differences(settings))
+    return run
+
+
+def differences(settings: Settings) -> list[str]:
+    """What is not as in the report's runs."""
+    own = asdict(SETTINGS)
+    return [f"{key} {value:g} instead of {own[key]:g}" for key, value in asdict(settings).items() if value != own[key]]
+
+
+def several(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
+    """A run of runs, one after another, and the page that compares them."""
+    kinds = [loaded(name, args) for name in dict.fromkeys(member.dataset for member in chosen.values())]
+    title = f"Lab 6: {args.experiment}, {' and '.join(dict.fromkeys(images.kind for images in kinds))}"
+    parent = labkit.start(args, args.experiment, title, {"dataset": args.dataset, "runs": list(chosen)})
+    for images in kinds:
+        if images.warning:
+            parent.notice(images.warning)
+    with parent:
+        records = image_lab.each(parent, list(chosen), args, lambda name: one(name, chosen[name], args, parent.folder))
+        trainings = [(chosen[record.name], record) for record in records]
+        real = all(images.complete for images in kinds) and not args.quick
+        architecture_comparison.of_runs(parent, trainings, real, differences(image_lab.resolved(SETTINGS, args)))
+    return parent
+
+
+def beside_torch(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
+    """The first steps of an experiment's networks, by minigrad and by PyTorch."""
+    if {"kernel-3", "shallow-2"} <= {member.network for member in chosen.values()}:  # one network
+        chosen = {name: member for name, member in chosen.items() if member.network != "shallow-2"}
+    run = labkit.start(args, "compare-torch", "Lab 6: in minigrad and in PyTorch", {"runs": list(chosen)}, unit="step")
+    settings = image_lab.resolved(SETTINGS, args)
+    adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
+    with run:
+        for dataset in dict.fromkeys(member.dataset for member in chosen.values()):
+            images = loaded(dataset, args)
+            if images.warning:
+                run.notice(images.warning)
+            twins = {
+                name: Twin(recipe(member.network, images.shape[0]), adam)
+                for name, member in chosen.items()
+                if member.dataset == dataset
+            }
+            train, test = images.train.tensors, images.test.tensors
+            title = f"{image_data.TITLES[dataset]}, beside PyTorch"
+            compare_torch.compare(run, twins, train, test, args, batch_size=settings.batch_size, title=title)
+            if run.interrupted:
+                break
+    return run
+
+
+_loaded: dict[tuple[str, str | None, bool], image_data.Images] = {}  # a data set is read once
+
+
+def loaded(dataset: str, args: argparse.Namespace) -> image_data.Images:
+    key = dataset, args.data, args.quick
+    if key not in _loaded:
+        _loaded[key] = image_data.load(dataset, args.data, args.quick, args.seed, args.device)
+    return _loaded[key]
+
+
+def dataset_name(name: str) -> str:
+    """An option's value: a data set, or both."""
+    known = [*image_data.TITLES, "both"]
+    if name not in known:
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise argparse.ArgumentTypeError(f"there is no data set {name!r}; {hint}It is one of: {', '.join(known)}")
+    return name
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = labkit.command_line(__doc__, "lab6", EXPERIMENTS, resumable=True)
+    parser.add_argument(
+        "--dataset", type=dataset_name, default="mnist", metavar="NAME", help="mnist, cifar10 or both (default: mnist)"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="train each network once for each of these seeds, in place of --seed; the page then knows their spread",
+    )
+    image_lab.add_settings(parser)
+    compare_torch.option(parser)
+    args = parser.parse_args(argv)
+    if args.seeds and len(set(args.seeds)) < len(args.seeds):
+        parser.error(f"argument --seeds: expected different numbers, got {args.seeds}")
+    chosen = members(args)
+    if compare_torch.requested(parser, args):
+        if args.seeds:
+            parser.error("argument --seeds: a comparison with PyTorch trains each network once; give one --seed")
+        run = beside_torch(chosen, args)
+    elif len(chosen) > 1:
+        run = several(chosen, args)
+    else:
+        ((name, member),) = chosen.items()
+        run = one(name, member, args)
+    return 130 if run.interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
