@@ -18,7 +18,7 @@ from minigrad.training.table import write_table
 OURS, THEIRS = LIBRARIES
 DRIFT = (
     "Both compute in float32, but add up in another order. Where rounding decides whether a ReLU lets a gradient pass, "
-    "and where Adam divides a gradient near 0 by its own size, a difference in the last digit becomes a larger one: the "
+    "and where Adam divides a gradient near 0 by its own size, a difference in the last digit becomes a larger one. So "
     "losses drift apart, the faster the higher the learning rate."
 )
 SAME = 1e-3  # relative difference of the first losses beyond which two networks are not the same
