@@ -11,15 +11,15 @@ one input, sum over all outputs that it reaches, each times its dy. How to know 
 What ctx saves is a constant for whoever differentiates backward itself, unless it is an argument or the output. A rule
 that saves something in between would give wrong second derivatives without a word; `once_differentiable` refuses them.
 
-Each rule stands here by the book. Convolution and Lp-pool have a second one, in faster_rules.py, that gives the same
-numbers in a fraction of the time.
+Each rule stands here by the book. For all but attention faster_rules.py has another one that gives the same numbers in
+a fraction of the time; a layer takes that one where it can, unless it is told which.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from faster_rules import Convolution, KernelConvolution, LpPoolLoops
+from faster_rules import Convolution, KernelConvolution, LpPoolLoops, ToOneLoops
 
 import minigrad
 from minigrad import nn
@@ -30,6 +30,12 @@ from minigrad.nn import functional as F
 from minigrad.nn.grad import conv2d_input, conv2d_weight
 
 Tensor = minigrad.Tensor
+
+
+def float32_here(*tensors: Tensor) -> bool:
+    """Whether the library's kernels take them: numbers of float32 in this computer's own memory."""
+    return all(t.device.type == "cpu" and t.dtype == minigrad.float32 for t in tensors)
+
 
 # -------------------------------------------------------------------------------------------------------- convolution
 
@@ -101,8 +107,7 @@ class CustomConv2d(nn.Module):
                 f"CustomConv2d: input has shape {tuple(x.shape)}, expected (N, {channels}, H, W) with H and W of at "
                 f"least {k - 2 * self.padding}"
             )
-        here = x.device.type == "cpu" and x.dtype == self.weight.dtype == minigrad.float32
-        rule = self.rule or (KernelConvolution if here else Convolution)
+        rule = self.rule or (KernelConvolution if float32_here(x, self.weight) else Convolution)
         return rule.apply(x, self.weight, self.bias, self.padding)
 
 
@@ -201,10 +206,17 @@ def to_one(x: Tensor) -> Tensor:
 
 
 class NormalizedSwish(nn.Module):
-    """Swish whose outputs, and whose gradients on the way back, are divided by their maximum; any shape."""
+    """Swish whose outputs, and whose gradients on the way back, are divided by their maximum; any shape.
+
+    Args: rule: ToOne or ToOneLoops; by default the second where it can.
+    """
+
+    def __init__(self, rule: type[Function] | None = None) -> None:
+        super().__init__()
+        self.rule = rule
 
     def forward(self, x: Tensor) -> Any:
-        return ToOne.apply(x)
+        return (self.rule or (ToOneLoops if float32_here(x) and x.numel() else ToOne)).apply(x)
 
 
 # --------------------------------------------------------------------------------------------------------------- pool

@@ -1,8 +1,8 @@
-"""Two of lab 7's rules once more, as fast as the library's own: the same numbers, and fewer of them moved about.
+"""Three of lab 7's rules once more, as fast as the library's own: the same numbers, and fewer of them moved about.
 
-By the book, convolution copies every pixel into K² windows, and Lp-pool reads and writes a whole array for each of a
-dozen operations. The arithmetic is cheap beside that. A rule becomes fast by going over the numbers once: by an op that
-does so already (Convolution), or by a loop of its own (LpPoolLoops).
+By the book, convolution copies every pixel into K² windows, and Lp-pool and Swish read and write a whole array for each
+of a dozen operations. The arithmetic is cheap beside that. A rule becomes fast by going over the numbers once: by an op
+or a kernel that does so already (Convolution, KernelConvolution), or by a loop of its own that Numba compiles.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from minigrad.autograd import Function
 from minigrad.autograd.function import once_differentiable
 from minigrad.kernels.compile import jit
 from minigrad.kernels.cpu import conv as kernels
+from minigrad.kernels.cpu.functions import sigmoid32
 from minigrad.nn import functional as F
 from minigrad.nn.grad import conv2d_input, conv2d_weight
 
 Tensor = minigrad.Tensor
+
+
+# -------------------------------------------------------------------------------------------------------- convolution
 
 
 class Convolution(Function):
@@ -74,6 +78,53 @@ class KernelConvolution(Function):
 def _arrays(*tensors: Tensor) -> list[Any]:
     """Tensors as NumPy arrays, row by row in memory."""
     return [np.ascontiguousarray(t.detach().numpy()) for t in tensors]
+
+
+# --------------------------------------------------------------------------------------------------------- activation
+
+
+@jit(parallel=True)
+def swish(x: Any, y: Any) -> None:
+    """y = x σ(x), both (n,)."""
+    for i in prange(x.size):
+        y[i] = x[i] * sigmoid32(x[i])
+
+
+@jit(parallel=True)
+def swish_gradient(x: Any, dy: Any, dx: Any) -> None:
+    """dx = dy σ(x) (1 + x (1 − σ(x))), all (n,)."""
+    for i in prange(x.size):
+        sigma = sigmoid32(x[i])
+        dx[i] = dy[i] * sigma * (np.float32(1) + x[i] * (np.float32(1) - sigma))
+
+
+class ToOneLoops(Function):
+    """custom_layers.ToOne in one loop for each way, and a division. The price: float32 on a CPU only."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        (values,) = _arrays(x)
+        y = np.empty_like(values)
+        swish(values.reshape(-1), y.reshape(-1))
+        ctx.save_for_backward(x)
+        return minigrad.from_numpy(_to_one(y))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        values, upstream = _arrays(*ctx.saved_tensors, dy)
+        g = np.empty_like(values)
+        swish_gradient(values.reshape(-1), upstream.reshape(-1), g.reshape(-1))
+        return minigrad.from_numpy(_to_one(g))
+
+
+def _to_one(x: Any) -> Any:
+    """x divided by its largest magnitude, in place; zeros stay zeros."""
+    x /= max(x.max(), -x.min()) or 1
+    return x
+
+
+# --------------------------------------------------------------------------------------------------------------- pool
 
 
 @jit(parallel=True)

@@ -46,9 +46,17 @@ def _convolution(channels: int) -> nn.Module:
     return nn.Conv2d(channels, 8, 3, padding=1)
 
 
+def _silu(channels: int) -> nn.Module:
+    return nn.SiLU()
+
+
+def _normalized(channels: int) -> nn.Module:
+    return nn.NormalizedSwish()
+
+
 TRIALS = {
     "CustomConv2d": Trial(lambda c: own.CustomConv2d(c, 8, 3, 1), _convolution, parameters=224, times=(146.0, 1.0)),
-    "CustomConv2d, gradients as convolutions": Trial(
+    "CustomConv2d, by nn.grad": Trial(
         lambda c: own.CustomConv2d(c, 8, 3, 1, Convolution), _convolution, parameters=224
     ),
     "CustomConv2d, by the book": Trial(
@@ -60,13 +68,9 @@ TRIALS = {
     "SpatialAttention, by hand": Trial(
         lambda c: own.SpatialAttentionByHand(), lambda c: nn.SpatialAttention(), parameters=99
     ),
-    "NormalizedSwish": Trial(
-        lambda c: own.NormalizedSwish(),
-        lambda c: nn.SiLU(),
-        same=lambda c: nn.NormalizedSwish(),
-        like=False,
-        times=(1.0, 3.0),
-    ),
+    "NormalizedSwish": Trial(lambda c: own.NormalizedSwish(), _silu, _normalized, like=False, times=(1.0, 3.0)),
+    "NormalizedSwish, by the book": Trial(lambda c: own.NormalizedSwish(own.ToOne), _silu, _normalized, like=False),
+    "nn.NormalizedSwish": Trial(_normalized, _silu, _normalized, like=False),
     "LPPooling2d": Trial(lambda c: own.LPPooling2d(3, 2), lambda c: nn.LPPool2d(3, 2), times=(43.0, 1.0)),
     "LPPooling2d, by the book": Trial(lambda c: own.LPPooling2d(3, 2, own.LpPool), lambda c: nn.LPPool2d(3, 2)),
 }
