@@ -139,6 +139,15 @@ def several(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
     return parent
 
 
+def check_batches(chosen: dict[str, Member], args: argparse.Namespace) -> None:
+    """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
+    settings = image_lab.resolved(SETTINGS, args)
+    for name, dataset in dict.fromkeys((member.network, member.dataset) for member in chosen.values()):
+        images = loaded(dataset, args)
+        model = recipe(name, images.shape[0]).make(minigrad).to(args.device)
+        image_lab.check_batch(model, images, settings, args.device)
+
+
 def beside_torch(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
     """The first steps of an experiment's networks, by minigrad and by PyTorch."""
     if {"kernel-3", "shallow-2"} <= {member.network for member in chosen.values()}:  # one network
@@ -201,10 +210,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.seeds and len(set(args.seeds)) < len(args.seeds):
         parser.error(f"argument --seeds: expected different numbers, got {args.seeds}")
+    beside = compare_torch.requested(parser, args)
+    if beside and args.seeds:
+        parser.error("argument --seeds: a comparison with PyTorch trains each network once; give one --seed")
     chosen = members(args)
-    if compare_torch.requested(parser, args):
-        if args.seeds:
-            parser.error("argument --seeds: a comparison with PyTorch trains each network once; give one --seed")
+    check_batches(chosen, args)
+    if beside:
         run = beside_torch(chosen, args)
     elif len(chosen) > 1:
         run = several(chosen, args)

@@ -256,9 +256,14 @@ def test_bad_options_are_refused(tmp_path, argv, message, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_batch_larger_than_the_data_ends_the_lab(tmp_path):
+@pytest.mark.parametrize("experiment", ["mixed", "all"])
+def test_a_batch_that_cannot_be_ends_the_lab_before_any_work(tmp_path, experiment, monkeypatch):
     with pytest.raises(SystemExit, match="--batch-size 300: there are only 256 images"):
-        run(tmp_path, "--experiment", "mixed", "--batch-size", "300")
+        run(tmp_path, "--experiment", experiment, "--batch-size", "300")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: argparse.Namespace(available=2**20))
+    with pytest.raises(SystemExit, match=r"a training step would need about .* GiB"):
+        run(tmp_path, "--experiment", experiment, "--batch-size", "256")
+    assert not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------------------------------------------------- conclusions
@@ -368,6 +373,8 @@ def test_the_spread_of_seeds_is_pooled_and_twins_are_one_network():
     spread = architecture_findings.seed_spread(twins)
     assert spread == pytest.approx(0.04 / 2**0.5)
     assert f"{spread:.4f}" in architecture_findings.noise_note("mnist", twins)
+    more = {"kernel-3": trained(0.40, 0.42), "shallow-2": trained(0.44, 0.5)}
+    assert architecture_findings.seed_spread(more) == pytest.approx(np.std([0.40, 0.42, 0.44, 0.5], ddof=1))
     error = architecture_findings.error_of_difference(twins["kernel-3"], trained(0.5, 0.5), spread)
     drawn = (0.4 * 0.6 + 0.5 * 0.5) / 10_000
     assert error == pytest.approx((drawn + spread**2 * (1 + 1 / 2)) ** 0.5)
