@@ -7,7 +7,7 @@ from typing import Any
 
 import findings
 import receptive_field
-from architecture_findings import GROUPS, Networks, Trained, conclusions, noise_note
+from architecture_findings import GROUPS, SAME_TIME, Networks, Trained, conclusions, noise_note
 from architecture_report import FIELDS, REFERENCE
 from image_data import TITLES
 from image_lab import figure
@@ -34,7 +34,7 @@ def of_runs(parent: Run, trainings: Sequence[tuple[Any, RunRecord]], real: bool,
     if not sets:
         parent.notice("No run finished an epoch, so there is nothing to compare.")
         return
-    notes = ["Not clear: two figures differ by less than twice their ±."]
+    notes = [f"Not clear: accuracies differ by less than twice their ±, or times by less than {SAME_TIME:.0%}."]
     if differing:
         notes.append(f"These runs are not the report's: {', '.join(differing)}.")
     notes += [noise_note(name, networks) for name, networks in sets.items()]
@@ -56,18 +56,19 @@ def _tables(parent: Run, title: str, dataset: str, networks: Networks, real: boo
             theirs = REFERENCE[dataset, name] if real else None
             if theirs:
                 parent.reference[record.name] = theirs.accuracy
-            epochs, accuracies = record.column("val_accuracy")
-            best = max(accuracies)
+            epochs, tested = record.column("val_accuracy")
+            best = max(tested)
             figures.append(
                 (
                     page,
                     theirs and theirs.accuracy,
                     best,
-                    int(epochs[accuracies.index(best)]),
-                    accuracies[-1],
+                    int(epochs[tested.index(best)]),
+                    tested[-1],
                     record.column("accuracy")[1][-1],
                     theirs and theirs.seconds,
                     figure(record, "train_seconds"),
+                    min((row["epoch_seconds"] for row in record.performance), default=None),
                 )
             )
         rms = list(trained.records[0].results.get("gradient_rms", {}).values())
@@ -85,9 +86,10 @@ def _tables(parent: Run, title: str, dataset: str, networks: Networks, real: boo
                 "; ".join(trained.verdicts) or "in bounds",
             )
         )
-    columns = ("run", "best test, report", "best test", "epoch", "last test", "last train", "s, report", "s")
+    accuracies = ("best test, report", "best test", "epoch", "last test", "last train")
+    columns = ("run", *accuracies, "s, report", "s", "fastest epoch, s")
     note = "Best: the highest test accuracy of the epochs, as in the report, which flatters all networks a little. "
-    note += "Seconds of the whole training, without its tests."
+    note += "Seconds of the whole training, without its tests; of the fastest epoch, with its test."
     parent.table(title, columns, figures, note)
     sees = ("field, computed", "measured", "effective, new", "trained")
     heads = ("network", "parameters", "multiply-adds, M", *sees, "gradient, first / last", "verdict")
