@@ -269,6 +269,11 @@ def _note(shape: tuple[int, ...], versions: Mapping[str, str], device: str, pair
         f"{shape[0]} steps on batches of {shape[1]}. A step is zero_grad, forward, loss, backward and update; the time "
         "is that of the median step. Steps that warm up are not counted."
     )
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > (os.cpu_count() or 1) + 0.5:
+        note += (
+            f" Other programs were running (load average {load:.1f} on {os.cpu_count()} cores): measure again alone."
+        )
     if any(course.dropout for pair in pairs.values() for course in pair.values()):
         note += " Dropout is left out (p = 0) in both, since each library draws random masks of its own."
     return note
