@@ -14,6 +14,7 @@ from pathlib import Path
 
 import compare_report
 import compare_torch
+import cuda_double
 import lab4_lenet
 import lab8_loan_auc
 import labkit
@@ -201,6 +202,24 @@ def test_the_losses_are_those_of_a_plain_loop(tmp_path):
     assert found["minigrad"]["last_loss"] == loss.item()
     right = (model(minigrad.tensor(x[:10])).argmax(1) == minigrad.tensor(y[:10])).float().mean().item()
     assert found["minigrad"]["accuracy"] == pytest.approx(right)
+
+
+@pytest.mark.usefixtures("in_process", "captions")
+def test_on_a_gpu(tmp_path, monkeypatch):
+    class HalfOnGpu(InProcess):  # minigrad on the double of a GPU, of which there is none for PyTorch
+        def __init__(self, library, device):
+            super().__init__(library, device if library == "minigrad" else "cpu")
+
+    cuda_double.install(monkeypatch)
+    try:
+        monkeypatch.setattr(compare_torch, "Process", HalfOnGpu)
+        twin = Twin(Recipe("models.classifiers.FCNet", inputs=784, hidden=[16]), Recipe("optim.SGD", lr=0.01))
+        options = ["--device", "cuda"]
+        run = compared(tmp_path, {"FC": twin}, images(DIGIT), images(DIGIT, 10), *options, batch_size=8)
+    finally:
+        cuda_double.uninstall()
+    assert run.results["torch"]["FC"]["largest_relative_difference"] < 1e-4
+    assert "device cuda" in (run.folder / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("in_process", "captions")
