@@ -182,7 +182,10 @@ NAMES = {
         nn.init.xavier_uniform
         nn.modules.linear.Linear
         """,
-    "helpers": "from torch.fft import fft\nimport torch.distributed as dist\nsomething = dist.init_process_group\n",
+    "helpers": "from torch.fft import fft\nimport torch.distributed as dist\nimport package.inner\ndist.barrier()\n",
+    "package.__init__": "",
+    "package.inner": "from . import deep",
+    "package.deep": "from torch.nn import GRU",
 }
 
 
@@ -198,7 +201,8 @@ def test_the_names_that_are_missing_are_found_without_running(tmp_path: Path) ->
         ("program.py", 19, "torchvision.ops.nms"),
         ("helpers.py", 1, "torch.fft"),
         ("helpers.py", 2, "torch.distributed"),
-        ("helpers.py", 3, "torch.distributed"),
+        ("helpers.py", 4, "torch.distributed"),
+        ("deep.py", 1, "torch.nn.GRU"),
     ]
     assert "torch.nn.functional.relu" in found[2].nearest
     assert str(found[2]).startswith(f"{script}:11: torch.nn.functional.relux (nearest: torch.nn.functional.relu, ")
@@ -208,9 +212,11 @@ def test_a_name_that_is_bound_to_other_things_too_is_let_alone(tmp_path: Path) -
     script = write(
         tmp_path,
         program="""
+        F = None
         from torch.utils import data
+        from torch.nn import functional as F
         from torch import nn
-        for data in (): data.nothing
+        for data in (): data.nothing, F.nothing
         try:
             import torch.amp as amp
         except ImportError:
@@ -236,6 +242,20 @@ def test_the_command_runs_a_program(tmp_path: Path, capsys: pytest.CaptureFixtur
         check=True,
     )
     assert result.stdout == "2.0 ['x']\n"
+
+
+def test_a_module_that_is_not_loaded_yet_is_not_missing(tmp_path: Path) -> None:
+    write(tmp_path, program="import torch.serialization as s\nfrom torch.serialization import load\ns.save, s.dump\n")
+    result = subprocess.run(
+        [sys.executable, "-m", "minigrad.porting", "--check", "program.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(minigrad.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[0] == "program.py:3: torch.serialization.dump"
 
 
 def test_the_command_shows_the_lines_that_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

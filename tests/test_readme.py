@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+PORTING = (ROOT / "docs" / "porting.md").read_text(encoding="utf-8")
 CODE = r"(?ms)^```python\n(.*?)^```$"
 EXAMPLES = re.findall(CODE, README)
 
@@ -38,6 +39,17 @@ def test_the_guide_to_training_runs_from_top_to_bottom(tmp_path: Path, monkeypat
     assert last["grad_norm"] > 0
 
 
+def test_the_guide_to_porting_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    examples = re.findall(CODE, PORTING)
+    for example in examples:
+        exec(compile(example, "docs/porting.md", "exec"), names)
+    assert len(examples) == 7
+    assert (tmp_path / "checkpoint.pth").exists()
+    assert not (tmp_path / "model.pth").exists()
+
+
 def test_every_link_leads_to_a_file() -> None:
     for text, place in ((README, ROOT), (TRAINING, ROOT / "docs")):
         links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
@@ -46,7 +58,7 @@ def test_every_link_leads_to_a_file() -> None:
 
 
 def test_every_file_named_in_code_marks_is_there() -> None:
-    named = re.findall(r"`((?:minigrad|labs|tests|benchmarks)/[\w/.]*)`", README)
+    named = re.findall(r"`((?:minigrad|labs|tests|benchmarks)/[\w/.]*)`", README + PORTING)
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
 
