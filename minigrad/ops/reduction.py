@@ -152,6 +152,35 @@ class Extreme(Op):
         return dy.reshape(ctx.kept) * share
 
 
+class Median(Op):
+    """y = the middle of all elements.   The element that is y gets dy; m equal ones get dy / m each."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        flat = x.reshape(-1)
+        y = flat[_middle(flat, 0)].reshape(())
+        if ctx.needs(0):
+            hit = (np.isnan(x) if np.isnan(y) else x == y) * x.dtype.type(1)
+            ctx.saved = (hit / hit.sum(),)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (share,) = ctx.saved
+        return dy * share
+
+
+def _middle(x: Any, axis: int) -> Any:
+    """Where the middle element stands along an axis, which keeps size 1: the lower of two, but a NaN if one is there."""
+    order = x.argsort(axis=axis, kind="stable")
+    size = order.shape[axis]
+    index = order[(slice(None),) * axis + (slice((size - 1) // 2, (size - 1) // 2 + 1),)]
+    if x.dtype.kind != "f":
+        return index
+    nan = np.isnan(x)
+    return np.where(nan.any(axis=axis, keepdims=True), nan.argmax(axis=axis, keepdims=True), index)
+
+
 class Norm(Op):
     """y = (Σ |x|ᵖ)^(1/p) over some axes.
 
@@ -458,19 +487,15 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 
 def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The middle element (the lower of two), over all or along ``dim`` as (values, indices)."""
+    """The middle element (the lower of two; NaN if there is one), over all or along ``dim`` as (values, indices)."""
     if dim is None:
-        flat = tensor_of(input, "median").reshape(-1)
-        _not_empty(flat, None, "median")
-        return median(flat, 0).values
+        _not_empty(tensor_of(input, "median"), None, "median")
+        return Median.apply(input)
     d = axis_of(dim, tensor_of(input, "median")._array.ndim, "median")
     _not_empty(input, (d,) if input._array.ndim else None, "median")
     if input._array.ndim == 0:
         return values_indices(input.clone(), wrap(namespace(input._array).zeros((), np.int64)))
-    order = input._array.argsort(axis=d, kind="stable")
-    middle = [slice(None)] * order.ndim
-    middle[d] = slice((order.shape[d] - 1) // 2, (order.shape[d] - 1) // 2 + 1)
-    index = wrap(order[tuple(middle)])
+    index = wrap(_middle(input._array, d))
     values = gather(input, d, index)
     return values_indices(values, index) if keepdim else values_indices(values.squeeze(d), index.squeeze(d))
 

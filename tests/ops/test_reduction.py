@@ -213,6 +213,25 @@ def test_nan_is_not_hidden() -> None:
     assert x.argmax().item() == 1
 
 
+def test_median_of_equal_elements_and_of_nan() -> None:
+    torch = pytest.importorskip("torch")
+    nan = float("nan")
+    rows = [[1.0, nan, 2.0, nan], [3.0, 1.0, 2.0, 2.0], [4.0, 4.0, 4.0, 1.0]]
+    for data in (rows[0], rows[1], rows[2], rows[1:], [[2.0, 3.0], [2.0, 2.0]]):
+        results = []
+        for lib in (minigrad, torch):
+            x = lib.tensor(data, dtype=lib.float64, requires_grad=True)
+            y = lib.median(x)
+            (y * -1.5).backward()
+            results.append((y.detach().numpy(), x.grad.numpy()))
+        for ours, theirs in zip(*results, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    ours = minigrad.tensor(rows).median(1)
+    np.testing.assert_array_equal(ours.values.numpy(), [nan, 2, 4])
+    assert ours.indices[0].item() == 1
+    assert minigrad.tensor([5, 1, 3, 3]).median().item() == 3
+
+
 def test_refusals() -> None:
     x = minigrad.ones(2, 3)
     with pytest.raises(IndexError, match="sum: dim 2 is out of range"):
