@@ -171,7 +171,7 @@ class Median(Op):
 
 
 def _middle(x: Any, axis: int) -> Any:
-    """Where the middle element stands along an axis, which keeps size 1: the lower of two, but a NaN if one is there."""
+    """Where the middle element stands along an axis, which keeps size 1: the lower of two, but a NaN where one is."""
     order = x.argsort(axis=axis, kind="stable")
     size = order.shape[axis]
     index = order[(slice(None),) * axis + (slice((size - 1) // 2, (size - 1) // 2 + 1),)]
