@@ -296,7 +296,7 @@ MISTAKES: list[Mistake] = [
     ("batch", lambda: F.cross_entropy(leaf(2, 3), classes(0, 1, 2)), ShapeError,
      r"must have shape \(2,\), got \(3,\)"),
     ("reduction", lambda: F.mse_loss(leaf(2), ones(2), reduction="avg"), ValueError,
-     r"'none', 'mean' or 'sum', got 'avg'"),
+     r"reduction must be one of none, mean, sum; got 'avg'"),
     ("class-weights", lambda: F.nll_loss(leaf(2, 3), classes(0, 1), ones(2)), ShapeError,
      r"weight has shape \(2,\).*3 classes"),
     ("bce-shape", lambda: F.binary_cross_entropy(leaf(4, 1), ones(4)), ShapeError,
