@@ -245,8 +245,7 @@ class LpPool(Function):
     def backward(ctx: Any, dy: Tensor) -> Any:
         x, y = ctx.saved_tensors
         p, k = ctx.p, ctx.k
-        zero = (y == 0).to(y.dtype)
-        share = dy * (y + zero) ** (1 - p) * (1 - zero)  # 0 in windows of zeros
+        share = dy * (y + (y == 0)) ** (1 - p)  # in windows of zeros anything finite: sign(0) = 0
         share = share.repeat_interleave(k, 2).repeat_interleave(k, 3)  # to each pixel of the window
         return share * x.abs() ** (p - 1) * x.sign(), None, None
 
