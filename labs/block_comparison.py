@@ -146,7 +146,7 @@ def _tables(parent: Run, blocks: Blocks, like: bool) -> None:
                 int(block.mean("block_parameters")),
                 theirs and theirs.accuracy,
                 block.accuracy,
-                block.over_seeds,
+                None if block.over_seeds is None else round(block.over_seeds, 4),
                 theirs and theirs.scatter,
                 block.mean("scatter_over_epochs"),
                 theirs and theirs.seconds,
@@ -167,7 +167,7 @@ def _tables(parent: Run, blocks: Blocks, like: bool) -> None:
             image_lab.figure(record, "best_epoch"),
             record.column("val_accuracy")[1][-1],
             image_lab.figure(record, "scatter_over_epochs"),
-            image_lab.figure(record, "largest_fall"),
+            round(image_lab.figure(record, "largest_fall") or 0.0, 4),
         )
         for block in blocks.values()
         for record in block.records
