@@ -266,6 +266,17 @@ def test_a_batch_that_cannot_be_ends_the_lab_before_any_work(tmp_path, experimen
     assert not (tmp_path / "out").exists()
 
 
+def test_a_damaged_file_ends_the_lab_before_any_work(tmp_path):
+    folder = tmp_path / "data" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        (folder / f"{name}.bin").write_bytes(bytes(3073 * 2))
+    (folder / "data_batch_4.bin").write_bytes(bytes(3000))
+    with pytest.raises(SystemExit, match=r"error: .*data_batch_4\.bin has 3000 bytes"):
+        run(tmp_path, "--experiment", "mixed", "--dataset", "both", "--data", str(tmp_path / "data"))
+    assert not (tmp_path / "out").exists()
+
+
 # ---------------------------------------------------------------------------------------------------------- conclusions
 
 LIKE_THE_REPORT = {  # best test accuracy, seconds of an epoch
