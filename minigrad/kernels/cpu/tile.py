@@ -25,8 +25,10 @@ from typing import Any
 
 from numba.extending import intrinsic
 
-from ..simd import LANES
+from ..simd import COLUMNS, LANES, ROWS
 from .vector import Emitter, Vector, emitted
+
+WIDTH = COLUMNS * LANES  # columns of a tile
 
 
 def register_tile(rows: int, columns: int, adjacent: bool = False) -> Any:
@@ -109,6 +111,50 @@ def register_tile(rows: int, columns: int, adjacent: bool = False) -> Any:
         )  # fmt: skip
 
     return tile
+
+
+@intrinsic
+def panel_tile(  # type: ignore[no-untyped-def]
+    typing_context, a, a_start, b, b_start, b_step, ahead, depth, c, c_start, c_step, add
+):
+    """The plain tile of a large matrix product, ROWS × COLUMNS vectors: no tables, and A lies in a panel.
+
+    A[i, k] is at a_start + k·ROWS + i, the columns of B at b_start + k·b_step, row i of C at c_start + i·c_step.
+    Memory is slow, so while the sums are made the tile fetches what will be needed: its rows of C, and a quarter of the
+    next panel of B, which begins at ``ahead`` in B's memory.
+    """
+
+    def body(
+        emit: Emitter, a: Any, a_start: Any, b: Any, b_start: Any, b_step: Any, ahead: Any, depth: Any,
+        c: Any, c_start: Any, c_step: Any, add: Any,
+    ) -> None:  # fmt: skip
+        a_first, b_first, b_next = emit.at(a, a_start), emit.at(b, b_start), emit.at(b, ahead)
+        lines = [emit.at(c, emit.plus(c_start, emit.times(i, c_step))) for i in range(ROWS)]
+        for line in lines:
+            emit.prefetch(line)
+            emit.prefetch(line, WIDTH - 1)
+
+        def step(k: Any, sums: list[Any]) -> list[Any]:
+            a_now, b_now = emit.at(a_first, emit.times(k, ROWS)), emit.at(b_first, emit.times(k, b_step))
+            emit.prefetch(b_next, emit.times(k, WIDTH // 4), level=2)
+            vectors = [emit.load(b_now, j * LANES) for j in range(COLUMNS)]
+            new = []
+            for i in range(ROWS):
+                factor = emit.in_all_lanes(a_now, i)
+                new += [emit.fma(factor, v, sums[i * COLUMNS + j]) for j, v in enumerate(vectors)]
+            return new
+
+        sums: list[Vector] = emit.loop(depth, [emit.zero()] * (ROWS * COLUMNS), step, unroll=4)
+
+        def write(to_old: bool) -> None:
+            for i, line in enumerate(lines):
+                for j in range(COLUMNS):
+                    s = sums[i * COLUMNS + j]
+                    emit.store(emit.load(line, j * LANES) + s if to_old else s, line, j * LANES)
+
+        emit.either(add, lambda: write(True), lambda: write(False))
+
+    return emitted(body, a, a_start, b, b_start, b_step, ahead, depth, c, c_start, c_step, add)
 
 
 def _transpose(emit: Emitter, rows: list[Vector]) -> list[Vector]:

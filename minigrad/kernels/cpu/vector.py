@@ -117,12 +117,34 @@ class Emitter:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), places)
         return Vector(self, self.builder.shuffle_vector(a.value, b.value, mask))
 
-    def loop(self, count: Any, carried: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+    def prefetch(self, pointer: Any, offset: Any = 0, level: int = 1) -> None:
+        """Ask for a line of memory to be brought into the cache of this level meanwhile."""
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0i8")
+        to_read, keep, data = (ir.Constant(flag, n) for n in (0, 4 - level, 1))
+        self.builder.call(function, [self.builder.bitcast(self.at(pointer, offset), byte), to_read, keep, data])
+
+    def loop(
+        self, count: Any, carried: list[Any], body: Callable[[Any, list[Any]], list[Any]], unroll: int = 1
+    ) -> list[Any]:
         """Run ``body(i, carried)`` for i = 0 … count - 1; returns what it last returned, all the while in registers.
 
-        ``carried`` holds Vectors and integers.
+        ``carried`` holds Vectors and integers. With ``unroll`` the body is written that many times in a row, so that
+        counting and jumping cost less; what is left over runs in a loop of its own.
         """
         b = self.builder
+        if unroll > 1:
+            rounds = b.sdiv(self.index(count), self.index(unroll))
+
+            def several(i: Any, values: list[Any]) -> list[Any]:
+                for u in range(unroll):
+                    values = body(self.plus(self.times(i, unroll), u), values)
+                return values
+
+            carried, done = self.loop(rounds, carried, several), self.times(rounds, unroll)
+            rest = b.sub(self.index(count), done)
+            return self.loop(rest, carried, lambda i, values: body(self.plus(done, i), values))
         before = b.block
         head, inside, after = (b.append_basic_block(f"loop.{name}") for name in ("head", "body", "end"))
         b.branch(head)

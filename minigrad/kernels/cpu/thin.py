@@ -1,0 +1,160 @@
+"""Linear layers with at most ``THIN`` inputs or outputs.
+
+Such a layer is a matrix product in name only: (256, 1) · (1, 64) is an outer product, and a BLAS call spends its time
+packing operands for a reuse that never comes. The loops here read every operand once and keep the long axis innermost
+(contiguous, hence SIMD).
+
+One thread: the arrays are small, and the sums over rows then have one order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..compile import jit
+from .activation import NONE, activate, slopes
+from .functions import ZERO
+
+THIN = 4
+LARGEST = 1 << 20  # multiply-adds: above, products with tiles and threads win
+
+
+def is_thin(rows: int, inputs: int, outputs: int) -> bool:
+    """Whether these loops are the fastest way."""
+    return (inputs <= THIN or outputs <= THIN) and 0 < rows * inputs * outputs <= LARGEST and outputs > 0
+
+
+@jit
+def few_inputs(x: Any, w: Any, b: Any, y: Any) -> None:
+    """y (N, out) = x (N, in) · w (out, in)ᵀ + b (out), with a small ``in``."""
+    wt = w.T.copy()  # (in, out): the long axis last
+    first, inputs = wt[0], x.shape[1]
+    second = wt[1] if inputs > 1 else first
+    for i in range(x.shape[0]):
+        row, x0 = y[i], x[i, 0]
+        x1 = x[i, 1] if inputs > 1 else ZERO
+        for o in range(row.size):
+            row[o] = b[o] + x0 * first[o] + x1 * second[o]
+        for k in range(2, inputs):
+            for o in range(row.size):
+                row[o] += x[i, k] * wt[k, o]
+
+
+@jit
+def few_inputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> None:
+    """dx = dy · w, dw (out, in) = dyᵀ · x, db = Σ dy; dx may be empty (not wanted).
+
+    Four rows at a time, so that each running sum is read and written once for four products.
+    """
+    n, outputs = dy.shape
+    inputs = x.shape[1]
+    dwt = np.zeros((inputs, outputs), np.float32)
+    db[:] = ZERO
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        r0, r1, r2, r3 = dy[i], dy[i + 1], dy[i + 2], dy[i + 3]
+        for o in range(outputs):
+            db[o] += (r0[o] + r1[o]) + (r2[o] + r3[o])
+        for k in range(inputs):
+            x0, x1, x2, x3 = x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
+            row = dwt[k]
+            for o in range(outputs):
+                row[o] += (x0 * r0[o] + x1 * r1[o]) + (x2 * r2[o] + x3 * r3[o])
+    for i in range(whole, n):
+        for o in range(outputs):
+            db[o] += dy[i, o]
+        for k in range(inputs):
+            for o in range(outputs):
+                dwt[k, o] += x[i, k] * dy[i, o]
+    for o in range(outputs):
+        for k in range(inputs):
+            dw[o, k] = dwt[k, o]
+    if dx.size:
+        wt = w.T.copy()
+        for i in range(n):
+            for k in range(inputs):
+                s = ZERO
+                for o in range(outputs):
+                    s += dy[i, o] * wt[k, o]
+                dx[i, k] = s
+
+
+@jit
+def few_outputs(x: Any, w: Any, b: Any, y: Any) -> None:
+    """y (N, out) = x (N, in) · w (out, in)ᵀ + b, with a small ``out``; four rows share each load of w."""
+    n = x.shape[0]
+    whole = n - n % 4
+    for o in range(w.shape[0]):
+        line = w[o]
+        for i in range(0, whole, 4):
+            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+            s0 = s1 = s2 = s3 = ZERO
+            for k in range(line.size):
+                s0 += x0[k] * line[k]
+                s1 += x1[k] * line[k]
+                s2 += x2[k] * line[k]
+                s3 += x3[k] * line[k]
+            y[i, o], y[i + 1, o], y[i + 2, o], y[i + 3, o] = s0 + b[o], s1 + b[o], s2 + b[o], s3 + b[o]
+        for i in range(whole, n):
+            s0 = ZERO
+            for k in range(line.size):
+                s0 += x[i, k] * line[k]
+            y[i, o] = s0 + b[o]
+
+
+@jit
+def few_outputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> None:
+    """dx = dy · w, dw (out, in) = dyᵀ · x, db = Σ dy; dx may be empty (not wanted)."""
+    n, outputs = dy.shape
+    inputs = x.shape[1]
+    db[:] = ZERO
+    whole = n - n % 4
+    total = np.zeros(inputs, np.float32)
+    for o in range(outputs):
+        total[:] = ZERO
+        for i in range(0, whole, 4):
+            d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
+            db[o] += (d0 + d1) + (d2 + d3)
+            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+            for k in range(inputs):
+                total[k] += (d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])
+        for i in range(whole, n):
+            db[o] += dy[i, o]
+            for k in range(inputs):
+                total[k] += dy[i, o] * x[i, k]
+        for k in range(inputs):
+            dw[o, k] = total[k]
+    if dx.size:
+        for i in range(n):
+            out, d0 = dx[i], dy[i, 0]
+            line = w[0]
+            for k in range(inputs):
+                out[k] = d0 * line[k]
+            for o in range(1, outputs):
+                for k in range(inputs):
+                    out[k] += dy[i, o] * w[o, k]
+
+
+@jit
+def thin_layer(x: Any, w: Any, b: Any, y: Any, f: int) -> None:
+    z = y if f == NONE else np.empty_like(y)
+    if x.shape[1] <= THIN:
+        few_inputs(x, w, b, z)
+    else:
+        few_outputs(x, w, b, z)
+    if f != NONE:
+        activate(z.ravel(), y.ravel(), f)
+
+
+@jit
+def thin_layer_backward(dy: Any, x: Any, w: Any, y: Any, f: int, dx: Any, dw: Any, db: Any) -> None:
+    dz = dy
+    if f != NONE:
+        dz = np.empty_like(y)
+        slopes(dy.ravel(), y.ravel(), f, dz.ravel())
+    if x.shape[1] <= THIN:
+        few_inputs_backward(dz, x, w, dx, dw, db)
+    else:
+        few_outputs_backward(dz, x, w, dx, dw, db)
