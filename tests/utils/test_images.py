@@ -38,8 +38,9 @@ def test_values_are_stretched_over_all_images_or_each():
     np.testing.assert_allclose(make_grid(images, **options)[0].numpy(), [[0, 0.25, 0.5, 1]])
     np.testing.assert_allclose(make_grid(images, **options, scale_each=True)[0].numpy(), [[0, 1, 0, 1]])
     np.testing.assert_allclose(make_grid(images, **options, value_range=(2, 4))[0].numpy(), [[0, 0, 1, 1]])
-    flat = make_grid(minigrad.full((2, 1, 1, 1), 3.0), **options)  # a range of 0 divides by 10⁻⁵ instead
-    np.testing.assert_array_equal(flat.numpy(), 0)
+    np.testing.assert_array_equal(make_grid(minigrad.full((2, 1, 1, 1), 3.0), **options).numpy(), 0)
+    tiny = make_grid(minigrad.tensor([0.0, 1e-6]).reshape(2, 1, 1, 1), **options)  # divided by 10⁻⁵ at least
+    np.testing.assert_allclose(tiny[0].numpy(), [[0, 0.1]], rtol=1e-6)
     np.testing.assert_array_equal(images.reshape(-1).numpy(), [0, 2, 4, 8])  # the argument is left alone
 
 
