@@ -141,23 +141,29 @@ def swish_to_one(x: Tensor) -> Any:
 
 def _costs(run: Run, times: Mapping[str, Times], shape: tuple[int, ...], quick: bool, device: str) -> None:
     unit, scale = ("µs", 1e6) if shape == SMALL else ("ms", 1e3)
-    rows: list[tuple[Any, ...]] = []
+    medians: list[list[Any]] = []
+    spreads: list[list[str]] = []
     for name, of in times.items():
-        cells: list[Any] = []
+        cells: list[str | None] = [name]
+        ranges = [name]
         for which in ("forward", "both"):
-            cells += [_spread(seconds * scale) for seconds in getattr(of, which)]
-            cells.append(round(of.ratio(which), 2))
-        if shape == SMALL:
+            for seconds in getattr(of, which):
+                low, middle, high = (_number(value * scale) for value in layer_trials.quartiles(seconds))
+                cells.append(middle)
+                ranges.append(f"{low}\u2060–\u2060{high}")  # not to be broken into lines
+            cells.append(f"{of.ratio(which):.2f}")
+        if shape == SMALL and not quick:
             reported = TRIALS[name].times
-            cells.append(None if reported is None or quick else "{:g} / {:g}".format(*reported))
-        rows.append((name, *cells))
+            cells.append(None if reported is None else "{:g} / {:g}".format(*reported))
+        medians.append(cells)
+        spreads.append(ranges)
     columns = ["layer", "forward", "standard", "ratio", "and backward", "standard", "ratio"]
-    columns += ["report, ms"] * (shape == SMALL)
+    columns += ["report, ms"] * (shape == SMALL and not quick)
     rounds = len(next(iter(times.values())).forward[0])
     threads = minigrad.get_num_threads()
     where = f"{device}, {threads} thread{'s' * (threads > 1)}"
     note = (
-        f"{unit}, median (quartiles) of {rounds} calls of each, both layers in turn, after a warm-up; ratio: of "
+        f"{unit}, median of {rounds} calls of each, both layers in turn, after a warm-up; ratio: of "
         f"the fastest calls, which other programs disturb least; input and parameters want gradients; {where}."
     )
     if shape == SMALL:
@@ -166,7 +172,9 @@ def _costs(run: Run, times: Mapping[str, Times], shape: tuple[int, ...], quick: 
             "(which has no maximum to find: it does less) and nn.LPPool2d. The report's are single calls without a "
             "warm-up, in which the first call pays for all that is loaded and set up."
         )
-    run.table(f"Time, input {_by(shape)}", columns, rows, note)
+    run.table(f"Time, input {_by(shape)}", columns, medians, note)
+    heads = ("layer", "forward", "standard", "and backward", "standard")
+    run.table(f"Time, input {_by(shape)}: quartiles", heads, spreads, f"{unit}; half of the calls took so long.")
     ratios = {name: of.ratio() for name, of in times.items()}
     caption = (
         f"How many times the standard layer's time a layer takes, forward and backward, input {_by(shape)}. "
@@ -178,10 +186,8 @@ def _costs(run: Run, times: Mapping[str, Times], shape: tuple[int, ...], quick: 
     run.picture(figure, "time_small" if shape == SMALL else "time_large", caption)
 
 
-def _spread(seconds: Any) -> str:
-    low, middle, high = layer_trials.quartiles(seconds)
-    digits = 1 if middle < 100 else 0
-    return f"{middle:.{digits}f}\u00a0({low:.{digits}f}\u2060–\u2060{high:.{digits}f})"  # not to be broken into lines
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def verdict(times: Mapping[tuple[int, ...], Mapping[str, Times]], trials: Mapping[str, Trial] = TRIALS) -> str:
