@@ -56,8 +56,8 @@ def test_any_size_and_order(
     assert_product(found, exact, depth)
 
 
-# Shared out by rows, by columns and by depth.
-@pytest.mark.parametrize("shape", [(300, 450, 70), (ROWS + 2, 40, 500), (ROWS + 1, 3000, 30)])
+# Shared out by rows, with panels of B that each thread makes for itself or all make together; by columns; by depth.
+@pytest.mark.parametrize("shape", [(300, 450, 70), (200, 801, 701), (ROWS + 2, 40, 500), (ROWS + 1, 3000, 30)])
 @orders
 def test_threads_change_rounding_only_and_runs_repeat_bit_for_bit(
     threads: Any, shape: tuple[int, int, int], a_turned: bool, b_turned: bool
