@@ -372,9 +372,9 @@ def test_stability_is_judged_over_seeds_and_not_by_the_climb():
 
 def test_differences_below_the_noise_are_not_clear():
     agrees, _ = answers(
-        block("basic", [0.3, 0.90], [0.3, 0.86], [0.3, 0.88]),
-        block("bottleneck", [0.3, 0.87], [0.3, 0.89], [0.3, 0.875]),
-        block("wide", [0.7, 0.87], [0.7, 0.89], [0.7, 0.875]),
+        block("basic", [0.3, 0.90], [0.3, 0.82], [0.3, 0.86]),  # 0.02 apart, more than images alone would scatter
+        block("bottleneck", [0.3, 0.83], [0.3, 0.85], [0.3, 0.84]),
+        block("wide", [0.7, 0.805], [0.7, 0.835], [0.7, 0.82]),
     )
     assert agrees == ["not clear", "not clear", "not clear"]
     assert answers(block("basic", [0.3, 0.9]))[0] == []
