@@ -35,6 +35,8 @@ def names_of(script: str, on_minigrad: bool, args: Sequence[str] = ()) -> dict[s
 @contextlib.contextmanager
 def _command_line(script: Path, args: Sequence[str]) -> Iterator[None]:
     """A program's arguments, and its folder on the path, for a run on PyTorch; its modules are forgotten after it."""
+    beside = {path.relative_to(script.parent).parts[0].removesuffix(".py") for path in script.parent.rglob("*.py")}
+    others = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in beside}
     argv, modules = sys.argv, set(sys.modules)
     sys.argv = [str(script), *args]
     sys.path.insert(0, str(script.parent))
@@ -46,6 +48,7 @@ def _command_line(script: Path, args: Sequence[str]) -> Iterator[None]:
         for name in set(sys.modules) - modules:
             if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(FOLDER)):
                 del sys.modules[name]
+        sys.modules.update(others)
 
 
 def linear_weights(*sizes: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -231,12 +234,17 @@ def residual(folder: Path, on_minigrad: bool, *more: str) -> list[float]:
 
 
 @pytest.mark.usefixtures("with_pytorch")
-def test_a_residual_network_in_several_files_gives_pytorchs_losses_also_when_resumed(pictures: Path) -> None:
+def test_a_residual_network_in_several_files_gives_pytorchs_losses_also_when_resumed(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = ModuleType("models")  # another program's package of the same name
+    monkeypatch.setitem(sys.modules, "models", elsewhere)
     for more in ((), ("--resume", "--epochs", "1")):
         ours, theirs = (residual(pictures, on_minigrad, *more) for on_minigrad in (True, False))
         assert len(ours) == (6 if more else 2 * 6)
         np.testing.assert_allclose(ours, theirs, rtol=2e-3)
-    assert {"models", "models.blocks", "helpers"}.isdisjoint(sys.modules)
+    assert sys.modules["models"] is elsewhere
+    assert {"models.network", "helpers"}.isdisjoint(sys.modules)
 
 
 def test_the_residual_network_learns_and_workers_change_nothing_but_rounding(pictures: Path) -> None:

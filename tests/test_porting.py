@@ -107,10 +107,11 @@ SEVERAL = {
 }
 
 
-def test_the_modules_beside_a_program_are_rewritten_too_and_forgotten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["the same", "another"])
+def test_the_modules_beside_a_program_are_rewritten_too_and_forgotten(tmp_path: Path, folder: str) -> None:
     script = write(tmp_path, **SEVERAL)
-    own = sys.modules["helpers"] = ModuleType("helpers")  # another program's, loaded before from the same folder
-    own.__file__ = str(tmp_path / "helpers.py")
+    own = sys.modules["helpers"] = ModuleType("helpers")  # another program's, loaded before
+    own.__file__ = str((tmp_path if folder == "the same" else tmp_path.parent) / "helpers.py")
     try:
         names = run(script)
         assert sys.modules.pop("helpers") is own

@@ -131,12 +131,21 @@ class _Finder(MetaPathFinder):
             if name.partition(".")[0] not in ("minigrad", "__main__") and self.owns(getattr(module, "__file__", None))
         }
 
+    def in_the_way(self) -> dict[str, ModuleType]:
+        """Those, and modules from elsewhere with the name of one beside the program, which it would get instead."""
+        beside = {path.stem for path in self.folder.glob("*.py")} | {
+            path.parent.name for path in self.folder.glob("*/*.py")
+        }
+        beside -= {"minigrad", "__main__"} | sys.stdlib_module_names
+        others = {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in beside}
+        return {**self.of_program(), **others}
+
 
 @contextlib.contextmanager
 def _surroundings(module: ModuleType, folder: Path, argv: list[str]) -> Iterator[None]:
     """``sys`` as the program expects it: its folder first on the path, its arguments, its own modules rewritten."""
     finder, replaced = _Finder(folder), sys.modules.get(module.__name__)
-    before, argv_before = finder.of_program(), sys.argv
+    before, argv_before = finder.in_the_way(), sys.argv
     for name in before:
         del sys.modules[name]
     sys.meta_path.insert(0, finder)
