@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 PORTING = (ROOT / "docs" / "porting.md").read_text(encoding="utf-8")
+LABS = (ROOT / "docs" / "labs.md").read_text(encoding="utf-8")
 CODE = r"(?ms)^```python\n(.*?)^```$"
 EXAMPLES = re.findall(CODE, README)
 
@@ -51,8 +52,9 @@ def test_the_guide_to_porting_runs_from_top_to_bottom(tmp_path: Path, monkeypatc
 
 
 def test_every_link_leads_to_a_file() -> None:
-    for text, place in ((README, ROOT), (TRAINING, ROOT / "docs")):
-        links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    docs = ROOT / "docs"
+    for text, place in ((README, ROOT), (TRAINING, docs), (LABS, docs)):
+        links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
         assert links
         assert [link for link in links if not (place / link).exists()] == []
 
