@@ -145,6 +145,14 @@ def beside_torch(args: argparse.Namespace) -> Run:
     return run
 
 
+def check_batches(args: argparse.Namespace) -> None:
+    """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
+    for name in GROUPS.get(args.experiment, [args.experiment]):
+        experiment = RUNS[name]
+        settings, images = image_lab.resolved(experiment.settings, args), loaded(experiment.dataset, args)
+        image_lab.check_batch(experiment.network.make(minigrad), images, settings, args.device)
+
+
 _loaded: dict[str, image_data.Images] = {}  # a data set is read once
 
 
@@ -166,7 +174,9 @@ def main(argv: list[str] | None = None) -> int:
     image_lab.add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
-    if compare_torch.requested(parser, args):
+    beside = compare_torch.requested(parser, args)
+    check_batches(args)
+    if beside:
         run = beside_torch(args)
     elif args.experiment in GROUPS or args.seeds:
         run = several(args)

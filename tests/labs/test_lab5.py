@@ -103,7 +103,8 @@ def test_bad_options_are_refused(argv, message, capsys):
 
 def test_a_batch_larger_than_the_data_ends_the_lab(tmp_path):
     with pytest.raises(SystemExit, match="--batch-size 300: there are only 256 images"):
-        run(tmp_path, "--experiment", "mnist-fc", "--quick", "--batch-size", "300")
+        run(tmp_path, "--experiment", "mnist", "--quick", "--batch-size", "300")
+    assert not (tmp_path / "out").exists()  # before any work
 
 
 def test_a_comparison_with_pytorch_takes_the_experiments_networks(tmp_path, monkeypatch):
