@@ -149,15 +149,15 @@ def test_the_memory_of_a_step_is_about_what_it_takes():
     done = subprocess.run([sys.executable, "-c", STEP, str(LABS)], capture_output=True, text=True, check=True)
     took = float(done.stdout) * 2**20
     estimated = image_lab.memory_of_a_step(ResCNN(3, pool=4), image_data.load("cifar10", None, True, 0), 256)
-    assert took / 2 < estimated < 2 * took
+    assert took < estimated < 1.6 * took
 
 
 def test_memory_grows_with_the_batch_and_the_weights():
     images = image_data.load("mnist", None, True, 0)
     model = FCNet(784, [100])
     sizes = [image_lab.memory_of_a_step(model, images, n) for n in (1, 2)]
-    # flatten 784, linear and ReLU 100 each, linear 10: each and its gradient, 4 bytes
-    assert sizes[1] - sizes[0] == 4 * 2 * (784 + 100 + 100 + 10)
+    # flatten 784, linear and ReLU 100 each, linear 10; 4 bytes, and a quarter more
+    assert sizes[1] - sizes[0] == 4 * 1.25 * (784 + 100 + 100 + 10)
     assert sizes[0] - (sizes[1] - sizes[0]) == 4 * 4 * 79_510
 
 
