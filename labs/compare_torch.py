@@ -94,6 +94,8 @@ def requested(parser: argparse.ArgumentParser, args: argparse.Namespace) -> bool
         return False
     if getattr(args, "resume", None) is not None:
         parser.error("argument --resume: a comparison does not go on where it ended; start a new one")
+    if getattr(args, "seeds", None):
+        parser.error("argument --seeds: a comparison with PyTorch trains each network once; give one --seed")
     if args.device != "cpu":
         code = "import torch; print(torch.__version__, torch.cuda.is_available())"
         asked = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,26 @@ class Images:
 def load(name: str, data: str | None, quick: bool, seed: int, device: str = "cpu") -> Images:
     """A data set by its name; with --quick a few of its images or, where it is not at hand, a look-alike.
 
+    It is read once: asked for again in the same way, the same images come. The seed is that of a look-alike.
     Ends the program with one message if files are missing or damaged.
     """
+    return _load(name, data_root(data), quick, seed if quick else 0, device)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, root: Path, quick: bool, seed: int, device: str) -> Images:
     if quick:
         try:
-            splits = _read(name, data_root(data))
+            splits = _read(name, root)
         except RuntimeError:
             return _look_alike(name, np.random.default_rng(seed), device)
         except ValueError as error:
             raise SystemExit(f"error: {error}") from None
         splits = [(images[:n], labels[:n]) for (images, labels), n in zip(splits, QUICK, strict=True)]
     else:
-        splits = labkit.fetched(lambda root, download: _read(name, root, download), data, TITLES[name], BY_HAND[name])
+        splits = labkit.fetched(
+            lambda root, download: _read(name, root, download), str(root), TITLES[name], BY_HAND[name]
+        )
     counts = tuple(len(labels) for _, labels in splits)
     warning = ""
     if counts != FULL[name]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
+import image_data
 import labkit
 from image_data import Images
 
@@ -57,6 +58,32 @@ def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
         kind, text = texts[name]
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=kind, metavar="X", help=f"{text} (default: the experiment's own)")
+
+
+def add_seeds(parser: argparse.ArgumentParser, default: str = "--seed alone") -> None:
+    """The option to train each network several times: `args.seeds`, different whole numbers, or None."""
+    parser.add_argument(
+        "--seeds",
+        action=_Different,
+        type=int,
+        nargs="+",
+        metavar="N",
+        help=f"train each network once for each of these seeds; the page then has means (default: {default})",
+    )
+
+
+class _Different(argparse.Action):
+    """Takes a list in which no value stands twice: two runs of one seed would be the same run."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if len(set(values)) < len(values):
+            raise argparse.ArgumentError(self, f"expected different numbers, got {values}")
+        setattr(namespace, self.dest, values)
+
+
+def images_of(dataset: str, args: argparse.Namespace) -> Images:
+    """A data set by its name, as the lab's options want it."""
+    return image_data.load(dataset, args.data, args.quick, args.seed, args.device)
 
 
 def resolved(own: Settings, args: argparse.Namespace) -> Settings:

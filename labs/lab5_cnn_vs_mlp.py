@@ -77,7 +77,7 @@ def one(name: str, seed: int, args: argparse.Namespace, out: Path | None = None,
     experiment = RUNS[name]
     args = argparse.Namespace(**{**vars(args), "seed": seed})
     settings = image_lab.resolved(experiment.settings, args)
-    images = loaded(experiment.dataset, args)
+    images = image_lab.images_of(experiment.dataset, args)
     run = labkit.start(
         args,
         label or name,
@@ -103,7 +103,7 @@ def several(args: argparse.Namespace) -> Run:
         for name in GROUPS.get(args.experiment, [args.experiment])
     }
     sets = list(dict.fromkeys(RUNS[name].dataset for name, _ in members.values()))
-    kinds = [loaded(dataset, args) for dataset in sets]
+    kinds = [image_lab.images_of(dataset, args) for dataset in sets]
     title = f"Lab 5: dense layers and convolutions, {' and '.join(images.kind for images in kinds)}"
     parent = labkit.start(args, args.experiment, title, {"runs": list(members), "seeds": seeds})
     for warning in dict.fromkeys(images.warning for images in kinds if images.warning):
@@ -124,7 +124,7 @@ def beside_torch(args: argparse.Namespace) -> Run:
     run = labkit.start(args, "compare-torch", "Lab 5: in minigrad and in PyTorch", {"runs": names}, unit="step")
     with run:
         for dataset in dict.fromkeys(RUNS[name].dataset for name in names):
-            images = loaded(dataset, args)
+            images = image_lab.images_of(dataset, args)
             if images.warning:
                 run.notice(images.warning)
             settings = image_lab.resolved(MNIST if dataset == "mnist" else CIFAR10, args)
@@ -149,28 +149,13 @@ def check_batches(args: argparse.Namespace) -> None:
     """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
     for name in GROUPS.get(args.experiment, [args.experiment]):
         experiment = RUNS[name]
-        settings, images = image_lab.resolved(experiment.settings, args), loaded(experiment.dataset, args)
+        settings, images = image_lab.resolved(experiment.settings, args), image_lab.images_of(experiment.dataset, args)
         image_lab.check_batch(experiment.network.make(minigrad), images, settings, args.device)
-
-
-_loaded: dict[str, image_data.Images] = {}  # a data set is read once
-
-
-def loaded(dataset: str, args: argparse.Namespace) -> image_data.Images:
-    if dataset not in _loaded:
-        _loaded[dataset] = image_data.load(dataset, args.data, args.quick, args.seed, args.device)
-    return _loaded[dataset]
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = labkit.command_line(__doc__, "lab5", EXPERIMENTS, resumable=True)
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="train each network once for each of these seeds, in place of --seed; the page then has means",
-    )
+    image_lab.add_seeds(parser)
     image_lab.add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)

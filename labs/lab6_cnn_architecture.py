@@ -97,7 +97,7 @@ def one(name: str, member: Member, args: argparse.Namespace, out: Path | None = 
     """One training, from new weights to its page; in the folder of `out` if it is one of several."""
     args = argparse.Namespace(**{**vars(args), "seed": member.seed})
     settings = image_lab.resolved(SETTINGS, args)
-    images = loaded(member.dataset, args)
+    images = image_lab.images_of(member.dataset, args)
     chosen = {"dataset": member.dataset, "experiment": member.network, "seed": member.seed, "seeds": None}
     run = labkit.start(
         args,
@@ -125,7 +125,7 @@ def differences(settings: Settings) -> list[str]:
 
 def several(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
     """A run of runs, one after another, and the page that compares them."""
-    kinds = [loaded(name, args) for name in dict.fromkeys(member.dataset for member in chosen.values())]
+    kinds = [image_lab.images_of(name, args) for name in dict.fromkeys(member.dataset for member in chosen.values())]
     title = f"Lab 6: {args.experiment}, {' and '.join(dict.fromkeys(images.kind for images in kinds))}"
     parent = labkit.start(args, args.experiment, title, {"dataset": args.dataset, "runs": list(chosen)})
     for images in kinds:
@@ -143,7 +143,7 @@ def check_batches(chosen: dict[str, Member], args: argparse.Namespace) -> None:
     """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
     settings = image_lab.resolved(SETTINGS, args)
     for name, dataset in dict.fromkeys((member.network, member.dataset) for member in chosen.values()):
-        images = loaded(dataset, args)
+        images = image_lab.images_of(dataset, args)
         model = recipe(name, images.shape[0]).make(minigrad).to(args.device)
         image_lab.check_batch(model, images, settings, args.device)
 
@@ -157,7 +157,7 @@ def beside_torch(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
     adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
     with run:
         for dataset in dict.fromkeys(member.dataset for member in chosen.values()):
-            images = loaded(dataset, args)
+            images = image_lab.images_of(dataset, args)
             if images.warning:
                 run.notice(images.warning)
             twins = {
@@ -171,16 +171,6 @@ def beside_torch(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
             if run.interrupted:
                 break
     return run
-
-
-_loaded: dict[tuple[str, str | None, bool], image_data.Images] = {}  # a data set is read once
-
-
-def loaded(dataset: str, args: argparse.Namespace) -> image_data.Images:
-    key = dataset, args.data, args.quick
-    if key not in _loaded:
-        _loaded[key] = image_data.load(dataset, args.data, args.quick, args.seed, args.device)
-    return _loaded[key]
 
 
 def dataset_name(name: str) -> str:
@@ -198,21 +188,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--dataset", type=dataset_name, default="mnist", metavar="NAME", help="mnist, cifar10 or both (default: mnist)"
     )
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="train each network once for each of these seeds, in place of --seed; the page then knows their spread",
-    )
+    image_lab.add_seeds(parser)
     image_lab.add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
-    if args.seeds and len(set(args.seeds)) < len(args.seeds):
-        parser.error(f"argument --seeds: expected different numbers, got {args.seeds}")
     beside = compare_torch.requested(parser, args)
-    if beside and args.seeds:
-        parser.error("argument --seeds: a comparison with PyTorch trains each network once; give one --seed")
     chosen = members(args)
     check_batches(chosen, args)
     if beside:

@@ -123,13 +123,7 @@ def beside_torch(names: list[str], images: Images, args: argparse.Namespace) -> 
 
 def main(argv: list[str] | None = None) -> int:
     parser = labkit.command_line(__doc__, "lab7", EXPERIMENTS, resumable=True)
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help=f"train each network once for each of these seeds (default: {SEEDS}, from --seed on)",
-    )
+    image_lab.add_seeds(parser, f"{SEEDS} seeds, from --seed on")
     image_lab.add_settings(parser, "batch_size", "lr")
     compare_torch.option(parser)
     args = parser.parse_args(argv)
@@ -140,8 +134,6 @@ def main(argv: list[str] | None = None) -> int:
             if getattr(args, option) is not None:
                 flag = f"--{option.replace('_', '-')}"
                 parser.error(f"argument {flag}: layers trains no network; take it with --experiment blocks")
-    if args.seeds and len(set(args.seeds)) < len(args.seeds):
-        parser.error(f"argument --seeds: expected different numbers, got {args.seeds}")
     compared = compare_torch.requested(parser, args)
     images = image_data.load("mnist", args.data, args.quick, args.seed, args.device) if names else None
     if images:

@@ -19,6 +19,21 @@ QUICK = {"rows": 640}
 QUICK_1024 = {"rows": 640, "batch": 128}  # of the cases with batches of 1024
 
 
+def epoch(loader: Any, model: Any, criterion: Any, optimizer: Any) -> Step:
+    """A pass over the loader: a training step for each batch. Returns the last loss."""
+
+    def step() -> Any:
+        loss: Any = None
+        for inputs, target in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(inputs), target)
+            loss.backward()
+            optimizer.step()
+        return loss
+
+    return step
+
+
 @case(
     "loops",
     "Lab 8, loans, simple: 52,780 rows, batches of 32 in random order",
@@ -33,19 +48,8 @@ def loan_epoch(lib: Library, shuffle: bool = True, rows: int = LOANS) -> Step:
     model = prepared(lib, nn.Sequential(*layers), 8_769)
     x, y = normal(rows, 11), np.random.default_rng(3).integers(0, 2, (rows, 1)).astype(np.float32)
     loader = data.DataLoader(data.TensorDataset(lib.tensor(x), lib.tensor(y)), batch_size=32, shuffle=shuffle)
-    criterion = nn.BCEWithLogitsLoss()
     optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
-
-    def step() -> Any:
-        loss: Any = None
-        for inputs, target in loader:
-            optimizer.zero_grad()
-            loss = criterion(model(inputs), target)
-            loss.backward()
-            optimizer.step()
-        return loss
-
-    return step
+    return epoch(loader, model, nn.BCEWithLogitsLoss(), optimizer)
 
 
 def _dense_epoch(lib: Library, sizes: list[int], decay: float, shuffle: bool, rows: int, batch: int) -> Step:
@@ -58,19 +62,8 @@ def _dense_epoch(lib: Library, sizes: list[int], decay: float, shuffle: bool, ro
     rng = np.random.default_rng(3)
     x, y = rng.random((rows, sizes[0]), dtype=np.float32) - 0.5, rng.integers(0, sizes[-1], rows)
     loader = data.DataLoader(data.TensorDataset(lib.tensor(x), lib.tensor(y)), batch_size=batch, shuffle=shuffle)
-    criterion = nn.CrossEntropyLoss()
     optimizer = lib.optim.Adam(model.parameters(), lr=1e-3, weight_decay=decay)
-
-    def step() -> Any:
-        loss: Any = None
-        for images, target in loader:
-            optimizer.zero_grad()
-            loss = criterion(model(images), target)
-            loss.backward()
-            optimizer.step()
-        return loss
-
-    return step
+    return epoch(loader, model, nn.CrossEntropyLoss(), optimizer)
 
 
 @case(
@@ -136,19 +129,8 @@ def lenet_epoch(lib: Library, shuffle: bool = True, rows: int = DIGITS) -> Step:
     """An epoch of the baseline, without monitors and validation."""
     model, data = _lenet(lib), lib.module.utils.data
     loader = data.DataLoader(data.TensorDataset(*_digits(lib, rows)), batch_size=128, shuffle=shuffle)
-    criterion = lib.nn.CrossEntropyLoss()
     optimizer = lib.optim.Adam(model.parameters(), lr=1e-3)
-
-    def step() -> Any:
-        loss: Any = None
-        for images, target in loader:
-            optimizer.zero_grad()
-            loss = criterion(model(images), target)
-            loss.backward()
-            optimizer.step()
-        return loss
-
-    return step
+    return epoch(loader, model, lib.nn.CrossEntropyLoss(), optimizer)
 
 
 @case(

@@ -23,11 +23,6 @@ def run(tmp_path, *argv):
     return folder, json.loads((folder / "summary.json").read_text())
 
 
-@pytest.fixture(autouse=True)
-def _read_anew():
-    lab._loaded.clear()
-
-
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Captions alone, {name: caption}: drawing takes most of the time of a run as short as these."""
@@ -92,6 +87,8 @@ def test_what_a_member_was_started_with_starts_a_like_run(tmp_path, no_pictures)
         (["--epochs", "0"], "'0' is not a whole number above 0"),
         (["--batch-size", "0"], "'0' is not a whole number above 0"),
         (["--weight-decay", "-1"], "'-1' is not 0 or a number above it"),
+        (["--seeds", "3", "3"], "argument --seeds: expected different numbers, got [3, 3]"),
+        (["--compare", "torch", "--seeds", "1", "2"], "argument --seeds: a comparison with PyTorch"),
         (["--seeds", "a"], "invalid int value: 'a'"),
     ],
 )

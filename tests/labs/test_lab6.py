@@ -11,6 +11,7 @@ import architecture_comparison
 import architecture_findings
 import architecture_report
 import compare_torch
+import image_lab
 import lab6_cnn_architecture as lab
 import numpy as np
 import pytest
@@ -32,11 +33,6 @@ NETWORKS = {  # {network: (parameters for MNIST, receptive field)}
     "deep-6": (46_890, 13),
     "resnet-like": (56_138, 15),
 }
-
-
-@pytest.fixture(autouse=True)
-def _read_anew():
-    lab._loaded.clear()
 
 
 @pytest.fixture
@@ -148,7 +144,7 @@ def test_the_first_maps_are_those_of_the_first_test_image(tmp_path, no_pictures,
     folder, _ = run(tmp_path, "--experiment", "kernel-5")
     weights = minigrad.load(folder / "weights.safetensors")
     args = argparse.Namespace(data=None, quick=True, seed=42, device="cpu")
-    image = lab.loaded("mnist", args).test.tensors[0][:1]
+    image = image_lab.images_of("mnist", args).test.tensors[0][:1]
     expected = nn.functional.conv2d(image, weights["features.0.weight"], weights["features.0.bias"], padding=2).relu()
     ((maps, limit),) = shown
     assert minigrad.allclose(maps, expected[0], atol=1e-5)
