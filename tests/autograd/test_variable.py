@@ -17,8 +17,9 @@ def test_it_gives_a_leaf_with_the_same_memory() -> None:
     assert not leaf.requires_grad
     data = minigrad.zeros(2)
     leaf = Variable(data, requires_grad=True)
-    leaf.sum().backward()
-    np.testing.assert_array_equal(leaf.grad.numpy(), 1)
+    upstream = minigrad.randn(2)
+    (leaf * 3).backward(upstream)
+    np.testing.assert_array_equal(leaf.grad.numpy(), 3 * upstream.numpy())
     assert not data.requires_grad
     data.fill_(4)
     assert leaf.tolist() == [4, 4]

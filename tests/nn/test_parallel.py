@@ -11,8 +11,9 @@ def test_a_wrapped_network_computes_and_trains_as_itself():
     net = nn.Linear(3, 2)
     wrapped, x = nn.DataParallel(net, device_ids=[0]), minigrad.randn(4, 3)
     np.testing.assert_array_equal(wrapped(x).detach().numpy(), net(x).detach().numpy())
-    wrapped(x).sum().backward()
-    assert net.weight.grad is not None
+    upstream = minigrad.randn(4, 2)
+    wrapped(x).backward(upstream)
+    np.testing.assert_allclose(net.weight.grad.numpy(), upstream.numpy().T @ x.numpy(), rtol=1e-5, atol=1e-6)
     assert list(wrapped.state_dict()) == ["module.weight", "module.bias"]
     wrapped.eval()
     assert not net.training
