@@ -1,0 +1,80 @@
+"""Lab 5's networks trained by PyTorch alone: what does it come to on the same images with the same settings?
+
+    python labs/torch_reference.py cifar10-rescnn --seeds 42 43
+
+`--compare torch` trains both libraries for a while, from the same weights, without dropout. Here PyTorch makes its own
+weights, batches and dropout masks, as minigrad does in the lab, and goes on to the last epoch, so that both test
+accuracies can stand side by side. Images lie in memory with their channels last, which PyTorch is faster with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import image_data
+import image_lab
+import lab5_cnn_vs_mlp as lab5
+import labkit
+from image_data import Images
+from image_lab import EVALUATION_BATCH, Settings
+from torch_twin import Recipe
+
+
+def accuracies(network: Recipe, images: Images, settings: Settings, seed: int) -> Iterator[float]:
+    """Train, and yield the share of test images told right after each epoch."""
+    torch: Any = importlib.import_module("torch")
+    torch.manual_seed(seed)
+    model = network.make(torch).to(memory_format=torch.channels_last)
+    criterion = torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    (x, y), (test_x, test_y) = ([torch.from_numpy(t.numpy()) for t in s.tensors] for s in (images.train, images.test))
+
+    def batch(rows: Any) -> Any:
+        return rows.contiguous(memory_format=torch.channels_last)
+
+    for _ in range(settings.epochs):
+        model.train()
+        for rows in torch.randperm(len(x)).split(settings.batch_size):
+            optimizer.zero_grad()
+            criterion(model(batch(x[rows])), y[rows]).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            guesses = torch.cat([model(batch(part)).argmax(1) for part in test_x.split(EVALUATION_BATCH)])
+        yield (guesses == test_y).double().mean().item()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", choices=lab5.RUNS, help="one of lab 5's")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="train once for each (default: 42)")
+    parser.add_argument("--epochs", type=labkit.at_least_one, metavar="N", help="(default: the experiment's own)")
+    parser.add_argument("--data", metavar="DIR", help="folder of the data sets, as in the labs")
+    parser.add_argument("--quick", action="store_true", help="few images, to see that everything works")
+    image_lab.add_settings(parser)
+    args = parser.parse_args(argv)
+    if importlib.util.find_spec("torch") is None:
+        parser.error("PyTorch is not installed; install it with: pip install torch")
+    experiment = lab5.RUNS[args.experiment]
+    settings = image_lab.resolved(experiment.settings, args)
+    for seed in args.seeds:
+        images = image_data.load(experiment.dataset, args.data, args.quick, seed)
+        if images.warning:
+            print(images.warning)
+        begun, found = time.perf_counter(), []
+        for accuracy in accuracies(experiment.network, images, settings, seed):
+            found.append(accuracy)
+            print(f"epoch {len(found)}: test accuracy {accuracy:.4f}, {time.perf_counter() - begun:.0f} s", flush=True)
+        best = max(found)
+        print(f"{args.experiment}, seed {seed}: best {best:.4f} (epoch {found.index(best) + 1}), last {found[-1]:.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
