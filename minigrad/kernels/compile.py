@@ -16,6 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
+from llvmlite import binding
+from numba.core import event
+
+from .memory import keep_freed_memory
+from .simd import LANES
+from .threads import apply_to_kernels
+
 
 def cache_folder() -> Path:
     """A folder for this version of the kernels in the first of the places above that can be written to.
@@ -52,19 +60,8 @@ def _writable(folder: Path) -> bool:
     return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
 
 
-_first_numba = "numba" not in sys.modules
-if _first_numba:
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
-
-import numba  # noqa: E402  (the cache folder must be set before)
-from llvmlite import binding  # noqa: E402
-from numba.core import event  # noqa: E402
-
-from .memory import keep_freed_memory  # noqa: E402
-from .simd import LANES  # noqa: E402
-from .threads import apply_to_kernels  # noqa: E402
-
-if not _first_numba and not os.environ.get("NUMBA_CACHE_DIR"):
+# In Numba's settings, not in the environment: a process started from here may have other registers (MINIGRAD_SIMD).
+if not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = str(cache_folder())
 apply_to_kernels()
 keep_freed_memory()
