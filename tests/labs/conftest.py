@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import minigrad
+from minigrad.training import Run
 
 LABS = Path(__file__).parents[2] / "labs"
 sys.path.insert(0, str(LABS))
@@ -30,3 +31,11 @@ def _one_thread(monkeypatch):
     minigrad.set_num_threads(1)
     yield
     minigrad.set_num_threads(before)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Captions alone, {name: caption}: drawing takes most of the time of a run as short as a test's."""
+    captions = {}
+    monkeypatch.setattr(Run, "picture", lambda run, figure, name, caption, **kind: captions.update({name: caption}))
+    return captions

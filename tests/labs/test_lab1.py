@@ -13,14 +13,11 @@ from pathlib import Path
 import lab1_regression as lab
 import numpy as np
 import pytest
+from lab_run import runner
 
 import minigrad
 
-
-def run(tmp_path, *argv):
-    assert lab.main([*argv, "--out", str(tmp_path)]) == 0
-    folder = sorted(tmp_path.iterdir())[-1]
-    return folder, json.loads((folder / "summary.json").read_text())
+run = runner(lab)
 
 
 def problem(seed=0):

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import lab2_xor as lab
 import numpy as np
 import pytest
+from lab_run import runner
 
 import minigrad
 from minigrad import nn
 
-
-def run(tmp_path, *argv):
-    assert lab.main([*argv, "--out", str(tmp_path)]) == 0
-    folder = sorted(tmp_path.iterdir())[-1]
-    return folder, json.loads((folder / "summary.json").read_text())
+run = runner(lab)
 
 
 def test_xor_is_learned_and_both_ways_agree(tmp_path):

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import lab3_cifar100_mlp as lab
 import numpy as np
 import pytest
+from lab_run import runner
 
 import minigrad
 from minigrad.datasets import CIFAR100
 from minigrad.datasets.download import DownloadError
 
-
-def run(tmp_path, *argv):
-    out = tmp_path / "out"
-    assert lab.main([*argv, "--out", str(out)]) == 0
-    folder = sorted(out.iterdir())[-1]
-    return folder, json.loads((folder / "summary.json").read_text())
+run = runner(lab)
 
 
 def write_images(folder, classes=(0, 33, 50), counts=(12, 4)):

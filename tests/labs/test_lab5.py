@@ -10,25 +10,12 @@ import compare_torch
 import lab5_cnn_vs_mlp as lab
 import numpy as np
 import pytest
+from lab_run import runner
 
 import minigrad
-from minigrad.training import Run
 from minigrad.training.runs import RunRecord
 
-
-def run(tmp_path, *argv):
-    out = tmp_path / "out"
-    assert lab.main([*argv, "--out", str(out)]) == 0
-    folder = sorted(out.iterdir())[-1]
-    return folder, json.loads((folder / "summary.json").read_text())
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Captions alone, {name: caption}: drawing takes most of the time of a run as short as these."""
-    captions = {}
-    monkeypatch.setattr(Run, "picture", lambda run, figure, name, caption: captions.update({name: caption}))
-    return captions
+run = runner(lab)
 
 
 def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):

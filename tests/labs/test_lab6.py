@@ -16,6 +16,7 @@ import lab6_cnn_architecture as lab
 import numpy as np
 import pytest
 import receptive_field
+from lab_run import runner
 from models.residual import ResidualBlock
 
 import minigrad
@@ -35,19 +36,7 @@ NETWORKS = {  # {network: (parameters for MNIST, receptive field)}
 }
 
 
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Captions alone, {name: caption}: drawing takes most of the time of a run as short as these."""
-    captions = {}
-    monkeypatch.setattr(Run, "picture", lambda run, figure, name, caption, **kind: captions.update({name: caption}))
-    return captions
-
-
-def run(tmp_path, *argv):
-    out = tmp_path / "out"
-    assert lab.main([*argv, "--quick", "--out", str(out)]) == 0
-    folder = sorted(out.iterdir())[-1]
-    return folder, json.loads((folder / "summary.json").read_text())
+run = runner(lab, "--quick")
 
 
 # ----------------------------------------------------------------------------------------------------- receptive fields

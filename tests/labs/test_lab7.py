@@ -15,6 +15,7 @@ import layer_trials
 import numpy as np
 import pytest
 from block_comparison import Block
+from lab_run import runner
 from layer_trials import TRIALS, Times, Trial
 
 import minigrad
@@ -23,20 +24,7 @@ from minigrad.errors import ShapeError
 from minigrad.training import Run
 from minigrad.training.runs import RunRecord
 
-
-def run(tmp_path, *argv, code=0):
-    out = tmp_path / "out"
-    assert lab.main([*argv, "--out", str(out)]) == code
-    folder = sorted(out.iterdir())[-1]
-    return folder, json.loads((folder / "summary.json").read_text())
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Captions alone, {name: caption}: drawing takes most of the time of a run as short as these."""
-    captions = {}
-    monkeypatch.setattr(Run, "picture", lambda run, figure, name, caption: captions.update({name: caption}))
-    return captions
+run = runner(lab)
 
 
 # --------------------------------------------------------------------------------------------------------- the layers

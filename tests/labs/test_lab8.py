@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import loan_data
 import loan_report
 import numpy as np
 import pytest
+from lab_run import runner
 from models.loans import SkipBlock, network
 from sklearn.metrics import roc_auc_score
 
@@ -56,19 +56,7 @@ def write_both(folder, train=96, test=40):
     write(folder / loan_data.TEST, made_up_rows(test, seed=1))
 
 
-def run(tmp_path, *argv):
-    out = tmp_path / "out"
-    assert lab.main([*argv, "--out", str(out)]) == 0
-    folder = sorted(out.iterdir())[-1]
-    return folder, json.loads((folder / "summary.json").read_text())
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Captions alone, {name: caption}: drawing takes most of the time of a run as short as these."""
-    captions = {}
-    monkeypatch.setattr(Run, "picture", lambda run, figure, name, caption: captions.update({name: caption}))
-    return captions
+run = runner(lab)
 
 
 # ----------------------------------------------------------------------------------------------------------- the data
