@@ -13,7 +13,7 @@ import findings
 import image_lab
 from findings import Finding, agreement, chance, together
 from image_data import Images
-from image_lab import Trained
+from image_lab import Trained, tell_of_statistics
 
 import minigrad
 from minigrad import plot
@@ -65,6 +65,7 @@ def of_run(trained: Trained, name: str, images: Images, differing: Sequence[str]
             first, last = (lines["test"][1][i] for i in (0, -1))
             caption = f"{ylabel.capitalize()} by epoch; on the test images from {first:.4f} to {last:.4f}."
             run.picture(plot.curves(lines, "epoch", ylabel), key, caption)
+    tell_of_statistics(trained)
     run.text("The network", str(minigrad.utils.summary(trained.model, images.train[:1][0])))
 
 

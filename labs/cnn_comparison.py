@@ -98,13 +98,13 @@ def _table(parent: Run, networks: Mapping[str, Network], title: str, complete: b
         means = {
             what: network.mean(what)
             for what in (
-                *("best_test_accuracy", "test_accuracy", "train_accuracy"),
+                *("best_test_accuracy", "test_accuracy", "exact_statistics_test_accuracy", "train_accuracy"),
                 *("train_seconds", "inference_seconds", "mean_grad_norm"),
             )
         }
-        best, last, train, seconds, inference, gradient = means.values()
+        best, last, exact, train, seconds, inference, gradient = means.values()
         overfitted = ", ".join(dict.fromkeys(network.overfitted))
-        accuracies.append((page, theirs and theirs.test, best, last, theirs and theirs.train, train, overfitted))
+        accuracies.append((page, theirs and theirs.test, best, last, exact, theirs and theirs.train, train, overfitted))
         parameters = network.records[0].results.get("parameters")
         costs.append(
             (
@@ -117,10 +117,13 @@ def _table(parent: Run, networks: Mapping[str, Network], title: str, complete: b
                 gradient,
             )
         )
-    columns = ("network", "test, report", "best test", "last test", "train, report", "train", "overfitted")
-    note = "Best: of all epochs, as in the report. Overfitted: a verdict from the curves, see each network's page."
-    parent.table(f"{title}: accuracy", columns, accuracies, note)
-    columns = ("network", "parameters", "train s, report", "train s", "test s, report", "test s", "mean gradient")
+    columns = ["network", "test, report", "best test", "last test", "exact statistics", "train, report", "train"]
+    note = (
+        "Best: of all epochs, as in the report. Exact statistics: the last weights, batch norm's mean and variance "
+        "gathered anew from the training images. Overfitted: a verdict from the curves, see each network's page."
+    )
+    parent.table(f"{title}: accuracy", [*columns, "overfitted"], accuracies, note)
+    columns = ["network", "parameters", "train s, report", "train s", "test s, report", "test s", "mean gradient"]
     note = (
         "Training goes without the test images after each epoch; test: all test images once. Mean gradient: L2 norm of "
         "the whole gradient, mean over all epochs. The report's seconds are of another machine."

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import overfitting
 from image_data import Images
-from image_lab import Trained
+from image_lab import Trained, tell_of_statistics
 
 import minigrad
 from minigrad import plot
@@ -74,6 +74,7 @@ def of_run(trained: Trained, name: str, images: Images) -> None:
         run.picture(plot.curves({"gradient": norms}, "epoch", "L2 norm"), "gradient_norm", caption)
     if trained.gradients.verdicts:
         run.text("Gradients out of bounds", "\n".join(trained.gradients.verdicts))
+    tell_of_statistics(trained)
     run.text("The network", str(minigrad.utils.summary(trained.model, images.train[:1][0])))
     if run.history:
         run.say(f"{run.name}: test accuracy {run.history[-1]['val_accuracy']:.4f}. {judged}")

@@ -7,15 +7,18 @@ import json
 import cnn_comparison
 import cnn_report
 import compare_torch
+import image_data
 import lab5_cnn_vs_mlp as lab
 import numpy as np
 import pytest
 from lab_run import runner
 
 import minigrad
+from minigrad import optim
 from minigrad.training.runs import RunRecord
 
 run = runner(lab)
+of_run = cnn_report.of_run
 
 
 def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
@@ -36,6 +39,30 @@ def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
     weights = minigrad.load(folder / "weights.safetensors")
     assert weights["classifier.1.weight"].shape == (128, 3136)
     assert json.loads((folder / "experiment_template.json").read_text())["batch_size"] == 64
+
+
+def test_what_batch_norms_running_averages_cost_is_told(tmp_path, no_pictures, monkeypatch):
+    """The figure is that of the saved weights, once their statistics are gathered from the training images."""
+    trained = []
+    monkeypatch.setattr(lab.cnn_report, "of_run", lambda of, *rest: trained.append(of) or of_run(of, *rest))
+    folder, summary = run(tmp_path, "--experiment", "mnist-rescnn", "--quick", "--lr", "1e-4", "--epochs", "1")
+    found = summary["results"]["look_alike_quick_exact_statistics_test_accuracy"]
+    model = trained[0].model.eval()
+    images = image_data.load("mnist", None, True, 42)
+    x, y = images.test.tensors
+    assert found == trained[0].exact != float((model(x).argmax(1) == y).float().mean())  # the model is as it was
+    for name, value in minigrad.load(folder / "weights.safetensors").items():
+        np.testing.assert_array_equal(model.state_dict()[name].numpy(), value.numpy())
+    optim.swa_utils.update_bn([images.train.tensors[0]], model)
+    assert found == pytest.approx(float((model(x).argmax(1) == y).float().mean()), abs=0.02)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"under the last weights, the test accuracy is {found:.4f}" in page
+
+
+def test_a_network_without_batch_norm_has_no_statistics(tmp_path, no_pictures):
+    folder, summary = run(tmp_path, "--experiment", "mnist-fc", "--quick", "--epochs", "1")
+    assert not [name for name in summary["results"] if "exact" in name]
+    assert "running averages" not in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_same_seed_gives_the_same_figures(tmp_path, no_pictures):
