@@ -53,7 +53,7 @@ def accuracies(network: Recipe, images: Images, settings: Settings, seed: int) -
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=lab5.RUNS, help="one of lab 5's")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="train once for each (default: 42)")
+    image_lab.add_seeds(parser, "42")
     parser.add_argument("--epochs", type=labkit.at_least_one, metavar="N", help="(default: the experiment's own)")
     parser.add_argument("--data", metavar="DIR", help="folder of the data sets, as in the labs")
     parser.add_argument("--quick", action="store_true", help="few images, to see that everything works")
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("PyTorch is not installed; install it with: pip install torch")
     experiment = lab5.RUNS[args.experiment]
     settings = image_lab.resolved(experiment.settings, args)
-    for seed in args.seeds:
+    for seed in args.seeds or [42]:
         images = image_data.load(experiment.dataset, args.data, args.quick, seed)
         if images.warning:
             print(images.warning)

@@ -46,6 +46,9 @@ def test_what_cannot_be_trained_is_refused(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         torch_reference.main(["mnist-cn"])
     assert "'mnist-cnn'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        torch_reference.main(["mnist-cnn", "--seeds", "3", "3"])
+    assert "expected different numbers, got [3, 3]" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit):
         torch_reference.main(["mnist-cnn"])
