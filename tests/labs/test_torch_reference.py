@@ -37,8 +37,8 @@ def test_the_settings_are_the_experiments_unless_others_are_given(capsys, monkey
     monkeypatch.setattr(torch_reference, "accuracies", lambda network, images, *rest: seen.append(rest) or iter([0.5]))
     printed(capsys, "cifar10-rescnn")
     printed(capsys, "cifar10-rescnn", "--seeds", "7", "--lr", "0.01", "--epochs", "1")
-    (own, first), (given, second) = seen
-    assert (first, second) == (42, 7)
+    (own, first, device), (given, second, _) = seen
+    assert (first, second, device) == (42, 7, "cpu")
     assert (own.lr, own.weight_decay, given.lr, given.weight_decay, given.epochs) == (1e-3, 5e-4, 1e-2, 5e-4, 1)
 
 
@@ -49,6 +49,10 @@ def test_what_cannot_be_trained_is_refused(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         torch_reference.main(["mnist-cnn", "--seeds", "3", "3"])
     assert "expected different numbers, got [3, 3]" in capsys.readouterr().err
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        torch_reference.main(["mnist-cnn", "--device", "cuda"])
+    assert "PyTorch finds no GPU here" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit):
         torch_reference.main(["mnist-cnn"])
