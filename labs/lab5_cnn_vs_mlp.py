@@ -51,7 +51,7 @@ RUNS = {
     ),
     "cifar10-rescnn": Experiment("cifar10", Recipe(f"{NETS}.ResCNN", channels=3, pool=4), CIFAR10, "ResCNN"),
     "cifar10-regrescnn": Experiment(
-        "cifar10", Recipe(f"{NETS}.ResCNN", channels=3, pool=4, dropout=0.5), CIFAR10, "RegResCNN"
+        "cifar10", Recipe(f"{NETS}.ResCNN", channels=3, pool=4, dropout=0.25), CIFAR10, "RegResCNN"
     ),
 }
 GROUPS = {
@@ -68,7 +68,7 @@ EXPERIMENTS = {
     "mnist-rescnn": "residual blocks 32 and 64 with batch-norm, dropout 0.25, 108,042 parameters",
     "cifar10-fc": "3072-2048-1024-512-256-10 with ReLU, 9,050,378 parameters",
     "cifar10-rescnn": "residual blocks 32 and 64 with batch-norm, 87,498 parameters",
-    "cifar10-regrescnn": "the same with dropout 0.5 before the last layer",
+    "cifar10-regrescnn": "the same with dropout 0.25 before the last layer",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
-from .common import meet, sum_to, tensor_of
+from .common import meet, same_device, sum_to, tensor_of
 
 
 class MatMul(Op, kernel="matmul.matmul"):
@@ -237,9 +237,12 @@ def einsum(equation: str, *operands: Any) -> Any:
 
     Raises:
         ShapeError: labels and axes do not match, or one label stands for two sizes.
+        DeviceError: the operands are on different devices.
     """
     xs = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
     xs = [tensor_of(x, "einsum", f"operand {i}") for i, x in enumerate(xs)]
+    # CuPy's einsum would copy what lies on the CPU to the GPU, and a gradient would come back on the wrong one.
+    same_device("einsum", **{f"operand_{i}": x for i, x in enumerate(xs)})
     inputs, output, xs = _labels(equation, xs)
     for i in range(1, len(xs)):
         if xs[i]._array.dtype is not xs[0]._array.dtype:

@@ -131,7 +131,6 @@ _FUNCTIONS = {
     "diag": "v k",
     "diagonal": "a offset axis1 axis2",
     "dot": "a b out",
-    "einsum": "* dtype optimize",
     "empty": "shape dtype order",
     "empty_like": "prototype dtype order subok shape",
     "expand_dims": "a axis",
@@ -177,6 +176,12 @@ def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
     return wrap(np.lib.stride_tricks.as_strided(x._host, shape, strides), x)
 
 
+def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
+    """It moves NumPy's arrays to the device, where other functions refuse them."""
+    return _einsum(subscripts, *[asarray(x) for x in operands], **kwargs)
+
+
+_einsum = _lifted("einsum", "* dtype optimize")
 lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided))
 linalg = SimpleNamespace(norm=_lifted("norm", "x ord axis keepdims", np.linalg), qr=_lifted("qr", "a mode", np.linalg))
 
