@@ -21,6 +21,7 @@ import minigrad.nn.functional as F
 from minigrad import kernels, nn, optim
 from minigrad.kernels import Kernel
 from minigrad.kernels.gpu import conv, launch, pooling
+from minigrad.kernels.gpu import optim as optim_kernels
 
 DTYPES = ("float32", "float64")
 
@@ -44,6 +45,7 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], int, tuple[int, int], dict[str, A
     "depthwise, two each": ((2, 3, 6, 6), 6, (3, 3), {"groups": 3, "dilation": 2}),
     "more channels than a strip is deep": ((1, 40, 4, 4), 8, (3, 3), {"padding": 1}),
     "many places": ((3, 2, 20, 21), 3, (3, 3), {"padding": 1}),
+    "a bias summed in parts": ((3, 1, 40, 41), 2, (1, 1), {}),
 }
 
 # (KH, KW) and settings of pools, on planes of 9 x 8
@@ -56,6 +58,24 @@ POOLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "beyond the padding": ((2, 3), {"stride": (2, 3), "padding": (1, 1), "ceil_mode": True}),
     "the whole plane": ((9, 8), {}),
 }
+
+# Optimizers, and settings that between them reach every line of their kernels
+STEPS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {}),
+    ("SGD", {"weight_decay": 0.1, "maximize": True}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.3}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("Adam", {}),
+    ("Adam", {"weight_decay": 0.1, "amsgrad": True}),
+    ("AdamW", {"maximize": True}),
+    ("RMSprop", {}),
+    ("RMSprop", {"weight_decay": 0.1, "momentum": 0.8, "centered": True}),
+    ("RMSprop", {"maximize": True}),
+    ("Adagrad", {"lr_decay": 0.1}),
+    ("Adagrad", {"weight_decay": 0.1, "maximize": True}),
+    ("Adadelta", {}),
+    ("Adadelta", {"weight_decay": 0.1, "maximize": True}),
+]
 
 BOUNDS = {"float32": (1e-4, 2e-5), "float64": (1e-10, 1e-12)}  # rtol, atol
 
@@ -267,6 +287,52 @@ class KernelsOnDevice:
         np.testing.assert_allclose(numbers(var), exact.var((0, 2, 3), ddof=1), rtol=1e-4)
         exact = (exact - exact.mean((0, 2, 3), keepdims=True)) / exact.std((0, 2, 3), keepdims=True)
         np.testing.assert_allclose(numbers(y), exact, atol=2e-3)
+
+    # --- numbers by themselves ---------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_relu(self, dtype: str) -> None:
+        (x,) = normal(np.random.default_rng(20), dtype, (3, 5, 40))
+        x[0, 0, :4] = 0.0, -0.0, np.inf, -np.inf
+        agrees(F.relu, [x])
+        agrees(lambda x: F.relu(x.transpose(0, 2)).transpose(1, 2), [x])
+        x[1, 1, 1] = np.nan
+        assert np.isnan(numbers(F.relu(minigrad.tensor(x, device="cuda")))).sum() == 1
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize(("name", "settings"), STEPS, ids=lambda v: "-".join(v) if isinstance(v, dict) else v)
+    def test_an_optimizers_steps(self, name: str, settings: dict[str, Any], dtype: str) -> None:
+        rng = np.random.default_rng(21)
+        start, *gradients = normal(rng, dtype, *[(7, 50)] * 5)
+        ends = []
+        for device, on in (("cuda", True), ("cpu", False)):
+            p = nn.Parameter(minigrad.tensor(start, device=device))
+            optimizer = getattr(optim, name)([p], lr=0.1, **settings)
+            before, kernels.switch.on = kernels.switch.on, on
+            try:
+                for g in gradients:
+                    p.grad = minigrad.tensor(np.ascontiguousarray(g.T), device=device).T  # not in order
+                    optimizer.step()
+            finally:
+                kernels.switch.on = before
+            kept = [v for v in optimizer.state[p].values() if isinstance(v, minigrad.Tensor)]
+            ends.append([numbers(t) for t in (p, *kept)])
+            np.testing.assert_array_equal(numbers(p.grad), gradients[-1])
+        rtol, atol = BOUNDS[dtype]
+        for a, b in zip(*ends, strict=True):
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+    def test_an_optimizers_step_is_one_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[str] = []
+        start = optim_kernels.launch_each
+        monkeypatch.setattr(optim_kernels, "launch_each", lambda *args: calls.append(args[1]) or start(*args))
+        model = nn.Linear(4, 3, device="cuda")
+        model(minigrad.randn(5, 4, device="cuda")).square().sum().backward()
+        optim.Adam(model.parameters()).step()
+        optim.SGD(model.parameters(), lr=0.1).step()
+        with kernels.disabled():
+            optim.Adam(model.parameters()).step()
+        assert calls == ["adam"] * 2 + ["sgd"] * 2
 
     # --- together ----------------------------------------------------------------------------------------------------
 

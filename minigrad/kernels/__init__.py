@@ -92,7 +92,7 @@ def lazy(name: str, owner: Any) -> Any:
     return _Lazy(name, owner)
 
 
-_ON_GPU = ("conv", "normalization", "pooling")  # the families of kernels/gpu
+_ON_GPU = ("activation", "conv", "normalization", "pooling")  # the families of kernels/gpu
 
 
 class _LazyOnGPU:

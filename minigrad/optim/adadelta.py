@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, fusible, refuse, zeros_like
+from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
 
 
 def adadelta(
@@ -95,7 +95,7 @@ class Adadelta(Optimizer):
                 state["square_avg"] = zeros_like(array)
                 state["acc_delta"] = zeros_like(array)
             state["step"] += 1
-            rule = fused.adadelta if fused is not None and fusible(array) else adadelta
+            rule = quickest(adadelta, array, fused)
             squares, deltas = state["square_avg"]._array, state["acc_delta"]._array
             rule(array, grad._array, squares, deltas, lr, rho, eps, decay, maximize)
             p._version[0] += 1

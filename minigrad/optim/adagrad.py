@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, fusible, refuse, zeros_like
+from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
 
 
 def adagrad(
@@ -105,6 +105,6 @@ class Adagrad(Optimizer):
                 state["sum"] = zeros_like(array)
                 state["sum"]._array[...] = group["initial_accumulator_value"]
             step = state["step"] = state["step"] + 1
-            rule = fused.adagrad if fused is not None and fusible(array) else adagrad
+            rule = quickest(adagrad, array, fused)
             rule(array, grad._array, state["sum"]._array, lr, lr_decay, decay, eps, maximize, step)
             p._version[0] += 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_fractions, check_not_negative, fusible, refuse, zeros_like
+from .optimizer import Optimizer, check_fractions, check_not_negative, quickest, refuse, zeros_like
 
 
 def adam(
@@ -127,7 +127,7 @@ class Adam(Optimizer):
             step = state["step"] = state["step"] + 1
             m, v = state["exp_avg"]._array, state["exp_avg_sq"]._array
             v_max = state["max_exp_avg_sq"]._array if amsgrad else None
-            rule = fused.adam if fused is not None and fusible(array) else adam
+            rule = quickest(adam, array, fused)
             rule(array, grad._array, m, v, v_max, lr, beta1, beta2, eps, decay, decoupled, maximize, step)
             p._version[0] += 1
 

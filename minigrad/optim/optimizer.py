@@ -1,8 +1,8 @@
 """Optimizer: the base of all rules that turn gradients into steps.
 
 A rule stands in its own file, twice: as an equation, and as a function of plain arrays that reads like the
-equation and runs on NumPy and CuPy. On the CPU one fused pass over each parameter
-(``minigrad/kernels/cpu/optim.py``) takes its place; it computes the same numbers without the temporary
+equation and runs on NumPy and CuPy. One fused pass over each parameter takes its place
+(``minigrad/kernels/cpu/optim.py`` and ``gpu/optim.cu``); it computes the same numbers without the temporary
 arrays.
 """
 
@@ -154,14 +154,15 @@ class Optimizer:
         return loss
 
     def _update(self, group: dict[str, Any], fused: Any) -> None:
-        """Apply the rule to one group. ``fused`` is the module of compiled rules, or None."""
+        """Apply the rule to one group. ``fused`` is the module of rules compiled for the CPU, or None."""
         raise NotImplementedError(f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`")
 
     def _fused_rules(self) -> ModuleType | None:
         global _fused
         if _fused is None:
-            sizes = (p._array.size for group in self.param_groups for p in group["params"])
-            if "numba" in sys.modules or max(sizes) >= _WORTH_LOADING:
+            arrays = [p._array for group in self.param_groups for p in group["params"]]
+            sizes = [a.size for a in arrays if type(a) is np.ndarray]
+            if "numba" in sys.modules or max(sizes, default=0) >= _WORTH_LOADING:
                 _fused = importlib.import_module("..kernels.cpu.optim", __package__)
         return _fused
 
@@ -217,9 +218,16 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def fusible(array: Any) -> bool:
-    """Whether the compiled rules take this parameter; they then see it as one vector."""
-    return type(array) is np.ndarray and array.dtype.char in "fd" and array.flags.c_contiguous
+def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) -> Callable[..., None]:
+    """The rule compiled for this parameter's device, which then sees it as one vector; else the rule itself."""
+    if type(array) is np.ndarray:
+        if fused is not None and array.dtype.char in "fd" and array.flags.c_contiguous:
+            return getattr(fused, rule.__name__)
+    elif kernels.enabled():
+        gpu = importlib.import_module("..kernels.gpu.optim", __package__)
+        if gpu.takes(array):
+            return getattr(gpu, rule.__name__)
+    return rule
 
 
 def zeros_like(array: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, fusible, refuse, zeros_like
+from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
 
 
 def rmsprop(
@@ -120,7 +120,7 @@ class RMSprop(Optimizer):
             state["step"] += 1
             mean = state["grad_avg"]._array if centered else None
             buffer = state["momentum_buffer"]._array if momentum else None
-            rule = fused.rmsprop if fused is not None and fusible(array) else rmsprop
+            rule = quickest(rmsprop, array, fused)
             squares = state["square_avg"]._array
             rule(array, grad._array, squares, mean, buffer, lr, alpha, eps, decay, momentum, maximize)
             p._version[0] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .optimizer import Optimizer, check_not_negative, fusible, refuse, zeros_like
+from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
 
 
 def sgd(
@@ -106,6 +106,6 @@ class SGD(Optimizer):
                     state["momentum_buffer"] = zeros_like(array)
                     dampening = 0.0  # b = momentum · 0 + g
                 buffer = state["momentum_buffer"]._array
-            rule = fused.sgd if fused is not None and fusible(array) else sgd
+            rule = quickest(sgd, array, fused)
             rule(array, grad._array, buffer, lr, momentum, dampening, decay, nesterov, maximize)
             p._version[0] += 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import Kernel
-from .launch import LARGEST, MOST_BLOCKS, THREADS, contiguous, empty, integers, launch, launch_each, record, takes, up
+from .launch import LARGEST, MOST_BLOCKS, contiguous, empty, integers, launch, record, takes, up
+from .sums import add_parts, over_channels
 
 SHAPE = integers("n c h w o oh ow kh kw sh sw ph pw dh dw groups")
 SIDE, COLUMNS, DEPTH = 16, 8, 16  # as in conv.cu: a block is SIDE × SIDE threads, a thread has COLUMNS columns
@@ -78,17 +79,7 @@ def weight_gradient(x: Any, dy: Any, kernel: Any, options: Any) -> Any:
     partial = empty((parts, *dw.shape), x) if parts > 1 else dw
     args = contiguous(x), contiguous(dy), partial, _shape(x.shape, dy.shape, dw.shape, options), parts, length
     _product("conv_weight_gradient", rows, columns, groups * parts, x, args)
-    if parts > 1:
-        launch_each("sums", "add_parts", dw.size, x, (partial, dw, dw.size, parts))
-    return dw
-
-
-def bias_gradient(dy: Any) -> Any:
-    """db = Σ dy over samples and places."""
-    n, channels, h, w = dy.shape
-    db = empty((channels,), dy)
-    launch("sums", "sum_channels", (channels,), (THREADS,), dy, (contiguous(dy), db, n, channels, h * w))
-    return db
+    return add_parts(partial, dw) if parts > 1 else dw
 
 
 def _size(x: tuple[int, ...], w: tuple[int, ...], options: Any) -> tuple[int, ...]:
@@ -119,7 +110,7 @@ def _conv2d_backward(ctx: Any, dy: Any) -> Any:
     with dy.device:
         dx = input_gradient(dy, w, None, size, ctx.options) if ctx.needs(0) else None
         dw = weight_gradient(x, dy, kernel, ctx.options) if ctx.needs(1) else None
-        return dx, dw, bias_gradient(dy) if ctx.needs(2) else None
+        return dx, dw, over_channels(dy) if ctx.needs(2) else None
 
 
 def _transposed(ctx: Any, x: Any, w: Any, b: Any, size: Any, *options: Any) -> Any:
@@ -141,7 +132,7 @@ def _transposed_backward(ctx: Any, dy: Any) -> Any:
     with dy.device:
         dx = output(dy, w, None, ctx.scratch, ctx.options) if ctx.needs(0) else None
         dw = weight_gradient(dy, x, ctx.sizes[1], ctx.options) if ctx.needs(1) else None
-        return dx, dw, bias_gradient(dy) if ctx.needs(2) else None
+        return dx, dw, over_channels(dy) if ctx.needs(2) else None
 
 
 def _weight(ctx: Any, x: Any, y: Any, kernel: Any, *options: Any) -> Any:

@@ -6,18 +6,15 @@ import math
 from typing import Any
 
 from .. import Kernel
-from .launch import THREADS, contiguous, empty, integers, launch, launch_each, record, takes, up
+from .launch import THREADS, contiguous, empty, integers, launch, launch_each, record, takes
+from .sums import over_channels, parts_of
 
 SHAPE = integers("n c places parts length")
-BLOCKS = 1024  # a channel's numbers are cut into parts until there are about as many blocks
-SMALLEST_PART = 8 * THREADS  # numbers of a part, below which another block does not pay
 
 
 def _shape(x: Any) -> Any:
     n, c, places = x.shape[0], x.shape[1], math.prod(x.shape[2:])
-    parts = max(1, min(up(BLOCKS, c), n * places // SMALLEST_PART))
-    length = up(n * places, parts)
-    return record(SHAPE, n, c, places, up(n * places, length), length)
+    return record(SHAPE, n, c, places, *parts_of(c, n * places))
 
 
 def _fit(x: Any, *of_channels: Any) -> bool:
@@ -52,9 +49,7 @@ def _gradients(ctx: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any, 
         )
         launch_each("normalization", "batch_norm_add_parts", channels, dy, (partial, d_weight, d_bias, shape))
     elif ctx.needs(2):
-        d_bias = empty((channels,), dy)
-        places = math.prod(dy.shape[2:])
-        launch("sums", "sum_channels", (channels,), (THREADS,), dy, (dy, d_bias, dy.shape[0], channels, places))
+        d_bias = over_channels(dy)
     if ctx.needs(0):
         dx = empty(dy.shape, dy)
         sums = (d_weight, d_bias) if training else (None, None)

@@ -5,9 +5,8 @@
 // atomic additions, whose order, and with it the last digits of the result, changes from run to run. So a thread per
 // input *gathers*: it goes through the windows that cover its place, in a fixed order, and adds up what they send.
 //
-// Which windows cover h? Window i holds h = i * stride + u * dilation - padding for some u < kernel. Read backwards:
-// for every u, i = (h + padding - u * dilation) / stride if that is a whole number, not negative, and below the number
-// of windows.
+// Which windows cover h? Window i holds h = i * stride + u * dilation - padding for some u < kernel. So i * stride lies
+// between h + padding - (kernel - 1) * dilation and h + padding: often one window, though it may be as wide as the image.
 //
 // Compiled with -DREAL=float or double. x is contiguous, (planes, H, W), planes being samples times channels; y is
 // (planes, OH, OW). Indices are 32 bits wide.
@@ -20,24 +19,35 @@ struct Shape {
 // The window of an output: the rows top + u * dh for u < kh and the columns left + v * dw for v < kw of a plane. Those
 // outside the image are padding.
 struct Window {
-    int plane, top, left;
+    int top, left;
 
-    __device__ Window(int output, const Shape& s) {
-        plane = output / (s.oh * s.ow);
-        top = output / s.ow % s.oh * s.sh - s.ph;
-        left = output % s.ow * s.sw - s.pw;
+    __device__ Window(int i, int j, const Shape& s) : top(i * s.sh - s.ph), left(j * s.sw - s.pw) {}
+    __device__ Window(int output, const Shape& s) : Window(output / s.ow % s.oh, output % s.ow, s) {}
+};
+
+// Along one axis, the windows that may have an element at a place, which is counted from the start of the padding:
+// numbers first to last. Without dilation all of them have one.
+struct Covering {
+    int first, last;
+
+    __device__ Covering(int place, int kernel, int stride, int dilation, int windows) {
+        int reach = (kernel - 1) * dilation;
+        first = place > reach ? (place - reach + stride - 1) / stride : 0;
+        last = min(place / stride, windows - 1);
     }
 };
 
-__device__ int thread_number() { return blockIdx.x * blockDim.x + threadIdx.x; }
+// A place of the input, with the windows that cover it; its plane's outputs begin at `outputs`.
+struct Place {
+    int h, w, outputs;
+    Covering rows, columns;
 
-// The output that has `place` (counted from the start of the padding) as its element u * dilation; -1 if there is none.
-__device__ int reader(int place, int offset, int stride, int outputs) {
-    int i = place - offset;
-    if (i < 0 || i % stride != 0) return -1;
-    i /= stride;
-    return i < outputs ? i : -1;
-}
+    __device__ Place(int input, const Shape& s)
+        : h(input / s.w % s.h + s.ph), w(input % s.w + s.pw), outputs(input / (s.h * s.w) * s.oh * s.ow),
+          rows(h, s.kh, s.sh, s.dh, s.oh), columns(w, s.kw, s.sw, s.dw, s.ow) {}
+};
+
+__device__ int thread_number() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
 // --- the largest -----------------------------------------------------------------------------------------------------
 
@@ -47,7 +57,7 @@ extern "C" __global__ void max_output(const REAL* x, REAL* y, int* elements, lon
     int output = thread_number();
     if (output >= s.planes * s.oh * s.ow) return;
     Window window(output, s);
-    const REAL* plane = x + window.plane * s.h * s.w;
+    const REAL* plane = x + output / (s.oh * s.ow) * s.h * s.w;
     REAL best = 0;
     int element = -1, place = 0;
     for (int u = 0; u < s.kh; u++) {
@@ -73,16 +83,14 @@ extern "C" __global__ void max_output(const REAL* x, REAL* y, int* elements, lon
 extern "C" __global__ void max_dx(const REAL* dy, const int* elements, REAL* dx, Shape s) {
     int input = thread_number();
     if (input >= s.planes * s.h * s.w) return;
-    int h = input / s.w % s.h + s.ph, w = input % s.w + s.pw, first = input / (s.h * s.w) * s.oh * s.ow;
+    Place place(input, s);
     REAL sum = 0;
-    for (int u = s.kh - 1; u >= 0; u--) {  // the last element of the first window that covers the place comes first
-        int i = reader(h, u * s.dh, s.sh, s.oh);
-        if (i < 0) continue;
-        for (int v = s.kw - 1; v >= 0; v--) {
-            int j = reader(w, v * s.dw, s.sw, s.ow);
-            if (j < 0) continue;
-            int output = first + i * s.ow + j;
-            if (elements[output] == u * s.kw + v) sum += dy[output];
+    for (int i = place.rows.first; i <= place.rows.last; i++) {
+        int u = place.h - i * s.sh;
+        if (u % s.dh != 0) continue;
+        for (int j = place.columns.first; j <= place.columns.last; j++) {
+            int v = place.w - j * s.sw, output = place.outputs + i * s.ow + j;
+            if (v % s.dw == 0 && elements[output] == u / s.dh * s.kw + v / s.dw) sum += dy[output];
         }
     }
     dx[input] = sum;
@@ -105,7 +113,7 @@ extern "C" __global__ void mean_output(const REAL* x, REAL* y, Shape s, int coun
     int output = thread_number();
     if (output >= s.planes * s.oh * s.ow) return;
     Window window(output, s);
-    const REAL* plane = x + window.plane * s.h * s.w;
+    const REAL* plane = x + output / (s.oh * s.ow) * s.h * s.w;
     REAL sum = 0;
     for (int h = max(window.top, 0); h < min(window.top + s.kh, s.h); h++)
         for (int w = max(window.left, 0); w < min(window.left + s.kw, s.w); w++) sum += plane[h * s.w + w];
@@ -116,18 +124,11 @@ extern "C" __global__ void mean_output(const REAL* x, REAL* y, Shape s, int coun
 extern "C" __global__ void mean_dx(const REAL* dy, REAL* dx, Shape s, int count_padding, int divisor) {
     int input = thread_number();
     if (input >= s.planes * s.h * s.w) return;
-    int h = input / s.w % s.h + s.ph, w = input % s.w + s.pw, first = input / (s.h * s.w) * s.oh * s.ow;
+    Place place(input, s);
     REAL sum = 0;
-    for (int u = s.kh - 1; u >= 0; u--) {
-        int i = reader(h, u, s.sh, s.oh);
-        if (i < 0) continue;
-        for (int v = s.kw - 1; v >= 0; v--) {
-            int j = reader(w, v, s.sw, s.ow);
-            if (j < 0) continue;
-            int output = first + i * s.ow + j;
-            sum += dy[output] / count(Window(output, s), s, count_padding, divisor);
-        }
-    }
+    for (int i = place.rows.first; i <= place.rows.last; i++)
+        for (int j = place.columns.first; j <= place.columns.last; j++)
+            sum += dy[place.outputs + i * s.ow + j] / count(Window(i, j, s), s, count_padding, divisor);
     dx[input] = sum;
 }
 
@@ -147,7 +148,7 @@ extern "C" __global__ void norm_output(const REAL* x, REAL* y, Shape s, REAL p) 
     int output = thread_number();
     if (output >= s.planes * s.oh * s.ow) return;
     Window window(output, s);
-    const REAL* plane = x + window.plane * s.h * s.w;
+    const REAL* plane = x + output / (s.oh * s.ow) * s.h * s.w;
     REAL sum = 0;
     for (int h = window.top; h < min(window.top + s.kh, s.h); h++)
         for (int w = window.left; w < min(window.left + s.kw, s.w); w++) sum += power(fabs(plane[h * s.w + w]), p);
@@ -159,18 +160,13 @@ extern "C" __global__ void norm_output(const REAL* x, REAL* y, Shape s, REAL p) 
 extern "C" __global__ void norm_dx(const REAL* dy, const REAL* x, const REAL* y, REAL* dx, Shape s, REAL p) {
     int input = thread_number();
     if (input >= s.planes * s.h * s.w) return;
-    int h = input / s.w % s.h, w = input % s.w, first = input / (s.h * s.w) * s.oh * s.ow;
+    Place place(input, s);
     REAL value = x[input], sum = 0;
-    for (int u = s.kh - 1; u >= 0; u--) {
-        int i = reader(h, u, s.sh, s.oh);
-        if (i < 0) continue;
-        for (int v = s.kw - 1; v >= 0; v--) {
-            int j = reader(w, v, s.sw, s.ow);
-            if (j < 0) continue;
-            int output = first + i * s.ow + j;
-            if (y[output] != 0) sum += dy[output] * whole(Window(output, s), s) / power(y[output], p - 1);
+    for (int i = place.rows.first; i <= place.rows.last; i++)
+        for (int j = place.columns.first; j <= place.columns.last; j++) {
+            int output = place.outputs + i * s.ow + j;
+            if (y[output] != 0) sum += dy[output] * whole(Window(i, j, s), s) / power(y[output], p - 1);
         }
-    }
     REAL slope = value == 0 ? REAL(0) : power(fabs(value), p - 1);
     dx[input] = (value < 0 ? -slope : slope) * sum;
 }

@@ -13,19 +13,21 @@ extern "C" __global__ void add_parts(const REAL* partial, REAL* sums, int size, 
     sums[i] = sum;
 }
 
-// sums[c] = the sum of x (n, channels, places) over samples and places. A block per channel: a thread adds up every
-// THREADS-th number. Then half of the threads add the other half's sums to theirs, then a quarter, and so on: 8 steps,
-// in an order that never changes. Without the barrier a thread could add a sum that its neighbour is still forming.
+// partial[part, c] = the sum over one part of channel c's n * places numbers of x (n, channels, places); a part is a run
+// of `length` of them. Blocks: x over channels, y over parts. In a block, a thread adds up every THREADS-th number. Then
+// half of the threads add the other half's sums to theirs, then a quarter, and so on: 8 steps, in an order that never
+// changes. Without the barrier a thread could add a sum that its neighbour is still forming.
 extern "C" __global__ void __launch_bounds__(THREADS)
-sum_channels(const REAL* x, REAL* sums, int n, int channels, int places) {
-    __shared__ REAL partial[THREADS];
+sum_channels(const REAL* x, REAL* partial, int n, int channels, int places, int length) {
+    __shared__ REAL sums[THREADS];
+    int first = blockIdx.y * length, last = min(first + length, n * places);
     REAL sum = 0;
-    for (int i = threadIdx.x; i < n * places; i += THREADS)
+    for (int i = first + threadIdx.x; i < last; i += THREADS)
         sum += x[(i / places * channels + blockIdx.x) * places + i % places];
-    partial[threadIdx.x] = sum;
+    sums[threadIdx.x] = sum;
     for (int half = THREADS / 2; half > 0; half /= 2) {
         __syncthreads();
-        if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
+        if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     }
-    if (threadIdx.x == 0) sums[blockIdx.x] = partial[0];
+    if (threadIdx.x == 0) partial[blockIdx.y * channels + blockIdx.x] = sums[0];
 }
