@@ -11,11 +11,13 @@
 //
 // Why tiles. An element of the left matrix meets every column, one of the right every row. If each thread fetched for
 // itself what it multiplies, each number would come from the GPU's memory hundreds of times, and the arithmetic would
-// wait. So a block of 256 threads computes a tile of the result together: it fetches a strip of both matrices, DEPTH
-// deep, into shared memory (on the chip, seen by the whole block), every thread multiplies what it needs from there,
-// and the next strip follows. Two barriers keep this in order: nobody multiplies before the strip is complete, and
-// nobody overwrites it while others still multiply. A thread keeps ROWS x COLUMNS sums in registers, so that a number
-// read from shared memory is used several times as well.
+// wait. So a block of 256 threads computes a tile of the result together: it puts a strip of both matrices, DEPTH deep,
+// into shared memory (on the chip, seen by the whole block), every thread multiplies what it needs from there, and the
+// next strip follows. Two barriers keep this in order: nobody multiplies before the strip is complete, and nobody
+// overwrites it while others still multiply. Each thread fetches its share of the next strip into registers before it
+// multiplies: the numbers are then on their way while it has something to do. A thread keeps ROWS x COLUMNS sums in registers, so that a number
+// read from shared memory is used several times as well; and it reads four of them, side by side, in one instruction,
+// since shared memory hands out numbers at a quarter of the speed at which they are multiplied.
 //
 // No two threads add to the same number, so results repeat bit for bit.
 //
@@ -28,9 +30,13 @@
 #define TALL (SIDE * ROWS)       // a tile of the result has TALL rows
 #define WIDE (SIDE * COLUMNS)    // and WIDE columns; WIDE divides THREADS
 
-// Strips carry one unused column: writing down a column would otherwise hit one memory bank over and over.
-typedef REAL LeftStrip[DEPTH][TALL + 1];
-typedef REAL RightStrip[DEPTH][WIDE + 1];
+// Strips carry unused columns: writing down a column would otherwise hit one memory bank over and over. Four of them, so
+// that every row begins where four numbers can be read at once.
+struct alignas(16) LeftStrip { REAL at[DEPTH][TALL + 4]; };
+struct alignas(16) RightStrip { REAL at[DEPTH][WIDE + 4]; };
+
+// Numbers side by side, read at once.
+template <int N> struct alignas(N * sizeof(REAL) < 16 ? N * sizeof(REAL) : 16) Pack { REAL at[N]; };
 
 struct Shape {
     int n, c, h, w;    // the input (N, C, H, W)
@@ -70,33 +76,39 @@ struct Digits {
     }
 };
 
+// Whether 0 <= i < size: as an unsigned number, a negative one is large.
+__device__ bool within(int i, int size) { return unsigned(i) < unsigned(size); }
+
 __device__ int thread_number() { return threadIdx.y * SIDE + threadIdx.x; }
 
-// --- the factors: each knows how to fill its strip with the next DEPTH of its columns (left) or rows (right) ---------
+// --- the factors ---------------------------------------------------------------------------------------------------------
+//
+// Each knows how to fetch this thread's share of the next strip, DEPTH columns of the left matrix or rows of the right
+// one, and where in the strip to put it. Conditions are joined by & instead of &&, which would branch at every one.
 
 // The left matrix with element (row, k) at memory[row * row_step + high(k) * high_step + rest(k)], where k's digits are
 // (high, rest). Threads next to each other fetch numbers next to each other in k, which lie side by side in memory.
 struct Left {
     const REAL* memory;
-    int rows, row_step, high_step, first_row, last;
+    int rows, row_step, high_step, row, place, last;
     Digits k;
+    REAL next[ROWS];
 
     __device__ Left(const REAL* memory_, int rows_, int row_step_, int high_step_, int rests, int first, int last_)
-        : memory(memory_), rows(rows_), row_step(row_step_), high_step(high_step_), last(last_),
-          k(first + thread_number() % DEPTH, DEPTH, 1, rests) {
-        first_row = blockIdx.y * TALL;
-    }
+        : memory(memory_), rows(rows_), row_step(row_step_), high_step(high_step_), row(thread_number() / DEPTH),
+          place(thread_number() % DEPTH), last(last_), k(first + place, DEPTH, 1, rests) {}
 
-    __device__ void fill(LeftStrip& strip) {
-        int place = k.value % DEPTH;  // strips begin at multiples of DEPTH
+    __device__ void fetch() {
         for (int i = 0; i < ROWS; i++) {
-            int row = thread_number() / DEPTH + SIDE * i;
-            REAL value = 0;
-            if (first_row + row < rows && k.value < last)
-                value = memory[(first_row + row) * row_step + k.high * high_step + k.low];
-            strip[place][row] = value;
+            int r = blockIdx.y * TALL + row + SIDE * i;
+            bool inside = (r < rows) & (k.value < last);
+            next[i] = inside ? memory[r * row_step + k.high * high_step + k.low] : REAL(0);
         }
         k.advance();
+    }
+
+    __device__ void put(LeftStrip& strip) const {
+        for (int i = 0; i < ROWS; i++) strip.at[place][row + SIDE * i] = next[i];
     }
 };
 
@@ -105,29 +117,31 @@ struct Left {
 // windows side by side.
 struct Windows {
     const REAL* image;
-    Shape s;
-    int column, row, top, left;
-    bool inside;
+    const Shape& s;
+    int column, row, top, left, depth;
     Digits k;
+    REAL next[COLUMNS];
 
     __device__ Windows(const REAL* x, const Shape& s_, int group)
         : s(s_), column(thread_number() % WIDE), row(thread_number() / WIDE), k(row, THREADS / WIDE, s_.kh, s_.kw) {
         Digits at(blockIdx.x * WIDE + column, 0, s.oh, s.ow);
-        inside = at.high < s.n;
+        depth = at.high < s.n ? s.c / s.groups * s.kh * s.kw : 0;
         top = at.middle * s.sh - s.ph;
         left = at.low * s.sw - s.pw;
         image = x + (at.high * s.c + group * (s.c / s.groups)) * s.h * s.w;
     }
 
-    __device__ void fill(RightStrip& strip) {
-        for (int i = 0; i < DEPTH; i += THREADS / WIDE) {
+    __device__ void fetch() {
+        for (int i = 0; i < COLUMNS; i++) {
             int h = top + k.middle * s.dh, w = left + k.low * s.dw;
-            REAL value = 0;
-            if (inside && k.high < s.c / s.groups && h >= 0 && h < s.h && w >= 0 && w < s.w)
-                value = image[(k.high * s.h + h) * s.w + w];
-            strip[row + i][column] = value;
+            bool inside = (k.value < depth) & within(h, s.h) & within(w, s.w);
+            next[i] = inside ? image[(k.high * s.h + h) * s.w + w] : REAL(0);
             k.advance();
         }
+    }
+
+    __device__ void put(RightStrip& strip) const {
+        for (int i = 0; i < COLUMNS; i++) strip.at[row + i * (THREADS / WIDE)][column] = next[i];
     }
 };
 
@@ -136,32 +150,34 @@ struct Windows {
 // dilation) / stride, if that is a whole number and there is such an output.
 struct Readers {
     const REAL* dy;
-    Shape s;
-    int column, row, bottom, right;
-    bool inside;
+    const Shape& s;
+    int column, row, bottom, right, depth;
     Digits k;
+    REAL next[COLUMNS];
 
     __device__ Readers(const REAL* dy_, const Shape& s_, int group)
         : s(s_), column(thread_number() % WIDE), row(thread_number() / WIDE), k(row, THREADS / WIDE, s_.kh, s_.kw) {
         Digits at(blockIdx.x * WIDE + column, 0, s.h, s.w);
-        inside = at.high < s.n;
+        depth = at.high < s.n ? s.o / s.groups * s.kh * s.kw : 0;
         bottom = at.middle + s.ph;
         right = at.low + s.pw;
         dy = dy_ + (at.high * s.o + group * (s.o / s.groups)) * s.oh * s.ow;
     }
 
-    __device__ void fill(RightStrip& strip) {
-        for (int e = 0; e < DEPTH; e += THREADS / WIDE) {
-            int h = bottom - k.middle * s.dh, w = right - k.low * s.dw;
-            bool reads = inside && k.high < s.o / s.groups && h >= 0 && w >= 0;
-            int i = h, j = w;
-            if (s.sh > 1) { i = h / s.sh; reads = reads && i * s.sh == h; }
-            if (s.sw > 1) { j = w / s.sw; reads = reads && j * s.sw == w; }
-            REAL value = 0;
-            if (reads && i < s.oh && j < s.ow) value = dy[(k.high * s.oh + i) * s.ow + j];
-            strip[row + e][column] = value;
+    __device__ void fetch() {
+        for (int e = 0; e < COLUMNS; e++) {
+            int h = bottom - k.middle * s.dh, w = right - k.low * s.dw, i = h, j = w;
+            bool reads = (k.value < depth) & (h >= 0) & (w >= 0);
+            if (s.sh > 1) { i = h / s.sh; reads &= i * s.sh == h; }
+            if (s.sw > 1) { j = w / s.sw; reads &= j * s.sw == w; }
+            reads &= (i < s.oh) & (j < s.ow);
+            next[e] = reads ? dy[(k.high * s.oh + i) * s.ow + j] : REAL(0);
             k.advance();
         }
+    }
+
+    __device__ void put(RightStrip& strip) const {
+        for (int e = 0; e < COLUMNS; e++) strip.at[row + e * (THREADS / WIDE)][column] = next[e];
     }
 };
 
@@ -169,55 +185,69 @@ struct Readers {
 // thread stays in COLUMNS columns, and the threads of a warp go side by side in k.
 struct WindowRows {
     const REAL* image;
-    Shape s;
-    int last;
+    const Shape& s;
+    int column, place, last;
     int plane[COLUMNS], top[COLUMNS], left[COLUMNS];  // of each column: channel (-1: none), and where in the window
     Digits k;
+    REAL next[COLUMNS];
 
     __device__ WindowRows(const REAL* x, const Shape& s_, int group, int first, int last_)
-        : s(s_), last(last_), k(first + thread_number() % DEPTH, DEPTH, s_.oh, s_.ow) {
+        : s(s_), column(thread_number() / DEPTH), place(thread_number() % DEPTH), last(last_),
+          k(first + place, DEPTH, s_.oh, s_.ow) {
         image = x + group * (s.c / s.groups) * s.h * s.w;
         for (int i = 0; i < COLUMNS; i++) {
-            Digits at(blockIdx.x * WIDE + thread_number() / DEPTH + SIDE * i, 0, s.kh, s.kw);
+            Digits at(blockIdx.x * WIDE + column + SIDE * i, 0, s.kh, s.kw);
             plane[i] = at.high < s.c / s.groups ? at.high : -1;
             top[i] = at.middle * s.dh - s.ph;
             left[i] = at.low * s.dw - s.pw;
         }
     }
 
-    __device__ void fill(RightStrip& strip) {
-        int place = k.value % DEPTH;
+    __device__ void fetch() {
         for (int i = 0; i < COLUMNS; i++) {
             int h = top[i] + k.middle * s.sh, w = left[i] + k.low * s.sw;
-            REAL value = 0;
-            if (plane[i] >= 0 && k.value < last && h >= 0 && h < s.h && w >= 0 && w < s.w)
-                value = image[((k.high * s.c + plane[i]) * s.h + h) * s.w + w];
-            strip[place][thread_number() / DEPTH + SIDE * i] = value;
+            bool inside = (plane[i] >= 0) & (k.value < last) & within(h, s.h) & within(w, s.w);
+            next[i] = inside ? image[((k.high * s.c + plane[i]) * s.h + h) * s.w + w] : REAL(0);
         }
         k.advance();
+    }
+
+    __device__ void put(RightStrip& strip) const {
+        for (int i = 0; i < COLUMNS; i++) strip.at[place][column + SIDE * i] = next[i];
     }
 };
 
 // --- the product -----------------------------------------------------------------------------------------------------
 
-// The tile's sums over k = first .. last - 1. Thread (x, y) gets the rows y, y + SIDE, ... and columns x, x + SIDE, ...
-// of the tile: the threads of a warp then read neighbouring columns, or one and the same row.
+// Which rows and columns of the tile are a thread's: ROWS rows side by side, and COLUMNS / 4 times four columns side by
+// side. Between such fours lie those of the other threads: a warp then reads one unbroken run of columns, and two packs
+// of rows.
+__device__ int row_of(int i) { return ROWS * threadIdx.y + i; }
+__device__ int column_of(int j) { return 4 * (threadIdx.x + j / 4 * SIDE) + j % 4; }
+
+// The tile's sums over k = first .. last - 1.
 template <class A, class B>
 __device__ void product(A& left, B& right, int first, int last, REAL (&sums)[ROWS][COLUMNS]) {
     __shared__ LeftStrip a;
     __shared__ RightStrip b;
     for (int i = 0; i < ROWS; i++)
         for (int j = 0; j < COLUMNS; j++) sums[i][j] = 0;
+    left.fetch();
+    right.fetch();
     for (int start = first; start < last; start += DEPTH) {
-        left.fill(a);
-        right.fill(b);
+        left.put(a);
+        right.put(b);
         __syncthreads();  // the strips are complete
+        if (start + DEPTH < last) {
+            left.fetch();
+            right.fetch();
+        }
         for (int k = 0; k < DEPTH; k++) {
-            REAL row[ROWS], column[COLUMNS];
-            for (int i = 0; i < ROWS; i++) row[i] = a[k][threadIdx.y + SIDE * i];
-            for (int j = 0; j < COLUMNS; j++) column[j] = b[k][threadIdx.x + SIDE * j];
+            Pack<ROWS> row = *(const Pack<ROWS>*)&a.at[k][row_of(0)];
+            Pack<4> column[COLUMNS / 4];
+            for (int j = 0; j < COLUMNS; j += 4) column[j / 4] = *(const Pack<4>*)&b.at[k][column_of(j)];
             for (int i = 0; i < ROWS; i++)
-                for (int j = 0; j < COLUMNS; j++) sums[i][j] += row[i] * column[j];
+                for (int j = 0; j < COLUMNS; j++) sums[i][j] += row.at[i] * column[j / 4].at[j % 4];
         }
         __syncthreads();  // nobody needs them any more
     }
@@ -229,11 +259,11 @@ __device__ void write(const REAL (&sums)[ROWS][COLUMNS], REAL* y, const REAL* bi
                       int groups) {
     int rows = channels / groups, channel = blockIdx.z * rows;
     for (int j = 0; j < COLUMNS; j++) {
-        int column = blockIdx.x * WIDE + threadIdx.x + SIDE * j;
+        int column = blockIdx.x * WIDE + column_of(j);
         if (column >= n * places) continue;
         REAL* image = y + column / places * channels * places + column % places;
         for (int i = 0; i < ROWS; i++) {
-            int row = blockIdx.y * TALL + threadIdx.y + SIDE * i;
+            int row = blockIdx.y * TALL + row_of(i);
             if (row < rows) image[(channel + row) * places] = sums[i][j] + (bias ? bias[channel + row] : REAL(0));
         }
     }
@@ -279,8 +309,8 @@ conv_weight_gradient(const REAL* x, const REAL* dy, REAL* partial, Shape s, int 
     product(left, right, first, last, sums);
     for (int i = 0; i < ROWS; i++)
         for (int j = 0; j < COLUMNS; j++) {
-            int row = blockIdx.y * TALL + threadIdx.y + SIDE * i;
-            int column = blockIdx.x * WIDE + threadIdx.x + SIDE * j;
+            int row = blockIdx.y * TALL + row_of(i);
+            int column = blockIdx.x * WIDE + column_of(j);
             if (row < rows && column < columns)
                 partial[((part * s.groups + group) * rows + row) * columns + column] = sums[i][j];
         }
