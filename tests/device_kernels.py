@@ -45,7 +45,7 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], int, tuple[int, int], dict[str, A
     "depthwise, two each": ((2, 3, 6, 6), 6, (3, 3), {"groups": 3, "dilation": 2}),
     "more channels than a strip is deep": ((1, 40, 4, 4), 8, (3, 3), {"padding": 1}),
     "many places": ((3, 2, 20, 21), 3, (3, 3), {"padding": 1}),
-    "a bias summed in parts": ((3, 1, 40, 41), 2, (1, 1), {}),
+    "a bias summed in parts": ((3, 1, 41, 41), 2, (1, 1), {}),
 }
 
 # (KH, KW) and settings of pools, on planes of 9 x 8

@@ -4,12 +4,13 @@
 // its end, then the next has its turn, in the order 0, 1, 2, ... or backwards. A __shared__ variable is a static one:
 // all fibers see the same. What is undefined on a GPU shows here: a missing barrier lets a fiber read what its
 // neighbours have not written yet, or have overwritten, and the two orders then give two results; a barrier that only
-// part of a block reaches is an error.
+// part of a block reaches is an error, and so is memory that may not be touched (raw.py puts such pages next to arrays).
 
 #include <cmath>
 #include <cstdio>
 #include <functional>
 #include <setjmp.h>
+#include <signal.h>
 #include <ucontext.h>
 #include <vector>
 
@@ -95,18 +96,31 @@ static bool run_block(int threads, bool backwards) {
     return true;
 }
 
-// Runs a kernel. 0, or 1 if a barrier was not reached by all threads of a block.
+static sigjmp_buf before_fault;
+
+static void fault(int) { siglongjmp(before_fault, 1); }
+
+static int run_grid(int threads, int backwards) {
+    for (blockIdx.z = 0; blockIdx.z < gridDim.z; blockIdx.z++)
+        for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++)
+            for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
+                if (!run_block(threads, backwards)) return 1;
+    return 0;
+}
+
+// Runs a kernel. 0; 1 if a barrier was not reached by all threads of a block; 2 if it touched memory that it may not.
 static int launch(const int* grid, const int* block, int backwards, const std::function<void()>& kernel) {
     gridDim = {unsigned(grid[0]), unsigned(grid[1]), unsigned(grid[2])};
     blockDim = {unsigned(block[0]), unsigned(block[1]), unsigned(block[2])};
     int threads = block[0] * block[1] * block[2];
     if (int(fibers.size()) < threads) fibers = std::vector<Fiber>(threads);
     body = &kernel;
-    for (blockIdx.z = 0; blockIdx.z < gridDim.z; blockIdx.z++)
-        for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++)
-            for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
-                if (!run_block(threads, backwards)) return 1;
-    return 0;
+    struct sigaction ours = {}, theirs;
+    ours.sa_handler = fault;
+    sigaction(SIGSEGV, &ours, &theirs);
+    int result = sigsetjmp(before_fault, 1) == 0 ? run_grid(threads, backwards) : 2;
+    sigaction(SIGSEGV, &theirs, nullptr);
+    return result;
 }
 
 }  // namespace emulation

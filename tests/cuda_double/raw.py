@@ -2,8 +2,8 @@
 
 It is stricter than CuPy, which passes on to a GPU whatever it is given: arguments must have the types that the kernel
 declares, arrays must lie on the current device with their elements in order. Every kernel runs twice, its threads in
-one order and in the other, and must write the same bits. Arrays stand between guards: to write beyond one is an error,
-to read beyond one gives NaN.
+one order and in the other, and must write the same bits. In the first run every array ends where a page of memory
+begins that may not be touched, in the second it begins where such a page ends: to read or write beyond it is an error.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import hashlib
+import mmap
 import re
 import shutil
 import subprocess
@@ -25,10 +26,10 @@ import numpy as np
 from .array import ndarray
 from .memory import Device
 
-GUARD = 64  # elements before and after an array
 _KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\(\w+\)\s+)?(\w+)\(([^)]*)\)')
 _STRUCT = re.compile(r"struct Shape \{(.*?)\};", re.DOTALL)
 _POINTERS = {"REAL*": None, "int*": np.dtype(np.int32), "longlong*": np.dtype(np.int64)}
+_NO_ACCESS = 0  # PROT_NONE
 LIMITS = (2**31 - 1, 65535, 65535)  # of a grid
 
 
@@ -84,17 +85,28 @@ def compiled(code: str, options: tuple[str, ...]) -> Any:
 
 
 class _Guarded:
-    """A copy of an array between guards, for a kernel to work on."""
+    """A copy of an array for a kernel to work on, against a page that may not be touched: the one before or after."""
 
-    def __init__(self, host: Any) -> None:
+    def __init__(self, host: Any, after: bool) -> None:
+        pages = -(-host.nbytes // mmap.PAGESIZE)
+        self._memory = mmap.mmap(-1, (pages + 2) * mmap.PAGESIZE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        for page in (0, pages + 1):
+            if ctypes.CDLL(None, use_errno=True).mprotect(
+                ctypes.c_void_p(start + page * mmap.PAGESIZE), mmap.PAGESIZE, _NO_ACCESS
+            ):
+                raise OSError(ctypes.get_errno(), "mprotect")
         worst = np.nan if host.dtype.kind == "f" else np.iinfo(host.dtype).min
-        self.guard = np.full(GUARD, worst, host.dtype)
-        self.memory = np.concatenate([self.guard, host.ravel(), self.guard])
-        self.inside = self.memory[GUARD:-GUARD]
+        whole = np.frombuffer(self._memory, host.dtype, pages * mmap.PAGESIZE // host.itemsize, mmap.PAGESIZE)
+        whole[...] = worst
+        rest = whole.size - host.size
+        self.inside, self._slack = (whole[rest:], whole[:rest]) if after else (whole[: host.size], whole[host.size :])
+        self.inside[...] = host.ravel()
         self.pointer = self.inside.ctypes.data
+        self._untouched = self._slack.tobytes()
 
     def intact(self) -> bool:
-        return all(part.tobytes() == self.guard.tobytes() for part in (self.memory[:GUARD], self.memory[-GUARD:]))
+        return self._slack.tobytes() == self._untouched
 
 
 class RawKernel:
@@ -115,7 +127,7 @@ class RawKernel:
             self._check(i, kind, value)
         results = []
         for backwards in (0, 1):
-            copies = {id(a): _Guarded(a._host) for a in args if isinstance(a, ndarray)}
+            copies = {id(a): _Guarded(a._host, after=not backwards) for a in args if isinstance(a, ndarray)}
             self._run(grid, block, args, copies, backwards)
             results.append(copies)
         for a in args:
@@ -135,10 +147,11 @@ class RawKernel:
                 pointers.append(held[-1].ctypes.data)
         run = getattr(compiled(self.code, self.options), f"run_{self.name}")
         triple = ctypes.c_int * 3
-        if run((ctypes.c_void_p * len(pointers))(*pointers), triple(*grid), triple(*block), backwards):
+        result = run((ctypes.c_void_p * len(pointers))(*pointers), triple(*grid), triple(*block), backwards)
+        if result == 1:
             raise AssertionError(f"{self.name}: a barrier that not all threads of a block reached")
-        if not all(copy.intact() for copy in copies.values()):
-            raise AssertionError(f"{self.name}: wrote beyond the end of an array")
+        if result or not all(copy.intact() for copy in copies.values()):
+            raise AssertionError(f"{self.name}: read or wrote beyond an array")
 
     def _check(self, i: int, kind: str, value: Any) -> None:
         where = f"{self.name}, argument {i}"

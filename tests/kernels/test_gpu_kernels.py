@@ -101,8 +101,22 @@ class TestEmulation:
 
     def test_writing_beyond_an_array_is_noticed(self) -> None:
         x = cupy.asarray(np.arange(40, dtype=np.float32))
-        with pytest.raises(AssertionError, match="beyond the end"):
+        with pytest.raises(AssertionError, match="beyond an array"):
             self.kernel(REVERSE.replace("BARRIER", "__syncthreads();"), "reverse")((1,), (64,), (x, np.int32(41)))
+
+    @pytest.mark.parametrize("place", [-1, 40, -1000, 1000])
+    def test_reading_beyond_an_array_is_noticed_even_if_nothing_comes_of_it(self, place: int) -> None:
+        code = """
+        extern "C" __global__ void look(const REAL* x, REAL* y, int place) {
+            volatile REAL seen = x[place];
+            y[0] = 1;
+        }
+        """
+        x, y = cupy.asarray(np.arange(40, dtype=np.float32)), cupy.asarray(np.zeros(1, np.float32))
+        self.kernel(code, "look")((1,), (1,), (x, y, np.int32(39)))
+        assert y.tolist() == [1.0]
+        with pytest.raises(AssertionError, match="beyond an array"):
+            self.kernel(code, "look")((1,), (1,), (x, y, np.int32(place)))
 
     def test_arguments_of_another_type_are_refused(self) -> None:
         kernel = self.kernel(REVERSE.replace("BARRIER", "__syncthreads();"), "reverse")
