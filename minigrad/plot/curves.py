@@ -29,6 +29,7 @@ def curves(
     if log:
         axes.set_yscale("log")
     as_chart(axes, xlabel, ylabel, title)
+    _count(axes)
     if len(lines) > 1:
         legend(figure, axes, len(lines))
     return figure
@@ -56,6 +57,7 @@ def smoothed_curves(
     if log:
         axes.set_yscale("log")
     as_chart(axes, xlabel, ylabel, title)
+    _count(axes)
     if len(lines) > 1:
         legend(figure, axes, len(lines))
     return figure
@@ -74,6 +76,12 @@ def _points(function: str, name: str, x: Any, y: Any) -> tuple[Any, Any]:
 def _line(axes: Any, x: Any, y: Any, number: int, **style: Any) -> None:
     marker = "o" if len(x) == 1 else None  # a line needs two points
     axes.plot(x, y, color=COLOURS[number % len(COLOURS)], marker=marker, markersize=4, **style)
+
+
+def _count(axes: Any) -> None:
+    """Whole ticks below lines whose x are whole: there is no epoch 1.5."""
+    if all(not (line.get_xdata() % 1).any() for line in axes.lines):
+        axes.locator_params(axis="x", integer=True)
 
 
 def fit(x: Any, y: Any, true: Any, snapshots: Mapping[str, Any], title: str = "", columns: int = 2) -> Any:

@@ -37,6 +37,12 @@ def test_curves():
         plot.curves({"a": ([1, 2], [1, 2, 3])})
 
 
+def test_whole_numbers_have_whole_ticks():
+    for draw in (plot.curves, plot.smoothed_curves):
+        ticks = [draw({"a": (x, [0, 1, 4])}).axes[0].get_xticks() for x in ([1, 2, 3], [1, 1.5, 2])]
+        assert [(t % 1 == 0).all() for t in ticks] == [True, False]
+
+
 def test_an_empty_curve_and_many_curves_can_be_drawn(tmp_path):
     plot.curves({"nothing yet": ([], [])}, log=True).savefig(tmp_path / "a.png")
     figure = plot.curves({str(i): ([0, 1], [i, i]) for i in range(8)})
