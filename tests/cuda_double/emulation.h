@@ -4,7 +4,8 @@
 // its end, then the next has its turn, in the order 0, 1, 2, ... or backwards. A __shared__ variable is a static one:
 // all fibers see the same. What is undefined on a GPU shows here: a missing barrier lets a fiber read what its
 // neighbours have not written yet, or have overwritten, and the two orders then give two results; a barrier that only
-// part of a block reaches is an error, and so is memory that may not be touched (raw.py puts such pages next to arrays).
+// part of a block reaches is an error, and so is touching a page that may not be touched (raw.py puts them next to
+// arrays).
 
 #include <cmath>
 #include <cstdio>

@@ -15,9 +15,9 @@
 // into shared memory (on the chip, seen by the whole block), every thread multiplies what it needs from there, and the
 // next strip follows. Two barriers keep this in order: nobody multiplies before the strip is complete, and nobody
 // overwrites it while others still multiply. Each thread fetches its share of the next strip into registers before it
-// multiplies: the numbers are then on their way while it has something to do. A thread keeps ROWS x COLUMNS sums in registers, so that a number
-// read from shared memory is used several times as well; and it reads four of them, side by side, in one instruction,
-// since shared memory hands out numbers at a quarter of the speed at which they are multiplied.
+// multiplies: the numbers are then on their way while it has something to do. It keeps ROWS x COLUMNS sums in
+// registers, so that a number read from shared memory is used several times as well; and it reads four of them, side by
+// side, in one instruction, since shared memory hands out numbers at a quarter of the speed of multiplying them.
 //
 // No two threads add to the same number, so results repeat bit for bit.
 //
@@ -30,8 +30,8 @@
 #define TALL (SIDE * ROWS)       // a tile of the result has TALL rows
 #define WIDE (SIDE * COLUMNS)    // and WIDE columns; WIDE divides THREADS
 
-// Strips carry unused columns: writing down a column would otherwise hit one memory bank over and over. Four of them, so
-// that every row begins where four numbers can be read at once.
+// Strips carry unused columns: writing down a column would otherwise hit one memory bank over and over. There are four,
+// so that every row begins where four numbers can be read at once.
 struct alignas(16) LeftStrip { REAL at[DEPTH][TALL + 4]; };
 struct alignas(16) RightStrip { REAL at[DEPTH][WIDE + 4]; };
 
@@ -81,7 +81,7 @@ __device__ bool within(int i, int size) { return unsigned(i) < unsigned(size); }
 
 __device__ int thread_number() { return threadIdx.y * SIDE + threadIdx.x; }
 
-// --- the factors ---------------------------------------------------------------------------------------------------------
+// --- the factors -----------------------------------------------------------------------------------------------------
 //
 // Each knows how to fetch this thread's share of the next strip, DEPTH columns of the left matrix or rows of the right
 // one, and where in the strip to put it. Conditions are joined by & instead of &&, which would branch at every one.

@@ -1,6 +1,6 @@
 // Steps of the optimizers on the GPU, a thread per parameter's number: each number is read once and written once, where
 // array operations would start some fifteen kernels per parameter. The rules are those of minigrad/optim. A null array
-// stands for what a setting does without. d is the gradient, turned round to go uphill and with the weight's decay added.
+// stands for what a setting does without. d is the gradient, turned round to go uphill, with the weight's decay added.
 //
 // Compiled with -DREAL=float or double.
 

@@ -6,7 +6,7 @@
 // input *gathers*: it goes through the windows that cover its place, in a fixed order, and adds up what they send.
 //
 // Which windows cover h? Window i holds h = i * stride + u * dilation - padding for some u < kernel. So i * stride lies
-// between h + padding - (kernel - 1) * dilation and h + padding: often one window, though it may be as wide as the image.
+// between h + padding - (kernel - 1) * dilation and h + padding: often one window, even if it is as wide as the image.
 //
 // Compiled with -DREAL=float or double. x is contiguous, (planes, H, W), planes being samples times channels; y is
 // (planes, OH, OW). Indices are 32 bits wide.

@@ -13,10 +13,10 @@ extern "C" __global__ void add_parts(const REAL* partial, REAL* sums, int size, 
     sums[i] = sum;
 }
 
-// partial[part, c] = the sum over one part of channel c's n * places numbers of x (n, channels, places); a part is a run
-// of `length` of them. Blocks: x over channels, y over parts. In a block, a thread adds up every THREADS-th number. Then
-// half of the threads add the other half's sums to theirs, then a quarter, and so on: 8 steps, in an order that never
-// changes. Without the barrier a thread could add a sum that its neighbour is still forming.
+// partial[part, c] = the sum over one part of channel c's n * places numbers of x (n, channels, places); a part is a
+// run of `length` of them. Blocks: x over channels, y over parts. In a block, a thread adds up every THREADS-th number.
+// Then half of the threads add the other half's sums to theirs, then a quarter, and so on: 8 steps, in an order that
+// never changes. Without the barrier a thread could add a sum that its neighbour is still forming.
 extern "C" __global__ void __launch_bounds__(THREADS)
 sum_channels(const REAL* x, REAL* partial, int n, int channels, int places, int length) {
     __shared__ REAL sums[THREADS];
