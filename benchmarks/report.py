@@ -19,10 +19,10 @@ START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 
 def duration(seconds: float | None) -> str:
-    """Three significant digits in µs or ms."""
+    """Three significant digits in µs, ms or s."""
     if seconds is None:
         return "–"
-    value, unit = (seconds * 1e6, "µs") if seconds < 1e-3 else (seconds * 1e3, "ms")
+    value, unit = next((seconds * n, u) for n, u in ((1e6, "µs"), (1e3, "ms"), (1, "s")) if seconds * n < 1e3 or n == 1)
     return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f} {unit}"
 
 

@@ -58,7 +58,15 @@ def test_losses_that_differ_are_reported() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "–"), (1.234e-6, "1.23 µs"), (12.34e-6, "12.3 µs"), (123.4e-6, "123 µs"), (1.0, "1000 ms")],
+    [
+        (None, "–"),
+        (1.234e-6, "1.23 µs"),
+        (12.34e-6, "12.3 µs"),
+        (123.4e-6, "123 µs"),
+        (0.5, "500 ms"),
+        (1.0, "1.00 s"),
+        (73.21, "73.2 s"),
+    ],
 )
 def test_durations_have_three_digits(seconds: float | None, text: str) -> None:
     assert report.duration(seconds) == text
