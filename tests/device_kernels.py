@@ -299,6 +299,16 @@ class KernelsOnDevice:
         x[1, 1, 1] = np.nan
         assert np.isnan(numbers(F.relu(minigrad.tensor(x, device="cuda")))).sum() == 1
 
+    def test_a_layers_relu_in_a_sequential_is_a_kernel_too(self) -> None:
+        for layer, shape in (
+            (nn.Linear(4, 3), (2, 4)),
+            (nn.Conv2d(2, 3, 3), (1, 2, 5, 5)),
+            (nn.BatchNorm1d(4), (5, 4)),
+        ):
+            net = nn.Sequential(layer, nn.ReLU()).to("cuda")
+            y = net(minigrad.randn(*shape, device="cuda"))
+            assert y._node.kernel.forward.__module__ == "minigrad.kernels.gpu.activation"
+
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize(("name", "settings"), STEPS, ids=lambda v: "-".join(v) if isinstance(v, dict) else v)
     def test_an_optimizers_steps(self, name: str, settings: dict[str, Any], dtype: str) -> None:
