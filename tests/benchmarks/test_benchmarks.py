@@ -150,7 +150,7 @@ def test_a_sum_needs_every_case_of_the_group() -> None:
     row = {MINIGRAD: [2.0], EAGER: [3.0]}
     whole = results_of(conv_64_1_32_6_5_forward=row, conv_64_1_32_6_5_input=row, relu={MINIGRAD: [9.0]})
     assert whole.sum("conv", EAGER) == 6.0
-    assert "| Sum | 4000 ms | 6000 ms | **1.50×** |" in report.table(whole)
+    assert "| Sum | 4.00 s | 6.00 s | **1.50×** |" in report.table(whole)
     whole.cases["conv_64_1_32_6_5_input"].pop(EAGER)
     assert whole.sum("conv", EAGER) is None
 
@@ -164,7 +164,7 @@ def test_the_readme_names_the_sum_and_leaves_the_long_table_out(tmp_path: Path) 
     results.peak = {"case": "simple_cnn", "steps": 3, "peak": {MINIGRAD: 2**30}}
     report.into_readme(results, readme, "picture.png")
     text = readme.read_text(encoding="utf-8")
-    assert "1 cases in all take 2000 ms, PyTorch 3000 ms: **1.50×** ([table](docs/benchmarks.md))" in text
+    assert "1 cases in all take 2.00 s, PyTorch 3.00 s: **1.50×** ([table](docs/benchmarks.md))" in text
     assert "64×1×32²" not in text
     assert "\n\n- minigrad: 1024 MiB\n\n" in text
     assert "\n\n- minigrad: +1.00 MiB\n- PyTorch eager: failed: out of paper\n" in text
