@@ -54,14 +54,14 @@ def test_loading_keeps_the_modules_dtype():
 
 def test_numpy_arrays_and_pytorch_tensors_are_taken():
     torch = pytest.importorskip("torch")
-    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
-    ours = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    x = np.random.default_rng(0).standard_normal((5, 3)).astype("float32")
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double()
+    ours = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+    x = np.random.default_rng(0).standard_normal((5, 3))
     for state in (theirs.state_dict(), {k: v.numpy() for k, v in theirs.state_dict().items()}):
         ours.apply(lambda m: m.reset_parameters() if isinstance(m, nn.Linear) else None)
         ours.load_state_dict(state)
         np.testing.assert_allclose(
-            ours(minigrad.tensor(x)).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-5
+            ours(minigrad.tensor(x)).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-9, atol=1e-12
         )
 
 
