@@ -337,7 +337,7 @@ class KernelsOnDevice:
         start = optim_kernels.launch_each
         monkeypatch.setattr(optim_kernels, "launch_each", lambda *args: calls.append(args[1]) or start(*args))
         model = nn.Linear(4, 3, device="cuda")
-        model(minigrad.randn(5, 4, device="cuda")).square().sum().backward()
+        model(minigrad.randn(5, 4, device="cuda")).backward(minigrad.randn(5, 3, device="cuda"))
         optim.Adam(model.parameters()).step()
         optim.SGD(model.parameters(), lr=0.1).step()
         with kernels.disabled():
