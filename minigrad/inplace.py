@@ -20,7 +20,7 @@ import numpy as np
 from . import dtypes, random
 from .autograd.function import RETAIN, Op, _next_order, hooks_of
 from .autograd.modes import modes
-from .autograd.variable import Variable, namespace, wrap
+from .autograd.variable import Variable, namespace, overlapping, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError
 from .ops import arithmetic, elementwise, indexing
@@ -56,8 +56,7 @@ def _show(x: Any, steps: Any) -> Any:
 
 def _refuse(x: Any, name: str) -> None:
     """Refuse to change what cannot be changed: see the module's docstring."""
-    a = x._array
-    if 0 in a.strides and a.size and any(step == 0 and n > 1 for step, n in zip(a.strides, a.shape, strict=True)):
+    if overlapping(x._array):
         raise ShapeError(f"{name}: elements of an expanded tensor share their memory; change its clone()")
     if not modes.grad:
         return
