@@ -204,6 +204,11 @@ class Op(Node):
     def check(*args: Any) -> None:
         """Raise the error that explains why these arguments do not fit; return if they do."""
 
+    @staticmethod
+    def locked(*options: Any) -> str:
+        """For a view op: why what it shows cannot be changed in place now; empty if it can."""
+        return ""
+
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Run ``forward`` on the arrays of ``args`` and record a node if any of them requires a gradient."""

@@ -90,7 +90,7 @@ def namespace(x: Any) -> Any:
 
 def overlapping(array: Any) -> bool:
     """Whether elements of an array may share memory, as those of an expanded one do: then it cannot change in place."""
-    if array.flags.forc:
+    if array.flags.c_contiguous or array.flags.f_contiguous:
         return False
     reach = array.itemsize  # bytes that the axes looked at so far cover
     for step, n in sorted((abs(step), n) for step, n in zip(array.strides, array.shape, strict=True) if n > 1):
