@@ -62,7 +62,7 @@ class Node:
         return f"<{self.name()}>"
 
     def noted(self, arrays: list[Any], out: Any) -> None:
-        """Remember, where the thread is watched, what the errors of :mod:`.engine` will need, and look at the result."""
+        """Where the thread is watched: remember what errors will have to say, and look at the result."""
         self.shapes = [getattr(a, "shape", None) for a in arrays]
         if watch.level == NUMBERS:
             self.called_at = user_line()

@@ -299,14 +299,14 @@ class _Gates:
         self.first_layer = not places
         if self.first_layer or not self.after:
             return args
-        return _through(args, places, functools.partial(self.at_input, places), self.lock)
+        return through(args, places, functools.partial(self.at_input, places), self.lock)
 
     def close(self, output: Any) -> Any:
         outputs = output if isinstance(output, tuple) else (output,)
         places = [i for i, a in enumerate(outputs) if isinstance(a, Tensor) and a.requires_grad]
         if not places:
             return output
-        outputs = _through(outputs, places, functools.partial(self.at_output, places, len(outputs)))
+        outputs = through(outputs, places, functools.partial(self.at_output, places, len(outputs)))
         return outputs if isinstance(output, tuple) else outputs[0]
 
     def at_output(self, places: list[int], count: int, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
@@ -343,10 +343,10 @@ class _Gates:
         return answer
 
 
-def _through(
+def through(
     values: tuple[Any, ...], places: list[int], passing: Callable[..., Any], lock: _Lock | None = None
 ) -> tuple[Any, ...]:
-    """``values`` with those at ``places`` led through one gate."""
+    """``values`` with the tensors at ``places`` led through one gate, which hands their gradients to ``passing``."""
     gated = list(values)
     for i, tensor in zip(places, _Gate.apply(*[values[i] for i in places], passing), strict=True):
         remember_view(values[i], tensor, _Passed, (lock,))
