@@ -57,9 +57,9 @@ def _show(x: Any, steps: Any) -> Any:
 _VIEW_OF_A_LEAF = "a view of a leaf that requires a gradient"
 
 
-def _refuse(x: Any, name: str) -> None:
-    """Refuse to change what cannot be changed: see the module's docstring."""
-    if overlapping(x._array):
+def _refuse(x: Any, name: str, filled: bool = False) -> None:
+    """Refuse to change what cannot be changed: see the module's docstring. What is expanded can only be ``filled``."""
+    if not filled and overlapping(x._array):
         raise ShapeError(f"{name}: elements of an expanded tensor share their memory; change its clone()")
     if not modes.grad:
         return
@@ -240,7 +240,7 @@ def write(x: Any, index: Any, value: Any) -> None:
 
 def _constant(x: Any, name: str, values: Any) -> Any:
     """x ← values (an array or number) that depend on nothing: no gradient reaches x's past."""
-    _refuse(x, name)
+    _refuse(x, name, filled=isinstance(values, (bool, int, float)))
     if _recorded(x):
         result = arithmetic.Mul.apply(x, 0.0)
         result._array[...] = values
@@ -382,9 +382,9 @@ class InPlace:
             return _constant(self, "copy_", moved._array)
         _refuse(self, "copy_")
         moved = src.to(self.device, self.dtype)  # type: ignore[attr-defined]
-        result = elementwise.clone(moved.expand(shape))
         if not src._requires_grad:
-            return _constant(self, "copy_", result._array)
+            return _constant(self, "copy_", moved._array)
+        result = indexing.SetItem.apply(self, moved, ...)  # which sends zeros to the old value, as PyTorch does
         return replace(self, result, "copy_")
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:

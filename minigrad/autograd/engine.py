@@ -201,11 +201,13 @@ class _Walk:
         """Hand the collected gradients to their leaves, each in memory of its own."""
         leaves, lent = self.leaves, self.lent
         for leaf, g in leaves.items():
-            if leaf._hooks:
+            if leaf._hooks and leaf._requires_grad:
                 g = leaves[leaf] = self.call(leaf._hooks, g)
             if g.shape != leaf._array.shape:
                 raise ShapeError(f"backward: a gradient of shape {g.shape} reached a leaf of shape {leaf._array.shape}")
         for leaf, g in leaves.items():
+            if not leaf._requires_grad:
+                continue  # switched off since it was used
             old = leaf._grad
             if self.create_graph:
                 with set_grad_enabled(True):

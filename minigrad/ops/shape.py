@@ -225,13 +225,15 @@ def reshape(input: Any, *shape: Any) -> Any:
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """Axes ``start_dim`` to ``end_dim`` made one."""
+    """Axes ``start_dim`` to ``end_dim`` made one; the tensor itself where that is one already."""
     shape = tensor_of(input, "flatten")._array.shape
     if not shape:
         return reshape(input, 1)
     a, b = axis_of(start_dim, len(shape), "flatten"), axis_of(end_dim, len(shape), "flatten")
     if a > b:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in shape {shape}")
+    if a == b:
+        return input
     size = 1
     for n in shape[a : b + 1]:
         size *= n
