@@ -234,7 +234,7 @@ def _plain(x: Any) -> Any:
 def owned(g: Any) -> Any:
     """A gradient as a Tensor of its own. What users write may change it in place; the array may have other readers
     (a sum sends one array to all its terms)."""
-    return g.clone() if isinstance(g, Variable) else wrap(large.copy(g))
+    return g.clone() if isinstance(g, Variable) else wrap(large.copy(g))  # type: ignore[attr-defined]
 
 
 def alike(a: Any, b: Any) -> bool:
