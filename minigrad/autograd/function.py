@@ -89,23 +89,26 @@ class Node:
         """
         if self.saved is None:
             raise GraphError(freed_message(self))
-        places: dict[int, Any] = {}
-        for key, _, _, place in self.guard:
+        known: dict[int, Any] = {}
+        for key, version, _, place in self.guard:
             if isinstance(place, int):
                 place = self if self.outputs is None else Output(self, place)
-            places[key] = place
+            known[key] = place, version
         tensors = []
         for array in self.saved:
-            place = places.get(id(array))
-            if place is None:
-                floating = getattr(getattr(array, "dtype", None), "kind", "") == "f"
-                tensors.append(wrap(array) if floating and not isinstance(array, Variable) else array)
-            elif isinstance(place, Variable) and place._array is array:
+            place, version = known.get(id(array), (None, None))
+            if isinstance(place, Variable) and place._array is array:
                 tensors.append(place)
-            else:
+            elif getattr(getattr(array, "dtype", None), "kind", "") == "f" or (
+                self.takes_tensors and array is not None
+            ):
                 t = wrap(array)
-                t._node, t._requires_grad = place, True
+                t._node, t._requires_grad = place, place is not None
+                if version is not None:
+                    t._version = version  # a rule that changes it in place is seen by whoever else needs it
                 tensors.append(t)
+            else:
+                tensors.append(array)
         return tuple(tensors)
 
     def check_versions(self) -> None:
@@ -369,7 +372,7 @@ class Function(Op):
             return self._to_save
         if self.saved is None:
             raise GraphError(freed_message(self))
-        return tuple(a if a is None or isinstance(a, Variable) else wrap(a) for a in self.saved_as_tensors())
+        return self.saved_as_tensors()
 
     @property
     def needs_input_grad(self) -> tuple[bool, ...]:
