@@ -242,9 +242,7 @@ def _constant(x: Any, name: str, values: Any) -> Any:
     """x ← values (an array or number) that depend on nothing: no gradient reaches x's past."""
     _refuse(x, name, filled=isinstance(values, (bool, int, float)))
     if _recorded(x):
-        result = arithmetic.Mul.apply(x, 0.0)
-        result._array[...] = values
-        return replace(x, result, name)
+        return replace(x, indexing.SetItem.apply(x, values, ...), name)
     x._array[...] = values
     x._bump(name)
     return x

@@ -98,6 +98,7 @@ PROGRAMS = {
     "copy_": ("y = x * 1", "y.copy_(x[0] * 2)", "y"),
     "copy_ constant": ("y = x * 1", "y.copy_(T([1.0, 2.0, 3.0]))", "y + x"),
     "copy_ into a constant": ("y = T([[0.0] * 3] * 2)", "y.copy_(x * 2)", "y"),
+    "zero_, fill_, copy_ before an infinite gradient": ("y, z, u = x * 1, x * 1, x * 1", "y.zero_()", "z.fill_(2)", "u.copy_(T([1.0, 2.0, 3.0]))", "(y + z + u) * float('inf') + x"),
     "masked_fill_": ("y = x * 1", "y.masked_fill_(x > 0, 9.0)", "y"),
     "scatter_": ("y = x * 1", "y.scatter_(1, lib.tensor([[0], [2]]), x[:, :1] * 3)", "y"),
     "scatter_ number": ("y = x * 1", "y.scatter_(1, lib.tensor([[0], [2]]), 5.0)", "y"),
