@@ -21,5 +21,10 @@ class GraphError(RuntimeError):
     """A misuse of the autograd graph: freed, changed in place, or not there at all."""
 
 
+class RuleError(ShapeError, GraphError):
+    """A backward rule that breaks its contract: a gradient of another shape than its argument, or a change of what
+    the rule was handed."""
+
+
 class AnomalyError(RuntimeError):
     """A NaN or an infinity found by anomaly detection."""

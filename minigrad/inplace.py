@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, random
-from .autograd.function import RETAIN, Op, _next_order, hooks_of
+from .autograd.function import RETAIN, Op, Output, _next_order, hooks_of
 from .autograd.modes import modes
-from .autograd.variable import Variable, namespace, wrap
+from .autograd.variable import Variable, namespace, overlapping, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError
 from .ops import arithmetic, elementwise, indexing
@@ -54,27 +54,49 @@ def _show(x: Any, steps: Any) -> Any:
     return x
 
 
-def _refuse(x: Any, name: str) -> None:
-    """Refuse to change what cannot be changed: see the module's docstring."""
-    a = x._array
-    if 0 in a.strides and a.size and any(step == 0 and n > 1 for step, n in zip(a.strides, a.shape, strict=True)):
+_VIEW_OF_A_LEAF = "a view of a leaf that requires a gradient"
+
+
+def _refuse(x: Any, name: str, filled: bool = False) -> None:
+    """Refuse to change what cannot be changed: see the module's docstring. What is expanded can only be ``filled``."""
+    if not filled and overlapping(x._array):
         raise ShapeError(f"{name}: elements of an expanded tensor share their memory; change its clone()")
     if not modes.grad:
         return
-    owner = x if x._base is None or (x._requires_grad and x._node is None) else x._base[0]
-    if not owner._requires_grad:
+    base, steps = x._base or (x, ())
+    for op, options in steps:
+        if reason := op.locked(*options):
+            raise GraphError(f"{name}: {reason}")
+    if (x._requires_grad and x._node is None) or (base._requires_grad and base._node is None):
+        what = "a leaf that requires a gradient" if x._node is None and x._requires_grad else _VIEW_OF_A_LEAF
+    elif steps and _origin(x, len(steps)) is not _place(base):
+        if not x._requires_grad:
+            raise GraphError(
+                f"{name}: this view was made under no_grad(), so the graph does not know what it shows; make the view "
+                "outside, or change it under no_grad() as well"
+            )
+        what = _VIEW_OF_A_LEAF
+    else:
         return
-    if owner._node is None:
-        what = "a leaf that requires a gradient" if owner is x else "a view of a leaf that requires a gradient"
-        raise GraphError(
-            f"{name}: {what} cannot be changed in place while the graph is recorded; do it under minigrad.no_grad(), "
-            "or use the out-of-place form"
-        )
-    if not x._requires_grad:
-        raise GraphError(
-            f"{name}: this view was made under no_grad(), so the graph does not know what it shows; make the view "
-            "outside, or change it under no_grad() as well"
-        )
+    raise GraphError(
+        f"{name}: {what} cannot be changed in place while the graph is recorded; do it under minigrad.no_grad(), "
+        "or use the out-of-place form"
+    )
+
+
+def _place(x: Any) -> Any:
+    """Where a tensor stands in the graph: what edges to it hold."""
+    return (x._node or x) if x._requires_grad else None
+
+
+def _origin(view: Any, steps: int) -> Any:
+    """Where the graph says that a view of so many steps comes from. It need not be where its memory does: views are
+    made under no_grad(), and of views that became leaves."""
+    edge = _place(view)
+    while steps and edge is not None and not isinstance(edge, Variable):
+        edge = edge.node.edges[edge.index] if isinstance(edge, Output) else edge.edges[0]
+        steps -= 1
+    return edge
 
 
 def _refuse_read_only(x: Any, name: str) -> None:
@@ -100,9 +122,7 @@ def adopt(x: Any, result: Any) -> None:
     else:
         base, steps = x._base
         node = ReplacePart()
-        node.edges = [(base._node or base) if base._requires_grad else None, result._node or result, None]
-        if not result._requires_grad:
-            node.edges[1] = None
+        node.edges = [_place(base), _place(result), None]
         node.steps = steps
         node.order = _next_order()
         whole = wrap(base._array)
@@ -220,11 +240,9 @@ def write(x: Any, index: Any, value: Any) -> None:
 
 def _constant(x: Any, name: str, values: Any) -> Any:
     """x ← values (an array or number) that depend on nothing: no gradient reaches x's past."""
-    _refuse(x, name)
+    _refuse(x, name, filled=isinstance(values, (bool, int, float)))
     if _recorded(x):
-        result = arithmetic.Mul.apply(x, 0.0)
-        result._array[...] = values
-        return replace(x, result, name)
+        return replace(x, indexing.SetItem.apply(x, values, ...), name)
     x._array[...] = values
     x._bump(name)
     return x
@@ -362,9 +380,9 @@ class InPlace:
             return _constant(self, "copy_", moved._array)
         _refuse(self, "copy_")
         moved = src.to(self.device, self.dtype)  # type: ignore[attr-defined]
-        result = elementwise.clone(moved.expand(shape))
         if not src._requires_grad:
-            return _constant(self, "copy_", result._array)
+            return _constant(self, "copy_", moved._array)
+        result = indexing.SetItem.apply(self, moved, ...)  # which sends zeros to the old value, as PyTorch does
         return replace(self, result, "copy_")
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:

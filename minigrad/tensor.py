@@ -71,7 +71,10 @@ class Tensor(Variable, InPlace):
                 f"{cls.__name__}: unknown argument {next(iter(kwargs))!r}; minigrad.tensor(data, dtype=..., "
                 "requires_grad=...) takes options"
             )
-        t = Variable._wrap(_data(*args))
+        if len(args) == 1 and isinstance(args[0], Tensor):
+            t = shapes.reshape(args[0], args[0]._array.shape)  # a view, as in PyTorch
+        else:
+            t = Variable._wrap(_data(*args))
         if cls is not Tensor:
             t.__class__ = cls
         return t
@@ -708,8 +711,6 @@ def _data(*args: Any) -> Any:
         return np.empty(shapes.sizes_of(args, "Tensor"), kind)
     if len(args) > 1:
         raise TypeError("Tensor: give sizes or one sequence of data; use minigrad.tensor(data, dtype=...) for more")
-    if isinstance(args[0], Tensor):
-        return args[0]._array
     return np.asarray(args[0], dtype=kind)
 
 

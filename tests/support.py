@@ -185,12 +185,15 @@ def evaluate(
 ) -> Run:
     """Run the op and walk back with a random upstream gradient (the same one for every library and layout).
 
-    For minigrad this also shows that neither inputs nor upstream gradients are changed, and that every
-    gradient has memory of its own."""
+    For minigrad this also shows that neither inputs nor upstream gradients are changed, that every gradient has memory
+    of its own, and that results have, or are views that the graph knows of."""
     leaves = tensors_of(lib, arrays, grad)
     before = [a.copy() for a in arrays]
     outs = flat(call(lib, *leaves))
     values = [np.array(y.detach().numpy()) for y in outs]
+    if lib is minigrad:
+        for x in leaves:
+            known_views(x, outs)
     rng = np.random.default_rng(7)
     draws = [rng.standard_normal(v.shape) for v in values]
     upstream, through = [], []
@@ -210,6 +213,13 @@ def evaluate(
         _own_memory(leaves, [*arrays, *upstream, *[y._array for y in outs]])
     grads = [None if x.grad is None else np.array(x.grad.detach().numpy()) for x in leaves]
     return Run(values, [dtype_name(y) for y in outs], grads)
+
+
+def known_views(x: Any, outs: Sequence[Any]) -> None:
+    """A result that shares an argument's memory shares its version: the graph sees a change in place of either."""
+    for y in outs:
+        if y._version is not x._version and np.may_share_memory(y._array, x._array):
+            assert not np.shares_memory(y._array, x._array), "a result shares an argument's memory unknown to the graph"
 
 
 def _own_memory(leaves: Sequence[Any], others: Sequence[Array]) -> None:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from .. import devices, kernels
-from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
+from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, RuleError, ShapeError
 from ..kernels import large, memory
-from .function import Node, Output, _all_finite, _kind_of, freed_message
-from .modes import set_grad_enabled, watch
-from .variable import Variable, namespace, wrap
+from .function import RETAIN, Node, Output, _all_finite, _kind_of, freed_message
+from .modes import NUMBERS, set_grad_enabled, watch
+from .variable import Variable, namespace, overlapping, wrap
 
 
 class _Walk:
@@ -58,7 +58,7 @@ class _Walk:
         arrived: dict[int, Any] = {}  # number → sum of the gradients that have arrived (a list for several outputs)
         leaves, ours = self.leaves, set[Any]()  # ours: sums made here, which may be added to in place
         create_graph, free, wanted, useful = self.create_graph, not self.retain_graph, self.wanted, self.useful
-        careful = create_graph or watch.anomaly
+        careful = create_graph or watch.level
         use_kernels = kernels.switch.on
         push, pop = heapq.heappush, heapq.heappop
         edges: Any = [edge for edge, _ in starts]
@@ -140,9 +140,11 @@ class _Walk:
                     if self.create_graph:
                         g[i] = wrap(g[i])
         gs = g if node.outputs is not None else [g]
+        before = [None if x is None else _plain(x).copy() for x in gs] if watch.level else None
         if node.takes_tensors:
             with set_grad_enabled(self.create_graph):
-                grads: Any = node.backward(node, *[x if x is None or isinstance(x, Variable) else wrap(x) for x in gs])
+                gs = [None if x is None else owned(x) for x in gs]
+                grads: Any = node.backward(node, *gs)
             grads = node.checked(grads)
             if not self.create_graph:
                 # A user's rule may hand back a tensor that it saved or keeps: never let .grad share its memory.
@@ -156,21 +158,16 @@ class _Walk:
             finally:
                 node.saved = saved
         else:
-            grads = node.backward(node, *gs)
-        if watch.anomaly:
-            self._look_for_anomaly(node, gs, grads)
+            watched = before is not None and node.kernel is not None and kernels.switch.on
+            grads = node.kernel.backward(node, g) if watched else NotImplemented
+            if grads is NotImplemented:
+                grads = node.backward(node, *gs)
+        if before is not None:
+            grads = grads if isinstance(grads, tuple) else (grads,)
+            _hold_to_contract(node, before, [None if x is None else _plain(x) for x in gs], grads)
+            if watch.level == NUMBERS:
+                _look_for_anomaly(node, before, grads)
         return grads
-
-    @staticmethod
-    def _look_for_anomaly(node: Node, gs: Any, grads: Any) -> None:
-        plain = [x._array if isinstance(x, Variable) else x for x in gs]
-        for i, d in enumerate(grads if isinstance(grads, tuple) else (grads,)):
-            array = d._array if isinstance(d, Variable) else d
-            if array is not None and not _all_finite(array) and all(_all_finite(x) for x in plain):
-                raise AnomalyError(
-                    f"{type(node).__name__}: backward made a {_kind_of(array)} in the gradient of argument {i} out of "
-                    f"finite numbers; the op was called at {node.called_at or 'a line before anomaly detection began'}"
-                )
 
     def _run_hooks(self, node: Node, g: Any) -> Any:
         for index, hooks in node.hooks.items():
@@ -204,11 +201,13 @@ class _Walk:
         """Hand the collected gradients to their leaves, each in memory of its own."""
         leaves, lent = self.leaves, self.lent
         for leaf, g in leaves.items():
-            if leaf._hooks:
+            if leaf._hooks and leaf._requires_grad:
                 g = leaves[leaf] = self.call(leaf._hooks, g)
             if g.shape != leaf._array.shape:
                 raise ShapeError(f"backward: a gradient of shape {g.shape} reached a leaf of shape {leaf._array.shape}")
         for leaf, g in leaves.items():
+            if not leaf._requires_grad:
+                continue  # switched off since it was used
             old = leaf._grad
             if self.create_graph:
                 with set_grad_enabled(True):
@@ -220,15 +219,62 @@ class _Walk:
                     g = large.copy(g)
                 lent.add(id(g))
                 leaf._grad = wrap(g)
+            elif overlapping(old._array) or not getattr(old._array.flags, "writeable", True):
+                # The user has set it: expanded, or the memory of a read-only array.
+                leaf._grad = wrap((old._array + g).astype(old._array.dtype, copy=False))
             else:
                 old._array += g
                 old._version[0] += 1
 
 
+def _plain(x: Any) -> Any:
+    return x._array if isinstance(x, Variable) else x
+
+
+def owned(g: Any) -> Any:
+    """A gradient as a Tensor of its own. What users write may change it in place; the array may have other readers
+    (a sum sends one array to all its terms)."""
+    return g.clone() if isinstance(g, Variable) else wrap(large.copy(g))  # type: ignore[attr-defined]
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two arrays of one shape are equal; NaN beside NaN is."""
+    return bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _hold_to_contract(node: Node, before: list[Any], after: list[Any], grads: tuple[Any, ...]) -> None:
+    """A rule gives each argument a gradient of its shape, and leaves what it was handed as it is."""
+    rule = f"{type(node).__name__}.backward"
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+        if new is not None and not alike(old, new):
+            raise RuleError(
+                f"{rule}: changed in place the gradient of output {i} that it was handed, which other rules may still "
+                "have to read; compute a new one (dy * mask instead of dy *= mask)"
+            )
+    if any(edge is not None for edge in node.edges[len(grads) :]):
+        raise RuleError(f"{rule}: returned {len(grads)} gradient(s), expected one per tensor argument")
+    for i, (d, edge, shape) in enumerate(zip(grads, node.edges, node.shapes or (), strict=False)):
+        if d is not None and edge is not None and _plain(d).shape != shape:
+            raise RuleError(
+                f"{rule}: gradient {i} has shape {_plain(d).shape}, but argument {i} of forward has shape {shape}; "
+                "a gradient always has the shape of what it belongs to"
+            )
+
+
+def _look_for_anomaly(node: Node, gs: list[Any], grads: tuple[Any, ...]) -> None:
+    for i, d in enumerate(grads):
+        array = None if d is None else _plain(d)
+        if array is not None and not _all_finite(array) and all(x is None or _all_finite(x) for x in gs):
+            raise AnomalyError(
+                f"{type(node).__name__}: backward made a {_kind_of(array)} in the gradient of argument {i} out of "
+                f"finite numbers; the op was called at {node.called_at or 'a line before anomaly detection began'}"
+            )
+
+
 def run_hooks(hooks: Any, g: Any, create_graph: bool) -> Any:
-    """Call gradient hooks in order; each may return a replacement."""
-    t = g if isinstance(g, Variable) else wrap(g)
+    """Call gradient hooks in order; each may return a replacement, or change in place what it is given."""
     with set_grad_enabled(create_graph):
+        t = (g if isinstance(g, Variable) else wrap(g)) if hooks.keys() == {RETAIN} else owned(g)
         for hook in list(hooks.values()):
             new = hook(t)
             if new is None:
@@ -369,6 +415,8 @@ def grad(
         g = walk.arrived_at(t)
         if g is not None and t._hooks:
             g = walk.call(t._hooks, g)
+        if g is not None and _plain(g).shape != t._array.shape:
+            raise ShapeError(f"grad: a gradient of shape {_plain(g).shape} reached input {i} of shape {t._array.shape}")
         if g is None:
             if not allow_unused and not materialize_grads:
                 raise GraphError(

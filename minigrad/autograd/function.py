@@ -11,16 +11,17 @@ import itertools
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import kernels
-from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
-from .modes import modes, no_grad, watch
+from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, RuleError, ShapeError
+from .modes import NUMBERS, modes, no_grad, watch
 from .variable import Variable, line_text, user_line, wrap
 
-_switch = kernels.switch
+_off, _watched = kernels.switch.off, watch.threads
 _new = object.__new__
 
 # Nodes are numbered downwards, so that a heap of these numbers gives the newest node first (see engine.py).
@@ -48,6 +49,7 @@ class Node:
     hooks: Any = None  # {output number: [functions]} called with the gradient before this node's backward
     takes_tensors: ClassVar[bool] = False  # whether ``backward`` wants Tensors (user-made ops) instead of arrays
     called_at: str | None = None  # the user's line, under anomaly detection
+    shapes: Any = None  # of the arguments of ``forward``, where rules are watched and in a user's op
 
     def needs(self, i: int) -> bool:
         """Whether argument ``i`` of ``forward`` needs a gradient."""
@@ -58,6 +60,13 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
+
+    def noted(self, arrays: list[Any], out: Any) -> None:
+        """Where the thread is watched: remember what errors will have to say, and look at the result."""
+        self.shapes = [getattr(a, "shape", None) for a in arrays]
+        if watch.level == NUMBERS:
+            self.called_at = user_line()
+            look_for_anomaly(self, arrays, out)
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -80,23 +89,26 @@ class Node:
         """
         if self.saved is None:
             raise GraphError(freed_message(self))
-        places: dict[int, Any] = {}
-        for key, _, _, place in self.guard:
+        known: dict[int, Any] = {}
+        for key, version, _, place in self.guard:
             if isinstance(place, int):
                 place = self if self.outputs is None else Output(self, place)
-            places[key] = place
+            known[key] = place, version
         tensors = []
         for array in self.saved:
-            place = places.get(id(array))
-            if place is None:
-                floating = getattr(getattr(array, "dtype", None), "kind", "") == "f"
-                tensors.append(wrap(array) if floating and not isinstance(array, Variable) else array)
-            elif isinstance(place, Variable) and place._array is array:
+            place, version = known.get(id(array), (None, None))
+            if isinstance(place, Variable) and place._array is array:
                 tensors.append(place)
-            else:
+            elif getattr(getattr(array, "dtype", None), "kind", "") == "f" or (
+                self.takes_tensors and array is not None
+            ):
                 t = wrap(array)
-                t._node, t._requires_grad = place, True
+                t._node, t._requires_grad = place, place is not None
+                if version is not None:
+                    t._version = version  # a rule that changes it in place is seen by whoever else needs it
                 tensors.append(t)
+            else:
+                tensors.append(array)
         return tuple(tensors)
 
     def check_versions(self) -> None:
@@ -195,6 +207,11 @@ class Op(Node):
     def check(*args: Any) -> None:
         """Raise the error that explains why these arguments do not fit; return if they do."""
 
+    @staticmethod
+    def locked(*options: Any) -> str:
+        """For a view op: why what it shows cannot be changed in place now; empty if it can."""
+        return ""
+
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Run ``forward`` on the arrays of ``args`` and record a node if any of them requires a gradient."""
@@ -224,7 +241,7 @@ class Op(Node):
         out: Any = NotImplemented
         try:
             fast = cls.fast
-            if fast is not None and _switch.on:
+            if fast is not None and not (_off and get_ident() in _off):
                 out = fast.forward(ctx, *arrays)
                 if out is not NotImplemented:
                     ctx.kernel = cls.fast  # the lazy stand-in has put the real pair in its own place
@@ -237,9 +254,8 @@ class Op(Node):
         except Exception as error:
             explain(cls, arrays, error)
             raise
-        if watch.anomaly:
-            ctx.called_at = user_line()
-            look_for_anomaly(ctx, arrays, out)
+        if _watched and watch.level:
+            ctx.noted(arrays, out)
         if out.__class__ is not np.ndarray:
             if out.__class__ is tuple:
                 return ctx._many(args, out, tracked)
@@ -335,7 +351,6 @@ class Function(Op):
     _to_save: tuple[Any, ...] = ()
     _constant: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
-    _shapes: Any = ()  # of the arguments of forward; None for those that are not tensors
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -357,7 +372,7 @@ class Function(Op):
             return self._to_save
         if self.saved is None:
             raise GraphError(freed_message(self))
-        return tuple(a if a is None or isinstance(a, Variable) else wrap(a) for a in self.saved_as_tensors())
+        return self.saved_as_tensors()
 
     @property
     def needs_input_grad(self) -> tuple[bool, ...]:
@@ -394,9 +409,9 @@ class Function(Op):
         for i, y in enumerate(outputs):
             if not isinstance(y, Variable):
                 raise TypeError(f"{cls.__name__}.forward: output {i} is a {type(y).__name__}, expected a Tensor")
-        if watch.anomaly:
-            ctx.called_at = user_line()
-            look_for_anomaly(ctx, [t._array for t in tensors], tuple(y._array for y in outputs))
+        if _watched and watch.level:
+            arrays = [a._array if isinstance(a, Variable) else a for a in args]
+            ctx.noted(arrays, tuple(y._array for y in outputs))
         for x in ctx._dirty:
             x._bump(cls.__name__)
             if tracked:
@@ -423,7 +438,7 @@ class Function(Op):
                 if y._array.dtype.kind == "f" and not any(original is c for c in ctx._constant):
                     y._node = ctx if ctx.outputs is None else Output(ctx, i)
                     y._requires_grad = True
-            ctx._shapes = [a._array.shape if isinstance(a, Variable) else None for a in args]
+            ctx.shapes = [a._array.shape if isinstance(a, Variable) else None for a in args]
         ctx._to_save = ctx._constant = ctx._dirty = ()  # these would tie the node to its own outputs
         return fresh if isinstance(result, tuple) else fresh[0]
 
@@ -434,17 +449,17 @@ class Function(Op):
         if len(grads) > len(self.edges) and all(g is None for g in grads[len(self.edges) :]):
             grads = grads[: len(self.edges)]
         if len(grads) != len(self.edges):
-            raise GraphError(
+            raise RuleError(
                 f"{name}.backward: returned {len(grads)} gradient(s), expected {len(self.edges)}: one per argument of "
                 "forward, None for those that are not tensors"
             )
-        for i, (g, edge, shape) in enumerate(zip(grads, self.edges, self._shapes, strict=True)):
+        for i, (g, edge, shape) in enumerate(zip(grads, self.edges, self.shapes, strict=True)):
             if edge is None or g is None:
                 continue
             if not isinstance(g, Variable):
                 raise TypeError(f"{name}.backward: gradient {i} is a {type(g).__name__}, expected a Tensor or None")
             if g._array.shape != shape:
-                raise ShapeError(
+                raise RuleError(
                     f"{name}.backward: gradient {i} has shape {g._array.shape}, but argument {i} of forward has "
                     f"shape {shape}; a gradient always has the shape of what it belongs to"
                 )

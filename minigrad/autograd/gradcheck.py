@@ -3,7 +3,11 @@
 For a function f and a random direction v, (f(x + h v) − f(x − h v)) / 2h is the slope along v up to O(h²). The rule
 must give the same number as its gradient times v. One direction tests all elements at once; where it fails, each
 element is tried alone, and the report shows the worst one with its error at several step sizes: an error that shrinks
-with h and then grows is rounding, one that stays is a wrong rule.
+with h and then grows is rounding, one that stays is a wrong rule. Where the slopes to the left and to the right differ
+however small the step, the input stands on a kink, which has no derivative that a rule could miss.
+
+Differences see only the end of the chain, so the engine holds each rule to its contract meanwhile: a gradient of its
+argument's shape, and what it was handed left as it was.
 """
 
 from __future__ import annotations
@@ -14,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from ..devices import CPU, move
+from ..errors import RuleError
 from . import engine
-from .modes import enable_grad
+from .modes import enable_grad, watched_rules
 from .variable import Variable, namespace, wrap
 
 
 class GradcheckError(RuntimeError):
-    """A rule that disagrees with differences; the message is the report."""
+    """A rule that disagrees with differences or breaks its contract; the message is the report."""
 
 
 def gradcheck(
@@ -50,11 +55,14 @@ def gradcheck(
     args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
     rng = np.random.default_rng(seed)
     try:
-        _check(func, args, eps, atol, rtol, nondet_tol, rng)
-    except GradcheckError:
-        if raise_exception:
-            raise
-        return False
+        with watched_rules():
+            _check(func, args, eps, atol, rtol, nondet_tol, rng)
+    except (GradcheckError, RuleError) as error:
+        if not raise_exception:
+            return False
+        if isinstance(error, RuleError):
+            raise GradcheckError(f"gradcheck: {error}") from error
+        raise
     return True
 
 
@@ -86,7 +94,7 @@ def gradgradcheck(
         ys = [y for y in _outputs(func, xs) if y._requires_grad]
         wanted = [x for x in xs if isinstance(x, Variable) and x._requires_grad]
         found = engine.grad(ys, wanted, list(gs), create_graph=True, allow_unused=True)
-        return tuple(g for g in found if g is not None and g._requires_grad)
+        return tuple(g for g in found if g is not None)
 
     return gradcheck(
         gradients, (*args, *upstream), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed
@@ -96,7 +104,11 @@ def gradgradcheck(
 def _outputs(func: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
     with enable_grad():
         out = func(*args)
-    return list(out) if isinstance(out, (tuple, list)) else [out]
+    outputs = list(out) if isinstance(out, (tuple, list)) else [out]
+    for y in outputs:
+        if not isinstance(y, Variable):
+            raise TypeError(f"gradcheck: func must return a Tensor or a tuple of them, got {type(y).__name__}")
+    return outputs
 
 
 def _check(
@@ -111,82 +123,145 @@ def _check(
                 f"gradcheck: input {i} is {args[i]._array.dtype}; differences need float64 (steps of {eps:g} vanish in "
                 "float32)"
             )
+    values = [x._array.copy() if isinstance(x, Variable) else None for x in args]
     outputs = _outputs(func, args)
-    again = _outputs(func, args)
-    for k, (a, b) in enumerate(zip(outputs, again, strict=True)):
-        gap = float(abs(a._array - b._array).max()) if a._array.size else 0.0
+    _refuse_change(args, values, "func")
+    if not any(y._requires_grad for y in outputs):
+        raise GradcheckError(
+            "gradcheck: no output requires a gradient, so there is nothing to check: func detaches what it computes, "
+            "computes it under no_grad() or outside minigrad, or does not use its inputs"
+        )
+    for k, (a, b) in enumerate(zip(outputs, _outputs(func, args), strict=True)):
+        gap = _gap(a._array, b._array)
         if not gap <= nondet:
             raise GradcheckError(
                 f"gradcheck: output {k} changed by {gap:g} between two calls with the same input; a function that "
                 "draws random numbers cannot be checked (pass it a fixed mask or seed)"
             )
+        if not namespace(a._array).isfinite(a._array).all():
+            raise GradcheckError(
+                f"gradcheck: output {k} holds a NaN or an infinity, where differences say nothing; choose other inputs"
+            )
     for k, y in enumerate(outputs):
-        if not y._requires_grad:
+        if y._array.dtype.kind != "f":
             continue
         upstream = _draw(rng, y)
-        found = engine.grad(
-            y, [args[i] for i in checked], wrap(upstream), retain_graph=True, allow_unused=True, materialize_grads=True
-        )
+        differences = _Differences(func, args, k, upstream, eps, atol, rtol)
+        found: Sequence[Any] = [None] * len(checked)
+        if y._requires_grad:
+            found = engine.grad(y, [args[i] for i in checked], wrap(upstream), retain_graph=True, allow_unused=True)
+            _refuse_change(args, values, "a backward rule")
         for i, g in zip(checked, found, strict=True):
-            direction = _draw(rng, args[i])
-            analytic = float((g._array * direction).sum())
-            numeric = _slope(func, args, i, direction, k, upstream, eps)
-            # One number stands for all elements: a wrong rule moves it by about its own error's size.
-            if abs(analytic - numeric) <= atol + rtol * 0.1 * abs(numeric) and np.isfinite(analytic):
-                continue
-            _element_by_element(func, args, i, k, upstream, g._array, eps, atol, rtol)
+            if g is None:
+                differences.expect_constant(i, _draw(rng, args[i]))
+            else:
+                differences.expect(i, g._array, _draw(rng, args[i]))
 
 
-def _slope(
-    func: Callable[..., Any], args: tuple[Any, ...], i: int, direction: Any, k: int, upstream: Any, h: float
-) -> float:
-    """(L(x + h v) − L(x − h v)) / 2h for L = Σ upstream · output k."""
-    values = []
-    for sign in (1.0, -1.0):
-        moved = wrap(args[i]._array + sign * h * direction)
+def _gap(a: Any, b: Any) -> float:
+    """How far two arrays differ; NaN beside NaN is no difference."""
+    if a.shape != b.shape:
+        return float("inf")
+    if engine.alike(a, b):
+        return 0.0
+    return float(abs(a.astype(np.float64) - b).max())
+
+
+def _refuse_change(args: tuple[Any, ...], values: list[Any], who: str) -> None:
+    for i, (x, value) in enumerate(zip(args, values, strict=True)):
+        if value is not None and _gap(x._array, value):
+            raise GradcheckError(f"gradcheck: {who} changed input {i} in place; it may only compute new tensors")
+
+
+class _Differences:
+    """Slopes of L = Σ upstream · output k, seen from outside."""
+
+    def __init__(
+        self, func: Callable[..., Any], args: Any, k: int, upstream: Any, eps: float, atol: float, rtol: float
+    ) -> None:
+        self.func, self.args, self.k, self.upstream = func, args, k, upstream
+        self.eps, self.atol, self.rtol = eps, atol, rtol
+
+    def value(self, i: int, step: Any) -> Any:
+        """The terms of L with input i moved by ``step``."""
+        moved = wrap(self.args[i]._array + step)
         moved._requires_grad = True  # a function may call autograd itself
-        out = _outputs(func, [*args[:i], moved, *args[i + 1 :]])[k]
-        values.append(out._array)
-    return float((upstream * ((values[0] - values[1]) / (2.0 * h))).sum())
+        return self.upstream * _outputs(self.func, [*self.args[:i], moved, *self.args[i + 1 :]])[self.k]._array
 
+    def slope(self, i: int, direction: Any, h: float) -> float:
+        """(L(x + h v) − L(x − h v)) / 2h."""
+        return float(((self.value(i, h * direction) - self.value(i, -h * direction)) / (2.0 * h)).sum())
 
-def _element_by_element(
-    func: Callable[..., Any],
-    args: tuple[Any, ...],
-    i: int,
-    k: int,
-    upstream: Any,
-    analytic: Any,
-    eps: float,
-    atol: float,
-    rtol: float,
-) -> None:
-    """Try each element alone, and raise with a report on the worst one if any fails."""
-    analytic = move(analytic, CPU)
-    numeric = np.zeros_like(analytic)
-    for place in np.ndindex(*analytic.shape):
-        numeric[place] = _slope(func, args, i, _unit(args[i], place), k, upstream, eps)
-    excess = np.abs(analytic - numeric) - (atol + rtol * np.abs(numeric))
-    excess = np.where(np.isfinite(excess), excess, np.inf)
-    wrong = int((excess > 0).sum())
-    if not wrong:
-        return
-    place = tuple(int(n) for n in np.unravel_index(int(np.argmax(excess)), excess.shape))
-    a, n = float(analytic[place]), float(numeric[place])
-    lines = [
-        f"gradcheck: the gradient of output {k} with respect to input {i} is wrong in {wrong} of {analytic.size} "
-        "elements.",
-        f"  worst element: index {place}",
-        f"    analytic (the backward rule)      {a: .10g}",
-        f"    numeric  (central differences)    {n: .10g}",
-        f"    ratio analytic / numeric          {a / n if n else float('nan'): .6g}",
-        "  its error against the step size (rounding shrinks, a wrong rule stays):",
-    ]
-    for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7):
-        slope = _slope(func, args, i, _unit(args[i], place), k, upstream, h)
-        lines.append(f"    h = {h:.0e}   numeric {slope: .10g}   error {abs(a - slope):.3e}")
-    lines.append(f"  inputs have shapes {[tuple(x._array.shape) for x in args if isinstance(x, Variable)]}")
-    raise GradcheckError("\n".join(lines))
+    def sides(self, i: int, direction: Any, h: float) -> tuple[float, float]:
+        """The slopes to the left, (L(x) − L(x − h v)) / h, and to the right."""
+        behind, here, ahead = (self.value(i, step * direction) for step in (-h, 0.0, h))
+        return float(((here - behind) / h).sum()), float(((ahead - here) / h).sum())
+
+    def expect_constant(self, i: int, direction: Any) -> None:
+        """Raise if an output from which no gradient leads to input i changes with it."""
+        slope = self.slope(i, direction, self.eps)
+        if not abs(slope) <= self.atol:
+            raise GradcheckError(
+                f"gradcheck: output {self.k} changes with input {i} (slope {slope:.6g} along a random direction), yet "
+                "no gradient leads from it there: func detaches what it computes, or computes it under no_grad() or "
+                "outside minigrad"
+            )
+
+    def expect(self, i: int, gradient: Any, direction: Any) -> None:
+        """Raise unless this is the gradient with respect to input i."""
+        analytic, numeric = float((gradient * direction).sum()), self.slope(i, direction, self.eps)
+        # One number stands for all elements: a wrong rule moves it by about its own error's size.
+        if not abs(analytic - numeric) <= self.atol + self.rtol * 0.1 * abs(numeric):
+            self.element_by_element(i, move(gradient, CPU))
+
+    def element_by_element(self, i: int, analytic: Any) -> None:
+        """Try each element alone, and raise with a report on the worst one if any fails."""
+        numeric = np.zeros_like(analytic)
+        for place in np.ndindex(*analytic.shape):
+            numeric[place] = self.slope(i, _unit(self.args[i], place), self.eps)
+        excess = np.abs(analytic - numeric) - (self.atol + self.rtol * np.abs(numeric))
+        excess = np.where(np.isfinite(excess), excess, np.inf)
+        kinks = {}
+        for place in np.ndindex(*analytic.shape):
+            if excess[place] > 0 and (slopes := self.slopes_of_a_kink(i, place, analytic[place])):
+                kinks[place], excess[place] = slopes, 0.0
+        if (excess > 0).any():
+            raise GradcheckError(self.report(i, analytic, numeric, excess))
+        for place, (left, right) in kinks.items():
+            raise GradcheckError(
+                f"gradcheck: input {i} stands on a kink of output {self.k} in {len(kinks)} of {analytic.size} "
+                f"elements. At index {place} the slope is {left:.6g} to the left and {right:.6g} to the right; "
+                f"{analytic[place]:.6g}, which the backward rule gives, lies between them and may be right. Check away "
+                "from the kink"
+            )
+
+    def slopes_of_a_kink(self, i: int, place: tuple[int, ...], analytic: Any) -> tuple[float, float] | None:
+        """The slopes on either side if they differ, by as much over a shorter step, and the rule's lies between."""
+        e = _unit(self.args[i], place)
+        left, right = self.sides(i, e, self.eps)
+        nearer_left, nearer_right = self.sides(i, e, self.eps / 4)
+        slack = self.atol + self.rtol * max(abs(left), abs(right))
+        is_kink = abs(right - left) > slack and abs(nearer_right - nearer_left) > 0.5 * abs(right - left)
+        between = min(left, right) - slack <= analytic <= max(left, right) + slack
+        return (left, right) if is_kink and between else None
+
+    def report(self, i: int, analytic: Any, numeric: Any, excess: Any) -> str:
+        place = tuple(int(n) for n in np.unravel_index(int(np.argmax(excess)), excess.shape))
+        a, n = float(analytic[place]), float(numeric[place])
+        lines = [
+            f"gradcheck: the gradient of output {self.k} with respect to input {i} is wrong in "
+            f"{int((excess > 0).sum())} of {analytic.size} elements.",
+            f"  worst element: index {place}",
+            f"    analytic (the backward rule)      {a: .10g}",
+            f"    numeric  (central differences)    {n: .10g}",
+            f"    ratio analytic / numeric          {a / n if n else float('nan'): .6g}",
+            "  its error against the step size (rounding shrinks, a wrong rule stays):",
+        ]
+        for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7):
+            slope = self.slope(i, _unit(self.args[i], place), h)
+            lines.append(f"    h = {h:.0e}   numeric {slope: .10g}   error {abs(a - slope):.3e}")
+        shapes = [tuple(x._array.shape) for x in self.args if isinstance(x, Variable)]
+        return "\n".join([*lines, f"  inputs have shapes {shapes}"])
 
 
 def _draw(rng: Any, like: Any) -> Any:

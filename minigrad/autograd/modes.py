@@ -6,6 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
+from threading import get_ident
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -17,8 +18,27 @@ class _Modes(threading.local):
     inference = False  # inside inference_mode
 
 
+RULES, NUMBERS = 1, 2  # how closely a thread is watched
+
+
 class _Watch:
-    anomaly = False  # look for NaN and infinity, and remember the lines that called ops; for all threads
+    """How closely this thread's ops are watched. ``threads`` is empty nearly always, which is all that an op has to
+    look at. RULES: backward rules keep their contract (see ``engine._hold_to_contract``). NUMBERS: also look for NaN
+    and infinity, and remember the lines that called ops."""
+
+    def __init__(self) -> None:
+        self.threads: dict[int, int] = {}  # thread number → level
+
+    @property
+    def level(self) -> int:
+        return self.threads.get(get_ident(), 0)
+
+    @level.setter
+    def level(self, value: int) -> None:
+        if value:
+            self.threads[get_ident()] = value
+        else:
+            self.threads.pop(get_ident(), None)
 
 
 modes = _Modes()
@@ -30,9 +50,9 @@ class _Mode:
 
     _owner: Any = modes
 
-    def __init__(self, **switches: bool) -> None:
+    def __init__(self, **switches: int) -> None:
         self._switches = switches
-        self._before: list[dict[str, bool]] = []
+        self._before: list[dict[str, int]] = []
 
     def __enter__(self) -> None:
         self._before.append({name: getattr(self._owner, name) for name in self._switches})
@@ -105,7 +125,7 @@ class inference_mode(_Mode):
 class _Setting(_Mode):
     """A mode that its constructor switches: from here on, or until its block ends."""
 
-    def __init__(self, **switches: bool) -> None:
+    def __init__(self, **switches: int) -> None:
         super().__init__(**switches)
         super().__enter__()
 
@@ -124,17 +144,28 @@ class set_grad_enabled(_Setting):
         super().__init__(grad=bool(mode))
 
 
+class watched_rules(_Mode):
+    """Inside, ops remember the shapes of their arguments, and a backward rule that returns a gradient of another shape
+    or changes what it was handed raises :class:`minigrad.errors.RuleError`."""
+
+    _owner = watch
+
+    def __init__(self) -> None:
+        super().__init__(level=max(RULES, watch.level))
+
+
 class detect_anomaly(_Mode):
     """Inside, every op's result and every gradient is checked, and the first NaN or infinity made out of finite
     numbers raises :class:`minigrad.errors.AnomalyError` with the op's name and the line of your code that called it.
+    A rule that returns a gradient of a wrong shape or changes what it was handed is named as well.
 
-    It costs one pass over each result; use it to find a fault, not to train.
+    It costs some passes over each result; use it to find a fault, not to train.
     """
 
     _owner = watch
 
     def __init__(self, check_nan: bool = True) -> None:
-        super().__init__(anomaly=check_nan)
+        super().__init__(level=NUMBERS if check_nan else 0)
 
 
 class set_detect_anomaly(_Setting):
@@ -143,7 +174,7 @@ class set_detect_anomaly(_Setting):
     _owner = watch
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        super().__init__(anomaly=bool(mode) and check_nan)
+        super().__init__(level=NUMBERS if mode and check_nan else 0)
 
 
 def is_grad_enabled() -> bool:
@@ -155,4 +186,4 @@ def is_inference_mode_enabled() -> bool:
 
 
 def is_anomaly_enabled() -> bool:
-    return watch.anomaly
+    return watch.level == NUMBERS

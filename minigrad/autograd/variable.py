@@ -88,6 +88,18 @@ def namespace(x: Any) -> Any:
     return cuda.require()
 
 
+def overlapping(array: Any) -> bool:
+    """Whether elements of an array may share memory, as those of an expanded one do: then it cannot change in place."""
+    if array.flags.c_contiguous or array.flags.f_contiguous:
+        return False
+    reach = array.itemsize  # bytes that the axes looked at so far cover
+    for step, n in sorted((abs(step), n) for step, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if step < reach:
+            return True
+        reach += step * (n - 1)
+    return False
+
+
 def _user_frame() -> FrameType:
     """The innermost frame on the stack that is not minigrad's own."""
     frame = sys._getframe(3)  # the two nearest ones are always ours

@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,20 +38,31 @@ class Kernel(NamedTuple):
 
 
 class _Switch:
-    on = True
+    """Whether this thread's ops use kernels. ``off`` is empty nearly always, which is all that an op has to look at."""
+
+    def __init__(self) -> None:
+        self.off: set[int] = set()  # the threads that do without, by number
+
+    @property
+    def on(self) -> bool:
+        return get_ident() not in self.off
+
+    @on.setter
+    def on(self, value: bool) -> None:
+        (self.off.discard if value else self.off.add)(get_ident())
 
 
 switch = _Switch()
 
 
 def enabled() -> bool:
-    """Whether kernels are in use."""
+    """Whether kernels are in use in this thread."""
     return switch.on
 
 
 @contextlib.contextmanager
 def disabled() -> Iterator[None]:
-    """A context in which every op runs the plain array mathematics of :mod:`minigrad.ops`."""
+    """A context in which every op of this thread runs the plain array mathematics of :mod:`minigrad.ops`."""
     before = switch.on
     switch.on = False
     try:

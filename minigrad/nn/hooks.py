@@ -14,6 +14,10 @@ the moment at which the gradient passes.
                ▲ grad_input:                 ▲ grad_output:
                full backward hooks run       backward pre-hooks run
 
+What comes out of a gate is a view of what went in, so a later change of either in place is a change of both. Only
+``forward`` itself may not change its input in place: the gradient of a value that is overwritten within the module is
+not the one that the hooks ask for. PyTorch refuses all changes of what has passed a gate.
+
 Global hooks (``register_module_forward_hook`` and so on) run before a module's own. Source: PyTorch's
 ``torch.nn.Module.register_*_hook``; signatures and order are the same.
 """
@@ -25,7 +29,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ..autograd import Function
+from ..autograd.function import Function, Op, remember_view
 from ..autograd.handles import RemovableHandle
 from ..tensor import Tensor
 
@@ -183,9 +187,12 @@ def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: d
             args, kwargs = _run_forward_pre(module, hook, args, kwargs)
         before, after = both("backward_pre"), both("backward")
         gates = _Gates(module, before, after) if before or after else None
-        if gates:
+        if gates is None:
+            output = module.forward(*args, **kwargs)
+        else:
             args = gates.open(args)
-        output = module.forward(*args, **kwargs)
+            with gates.lock:
+                output = module.forward(*args, **kwargs)
         for hook in both("forward"):
             if hook.always_call:
                 pending.remove(hook)
@@ -229,19 +236,49 @@ class _Gate(Function):
     """y₁, y₂, … = x₁, x₂, …; on the way back ``passing`` sees the gradients, and may answer with others."""
 
     @staticmethod
-    def forward(ctx: Any, passing: Callable[..., Any], *tensors: Tensor) -> Any:
-        ctx.passing = passing
+    def forward(ctx: Any, *tensors_and_passing: Any) -> Any:
+        *tensors, ctx.passing = tensors_and_passing
         ctx.set_materialize_grads(False)
-        passed = []
-        for x in tensors:
-            y = Tensor._wrap(x._array)
-            y._version = x._version  # the same memory: a change of y in place is a change of x
-            passed.append(y)
-        return tuple(passed)
+        return tuple(Tensor._wrap(x._array[...]) for x in tensors)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        return None, *ctx.passing(grads)
+        return *ctx.passing(grads), None
+
+
+class _Passed(Op):
+    """y = x, the same memory: how a gate's view is found again once its base has changed in place."""
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, lock: _Lock | None) -> Any:
+        return x[...]
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return dy
+
+    @staticmethod
+    def locked(lock: _Lock | None) -> str:
+        return lock.reason if lock else ""
+
+
+class _Lock:
+    """Closed while a module's ``forward`` runs: what has passed its input gate cannot be changed in place then."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = type(module).__name__
+        self.reason = ""
+
+    def __enter__(self) -> None:
+        self.reason = (
+            f"{self.module} has a full backward hook, so its forward cannot change its input in place (inplace=True): "
+            "use the out-of-place form, or give the module a clone()"
+        )
+
+    def __exit__(self, *exception: object) -> None:
+        self.reason = ""
 
 
 class _Gates:
@@ -253,6 +290,7 @@ class _Gates:
         self.after = after
         self.grad_output: tuple[Tensor | None, ...] = ()
         self.inputs = 0  # how many positional arguments the module got
+        self.lock = _Lock(module)
         self.first_layer = False  # none of them carries a gradient
 
     def open(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -261,14 +299,14 @@ class _Gates:
         self.first_layer = not places
         if self.first_layer or not self.after:
             return args
-        return _through(args, places, functools.partial(self.at_input, places))
+        return through(args, places, functools.partial(self.at_input, places), self.lock)
 
     def close(self, output: Any) -> Any:
         outputs = output if isinstance(output, tuple) else (output,)
         places = [i for i, a in enumerate(outputs) if isinstance(a, Tensor) and a.requires_grad]
         if not places:
             return output
-        outputs = _through(outputs, places, functools.partial(self.at_output, places, len(outputs)))
+        outputs = through(outputs, places, functools.partial(self.at_output, places, len(outputs)))
         return outputs if isinstance(output, tuple) else outputs[0]
 
     def at_output(self, places: list[int], count: int, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
@@ -305,10 +343,13 @@ class _Gates:
         return answer
 
 
-def _through(values: tuple[Any, ...], places: list[int], passing: Callable[..., Any]) -> tuple[Any, ...]:
-    """``values`` with those at ``places`` led through one gate."""
+def through(
+    values: tuple[Any, ...], places: list[int], passing: Callable[..., Any], lock: _Lock | None = None
+) -> tuple[Any, ...]:
+    """``values`` with the tensors at ``places`` led through one gate, which hands their gradients to ``passing``."""
     gated = list(values)
-    for i, tensor in zip(places, _Gate.apply(passing, *(values[i] for i in places)), strict=True):
+    for i, tensor in zip(places, _Gate.apply(*[values[i] for i in places], passing), strict=True):
+        remember_view(values[i], tensor, _Passed, (lock,))
         gated[i] = tensor
     return tuple(gated)
 

@@ -117,6 +117,13 @@ class SetItem(Op):
 class Gather(GetItem):
     """y[i][j] = x[index[i][j]][j] along axis 0 (likewise for others): indexing, with the same rule."""
 
+    is_view = False
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, index: Any) -> Any:
+        y = GetItem.forward(ctx, x, index)
+        return y if x.ndim else y.copy()  # a tensor without axes has one place, and NumPy shows it
+
 
 class ScatterAdd(Op):
     """y = x with src added at ``places``.   dx = dy; dsrc = dy[places]."""

@@ -14,6 +14,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from .common import meet, same_device, sum_to, tensor_of
+from .shape import diagonal, permute
 
 
 class MatMul(Op, kernel="matmul.matmul"):
@@ -252,6 +253,8 @@ def einsum(equation: str, *operands: Any) -> Any:
         for c, n in zip(labels, x._array.shape, strict=True):
             if sizes.setdefault(c, n) != n:
                 raise ShapeError(f"einsum: label {c!r} of {equation!r} stands for sizes {sizes[c]} and {n}")
+    if len(xs) == 1 and len(output) == len(inputs[0]):
+        return permute(xs[0], [inputs[0].index(c) for c in output])  # nothing is summed: a view, as in PyTorch
     return Einsum.apply(*xs, tuple(inputs), output)
 
 
@@ -276,34 +279,27 @@ def _labels(equation: str, xs: list[Any]) -> tuple[list[str], str, list[Any]]:
     dots = [free.pop(0) for _ in range(max((w for w, t in zip(widths, terms, strict=True) if "..." in t), default=0))]
     inputs: list[str] = []
     operands: list[Any] = []
-    extra: list[tuple[str, Any]] = []
     for term, x, width in zip(terms, xs, widths, strict=True):
         labels = term.replace("...", "".join(dots[len(dots) - width :]))
         shape = x._array.shape
         # An axis of "..." that broadcasts (size 1) is left out; the operands that have it in full keep the label.
-        drop = [i for i, c in enumerate(labels) if c in dots and shape[i] == 1]
+        drop = [i for i, c in enumerate(labels) if c in dots and shape[i] == 1 and len(xs) > 1]
         if drop:
             x = x.reshape(*[n for i, n in enumerate(shape) if i not in drop])
             labels = "".join(c for i, c in enumerate(labels) if i not in drop)
-        unique = ""
-        for i, c in enumerate(labels):
-            if c in unique:  # aᵢᵢ = Σ_z a_iz [i = z]
-                z = free.pop(0)
-                n = x._array.shape[i]
-                if x._array.shape[labels.index(c)] != n:
+        for c in sorted({c for c in labels if labels.count(c) > 1}):
+            while labels.count(c) > 1:  # two axes become one, which comes last
+                i = labels.index(c)
+                j = labels.index(c, i + 1)
+                if x._array.shape[i] != x._array.shape[j]:
                     raise ShapeError(f"einsum: label {c!r} of {equation!r} stands for two sizes in shape {shape}")
-                extra.append((c + z, wrap(namespace(x._array).eye(n, dtype=x._array.dtype))))
-                c = z
-            unique += c
-        inputs.append(unique)
+                x, labels = diagonal(x, 0, i, j), labels[:i] + labels[i + 1 : j] + labels[j + 1 :] + c
+        inputs.append(labels)
         operands.append(x)
     if arrow:
         output = right.replace("...", "".join(dots))
     else:
         output = "".join(dots) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    for labels, eye in extra:
-        inputs.append(labels)
-        operands.append(eye)
     known = set("".join(inputs))
     for c in output:
         if c not in known and c in dots:  # every operand had size 1 there

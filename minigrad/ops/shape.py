@@ -15,6 +15,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
+from . import elementwise
 from .common import axes_of, axis_of, meet, sum_to, tensor_of
 from .indexing import PutAt
 
@@ -77,6 +78,42 @@ class Expand(Op):
     @staticmethod
     def check(x: Any, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"expand: shape {x.shape} cannot be expanded to {shape}: only axes of size 1 can be repeated")
+
+
+class Diagonal(Op):
+    """y = the elements whose places along two axes are i and i + offset, i running along a new last axis.
+    dx = dy at those places, zeros elsewhere."""
+
+    is_view = True
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, offset: int, axis1: int, axis2: int) -> Any:
+        ctx.shape, ctx.places = x.shape, (offset, axis1, axis2)
+        y = x.diagonal(offset, axis1, axis2)
+        if isinstance(y, np.ndarray) and x.flags.writeable:
+            y.flags.writeable = True  # NumPy locks this one, too
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        if isinstance(dy, Variable):
+            return PutDiagonal.apply(dy, ctx.shape, *ctx.places)
+        return PutDiagonal.forward(Op(), dy, ctx.shape, *ctx.places)
+
+
+class PutDiagonal(Op):
+    """y = zeros with x on the diagonal of two axes.   dx = that diagonal of dy."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
+        ctx.places = (offset, axis1, axis2)
+        y = namespace(x).zeros(shape, x.dtype)
+        Diagonal.forward(Op(), y, offset, axis1, axis2)[...] = x
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        return Diagonal.apply(dy, *ctx.places) if isinstance(dy, Variable) else dy.diagonal(*ctx.places)
 
 
 class Repeat(Op):
@@ -188,13 +225,15 @@ def reshape(input: Any, *shape: Any) -> Any:
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """Axes ``start_dim`` to ``end_dim`` made one."""
+    """Axes ``start_dim`` to ``end_dim`` made one; the tensor itself where that is one already."""
     shape = tensor_of(input, "flatten")._array.shape
     if not shape:
         return reshape(input, 1)
     a, b = axis_of(start_dim, len(shape), "flatten"), axis_of(end_dim, len(shape), "flatten")
     if a > b:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in shape {shape}")
+    if a == b:
+        return input
     size = 1
     for n in shape[a : b + 1]:
         size *= n
@@ -421,22 +460,22 @@ def _triangle(input: Any, name: str, diagonal: int) -> Any:
 def diag(input: Any, diagonal: int = 0) -> Any:
     """A matrix with the vector ``input`` on its diagonal and zeros elsewhere, or the diagonal of a matrix."""
     x = tensor_of(input, "diag")._array
+    if x.ndim == 2:
+        return elementwise.clone(_diagonal(input, diagonal))
     if x.ndim != 1:
-        return _diagonal(input, diagonal)
+        raise ShapeError(f"diag: expected 1 or 2 axes, got shape {x.shape}")
     xp, size = namespace(x), x.shape[0] + abs(diagonal)
     rows = xp.arange(x.shape[0]) + max(-diagonal, 0)
     return PutAt.apply(input, (rows, rows + diagonal), (size, size))
 
 
-def diagonal(input: Any, offset: int = 0) -> Any:
-    """The diagonal of a matrix, or the one ``offset`` places above it."""
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of two axes, or the one ``offset`` places above it, as a view with the diagonal as its last axis."""
     x = tensor_of(input, "diagonal")._array
-    if x.ndim != 2:
-        raise ShapeError(f"diagonal: expected 2 axes, got shape {x.shape}")
-    rows = np.arange(max(0, min(x.shape[0] + min(offset, 0), x.shape[1] - max(offset, 0))))
-    rows, columns = rows + max(-offset, 0), rows + max(offset, 0)
-    xp = namespace(x)
-    return input[wrap(xp.asarray(rows)), wrap(xp.asarray(columns))]
+    a, b = axis_of(dim1, x.ndim, "diagonal"), axis_of(dim2, x.ndim, "diagonal")
+    if x.ndim < 2 or a == b:
+        raise ShapeError(f"diagonal: dim1 {dim1} and dim2 {dim2} must be two axes, the input has shape {x.shape}")
+    return Diagonal.apply(input, operator.index(offset), a, b)
 
 
 _diagonal = diagonal  # `diag` has an argument of that name

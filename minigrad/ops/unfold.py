@@ -71,7 +71,7 @@ class Unfold(Op):
     def compute(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
         view = windows(x, kernel, stride, padding, dilation)
         n, c, kh, kw, oh, ow = view.shape
-        return view.reshape((n, c * kh * kw, oh * ow))  # (N, C, KH, KW, OH, OW) → (N, C·KH·KW, OH·OW)
+        return view.copy().reshape((n, c * kh * kw, oh * ow))  # (N, C, KH, KW, OH, OW) → (N, C·KH·KW, OH·OW)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:

@@ -284,7 +284,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     k = len(batch)
     x = input.reshape(*batch, channels // (r * r), r, r, h, w)  # (…, C, a, b, H, W)
     x = x.permute(*range(k), k, k + 3, k + 1, k + 4, k + 2)  # (…, C, H, a, W, b)
-    return x.reshape(*batch, channels // (r * r), h * r, w * r)
+    return _copied(x.reshape(*batch, channels // (r * r), h * r, w * r))
 
 
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
@@ -304,7 +304,12 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     k = len(batch)
     x = input.reshape(*batch, channels, h // r, r, w // r, r)  # (…, C, H, a, W, b)
     x = x.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3)  # (…, C, a, b, H, W)
-    return x.reshape(*batch, channels * r * r, h // r, w // r)
+    return _copied(x.reshape(*batch, channels * r * r, h // r, w // r))
+
+
+def _copied(y: Any) -> Any:
+    """In memory of its own, as PyTorch's is, also where nothing had to move."""
+    return y if y._base is None else y.clone()
 
 
 def _image(shape: tuple[int, ...], name: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from ..autograd import detect_anomaly, enable_grad, no_grad
 from ..errors import AnomalyError
 from ..nn import Module
+from ..nn.hooks import through
 from ..tensor import Tensor
 from .checkpoint import random_state, set_random_state
 
@@ -101,10 +102,9 @@ class _Layers:
         handles: list[Any] = []
         for module in self._names:
             handles += [
-                module.register_forward_pre_hook(lambda module, args: self._stack.append(module)),
+                module.register_forward_pre_hook(self._enter),
                 module.register_forward_hook(lambda module, args, output: self._leave(module)),
                 module.register_full_backward_pre_hook(lambda module, grads: self._stack.append(module)),
-                module.register_full_backward_hook(self._after_backward),
             ]
         try:
             yield
@@ -112,10 +112,16 @@ class _Layers:
             for handle in handles:
                 handle.remove()
 
-    def _after_backward(self, module: Module, grad_input: Any, grad_output: Any) -> None:
-        # Where no input needs a gradient, this hook comes before the layer's own ops; nothing comes behind them then.
-        if any(grad is not None for grad in grad_input):
+    def _enter(self, module: Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        self._stack.append(module)
+
+        # Not a full backward hook: that would refuse layers that change their input in place.
+        def passing(gradients: Any) -> Any:
             self._leave(module)
+            return gradients
+
+        places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+        return through(args, places, passing) if places else None
 
     def _leave(self, module: Module) -> None:
         if module in self._stack:  # branches run back in turns, so that it need not be the last one

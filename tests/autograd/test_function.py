@@ -426,3 +426,25 @@ def test_without_a_gradient_nothing_is_kept() -> None:
     with minigrad.no_grad():
         assert not op.apply(leaf(minigrad)).requires_grad
     assert np.allclose(op.apply(g(minigrad)).numpy(), [1.0, 1000.0])
+
+
+@BOTH
+@pytest.mark.parametrize("what", ["argument", "leaf", "constant"])
+def test_a_rule_that_changes_what_it_saved_is_seen_by_others(lib: Any, what: str) -> None:
+    class Scale(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, k):
+            ctx.save_for_backward(x, k)
+            return x * k
+
+        @staticmethod
+        def backward(ctx, d):
+            x, k = ctx.saved_tensors
+            (k if what == "constant" else x).mul_(2)
+            return d * k, None
+
+    w, k = leaf(lib), g(lib, 3.0, 4.0)
+    x = w if what == "leaf" else w * 1
+    total = x * x * k + Scale.apply(x, k)
+    with pytest.raises(RuntimeError, match=r"modified by an inplace|changed in place by mul_"):
+        total.backward(g(lib))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -240,3 +241,36 @@ def test_set_detect_anomaly_as_a_call_and_as_a_block() -> None:
     finally:
         minigrad.autograd.set_detect_anomaly(False)
     minigrad.tensor([0.0]).log()
+
+
+def test_it_belongs_to_its_thread() -> None:
+    # two threads whose blocks overlap, the first to enter being the first to leave
+    entered, may_leave, seen = threading.Event(), threading.Event(), []
+
+    def other() -> None:
+        seen.append(minigrad.autograd.is_anomaly_enabled())
+        with minigrad.autograd.detect_anomaly():
+            entered.set()
+            may_leave.wait(10)
+            seen.append(minigrad.autograd.is_anomaly_enabled())
+        seen.append(minigrad.autograd.is_anomaly_enabled())
+
+    thread = threading.Thread(target=other)
+    with minigrad.autograd.detect_anomaly():
+        thread.start()
+        entered.wait(10)
+    assert not minigrad.autograd.is_anomaly_enabled()
+    may_leave.set()
+    thread.join()
+    assert seen == [False, True, False]
+    assert not minigrad.autograd.is_anomaly_enabled()
+
+
+def test_gradcheck_does_not_end_it() -> None:
+    x = minigrad.tensor([2.0], dtype=minigrad.float64, requires_grad=True)
+    with minigrad.autograd.detect_anomaly():
+        assert minigrad.autograd.gradcheck(lambda x: x * x, x)
+        assert minigrad.autograd.is_anomaly_enabled()
+        with pytest.raises(AnomalyError):
+            minigrad.tensor([0.0]).log()
+    assert not minigrad.autograd.is_anomaly_enabled()

@@ -251,7 +251,9 @@ class ndarray:
         return wrap(self._host.flatten(order))
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> ndarray:
-        return wrap(self._host.diagonal(offset, axis1, axis2), self)
+        diagonal = self._host.diagonal(offset, axis1, axis2)
+        diagonal.flags.writeable = self._host.flags.writeable  # CuPy's can be written to
+        return wrap(diagonal, self)
 
     def view(self, dtype: Any = None, type: Any = None) -> ndarray:
         return wrap(self._host.view() if dtype is None else self._host.view(dtype), self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,46 @@ def test_the_switch_nests_and_goes_back() -> None:
     with pytest.raises(KeyError), kernels.disabled():
         raise KeyError
     assert kernels.enabled()
+
+
+def test_the_switch_belongs_to_its_thread() -> None:
+    # two threads whose blocks overlap, the first to enter being the first to leave
+    entered, may_leave, seen = threading.Event(), threading.Event(), []
+
+    def other() -> None:
+        seen.append(kernels.enabled())
+        with kernels.disabled():
+            entered.set()
+            may_leave.wait(10)
+            seen.append(kernels.enabled())
+        seen.append(kernels.enabled())
+
+    thread = threading.Thread(target=other)
+    with kernels.disabled():
+        thread.start()
+        entered.wait(10)
+    assert kernels.enabled()
+    may_leave.set()
+    thread.join()
+    assert seen == [True, False, True]
+    assert kernels.enabled()
+
+
+def test_ops_ask_their_own_thread() -> None:
+    x = minigrad.ones(64, 50, requires_grad=True)
+    used: list[Any] = []
+
+    def run() -> None:
+        used.append(F.silu(x).grad_fn.kernel)
+
+    with kernels.disabled():
+        run()
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    run()
+    assert used[0] is None
+    assert used[1] is used[2] is not None
 
 
 def loss_of(x: Any, w: Any) -> Any:

@@ -266,3 +266,170 @@ def test_evaluation_without_a_graph_needs_no_gates():
     layer.register_full_backward_hook(lambda m, i, o: None)
     with minigrad.no_grad():
         assert not layer(minigrad.randn(4, 3)).requires_grad
+
+
+# --- changes in place, with hooks on --------------------------------------------------------------------------------
+
+HOOKS = {
+    "forward": lambda m: m.register_forward_hook(lambda m, args, out: None),
+    "forward pre": lambda m: m.register_forward_pre_hook(lambda m, args: None),
+    "backward pre": lambda m: m.register_full_backward_pre_hook(lambda m, grads: None),
+    "backward": lambda m: m.register_full_backward_hook(lambda m, grads, out: None),
+    "both": lambda m: [
+        m.register_full_backward_hook(lambda m, g, o: None),
+        HOOKS["backward pre"](m),
+        HOOKS["forward"](m),
+    ],
+}
+
+
+class Halves(nn.Module):
+    def forward(self, x):
+        return x[:1], x[1:]
+
+
+class Nested(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Identity(), nn.Flatten(0))
+        for m in (self.inner, self.inner[1]):
+            m.register_full_backward_hook(lambda m, grads, out: None)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def output_changed(m, y):
+    m(y).mul_(2)
+    return y * y
+
+
+def output_changed_by_the_graph(m, y):
+    z = m(y)
+    z *= y.detach() + 3
+    z += y
+    return z * y
+
+
+def part_of_the_output_changed(m, y):
+    z = m(y)
+    z.view(-1)[0] = 5.0
+    return y * z.view(-1)
+
+
+def input_changed_afterwards(m, y):
+    z = m(y)
+    y.mul_(2)
+    return z * z + y
+
+
+def halves(m, y):
+    a, b = m(y)
+    a.mul_(2)
+    b.exp_()
+    return y * y
+
+
+def one_of_several_outputs(m, y):
+    a, b = m(y)
+    y.mul_(3)
+    return minigrad.cat([a * b, b])
+
+
+AFTER = [
+    (nn.Identity, output_changed),
+    (lambda: nn.Flatten(0), output_changed),
+    (nn.Identity, output_changed_by_the_graph),
+    (lambda: nn.Unflatten(0, (2, 1)), part_of_the_output_changed),
+    (nn.Dropout, part_of_the_output_changed),
+    (nn.Identity, input_changed_afterwards),
+    (Nested, output_changed),
+    (Nested, input_changed_afterwards),
+    (Halves, halves),
+    (Halves, one_of_several_outputs),
+]
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize(("make", "program"), AFTER)
+def test_hooks_do_not_change_what_a_change_in_place_means(kind, make, program):
+    # PyTorch refuses those of what a full backward hook has seen
+    found = []
+    for hook in (lambda m: None, HOOKS[kind]):
+        x = minigrad.tensor([1.0, 2.0], dtype=minigrad.float64, requires_grad=True)
+        m = make().eval()
+        hook(m)
+        out = program(m, x * 1.0)
+        out.backward(minigrad.tensor([0.3, -1.1], dtype=minigrad.float64).expand(out.shape))
+        found.append((out.tolist(), x.grad.tolist()))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize(("make", "program"), AFTER)
+def test_a_leaf_is_not_changed_through_a_hooked_module(kind, make, program):
+    x = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    m = make().eval()
+    HOOKS[kind](m)
+    with pytest.raises(RuntimeError, match="leaf that requires a gradient"):
+        program(m, x)
+    assert x.tolist() == [1.0, 2.0]
+
+
+def test_a_hook_sees_the_gradient_of_what_the_module_gave():
+    seen = []
+    x = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    m = nn.Identity()
+    m.register_full_backward_hook(lambda m, grads, out: seen.append((grads[0].tolist(), out[0].tolist())))
+    z = m(x * 1.0)
+    z.mul_(2)
+    (z * minigrad.tensor([1.0, 10.0])).backward(minigrad.tensor([1.0, 2.0]))
+    assert seen == [([2.0, 40.0], [2.0, 40.0])]
+    assert x.grad.tolist() == [2.0, 40.0]
+
+
+class Adds(nn.Module):
+    """Changes a view of its input."""
+
+    def forward(self, x, k=1.0):
+        x.view(-1)[0] += k
+        return x * 2
+
+
+@pytest.mark.parametrize("make", [lambda: nn.ReLU(inplace=True), lambda: nn.Hardtanh(-0.5, 0.5, inplace=True), Adds])
+@pytest.mark.parametrize("is_leaf", [True, False])
+@pytest.mark.parametrize("kind", ["backward", "both"])
+def test_forward_may_not_change_an_input_that_a_backward_hook_sees(make, is_leaf, kind):
+    x = minigrad.tensor([1.0, -1.0, 2.0], requires_grad=True)
+    y = x if is_leaf else x * 1.0
+    m = make()
+    HOOKS[kind](m)
+    with pytest.raises(RuntimeError, match=rf"{type(m).__name__} has a full backward hook"):
+        m(y)
+    assert y.tolist() == [1.0, -1.0, 2.0]
+    if not is_leaf:
+        y.mul_(2)  # the refusal ends with the call,
+    with minigrad.no_grad():
+        m(y)  # and needs a graph
+    with pytest.raises(RuntimeError, match="has a full backward hook"):
+        m(minigrad.tensor([1.0, -1.0], requires_grad=True) * 1.0)
+
+
+def test_pytorch_refuses_it_too():
+    x = torch.tensor([1.0, -1.0, 2.0], requires_grad=True)
+    m = torch.nn.ReLU(inplace=True)
+    m.register_full_backward_hook(lambda m, grads, out: None)
+    with pytest.raises(RuntimeError):
+        m(x * 1.0)
+
+
+@pytest.mark.parametrize("kind", ["forward", "forward pre", "backward pre"])
+def test_other_hooks_allow_it(kind):
+    x = minigrad.tensor([1.0, -1.0, 2.0], requires_grad=True)
+    y = x * 1.0
+    m = nn.ReLU(inplace=True)
+    HOOKS[kind](m)
+    z = m(y)
+    (y * z + y).backward(minigrad.tensor([1.0, 2.0, 3.0]))
+    assert x.grad.tolist() == [3.0, 0.0, 15.0]
+    assert y.tolist() == z.tolist() == [1.0, 0.0, 2.0]

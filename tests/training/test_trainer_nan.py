@@ -40,6 +40,10 @@ def only_in_backward():
     return nn.Sequential(Roots(0.0), nn.Identity()), nn.MSELoss()
 
 
+def behind_a_layer_that_changes_its_input():
+    return nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True), Roots(0.0), nn.Identity()), nn.MSELoss()
+
+
 def in_the_loss():
     return net(), lambda output, target: (output * 0 - 1).log().mean()
 
@@ -85,6 +89,7 @@ PLACES = [
     (lambda: (BetweenLayers(), nn.MSELoss()), "backward pass of the model (BetweenLayers): Sqrt: backward made a"),
     (in_a_layer, "forward pass of the layer 2 (Roots): Sqrt: forward made a NaN"),
     (only_in_backward, "backward pass of the layer 0 (Roots): Sqrt: backward made a"),
+    (behind_a_layer_that_changes_its_input, "backward pass of the layer 2 (Roots): Sqrt: backward made a"),
     (in_the_loss, "the loss: Log: forward made a NaN"),
     (in_the_backward_of_the_loss, "backward pass of the loss: Sqrt: backward made a"),
     (lambda: (Overflowing(), nn.MSELoss()), "forward pass of the model (Overflowing): Exp: forward made a infinity"),
