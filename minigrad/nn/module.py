@@ -18,7 +18,7 @@ from ..dtypes import as_dtype, float16, float32, float64
 from ..dtypes import dtype as Dtype
 from ..tensor import Tensor
 from .hooks import Hookable, call_with_hooks
-from .parameter import Parameter
+from .parameter import Parameter, clear_gradient
 from .representation import represent
 from .state import IncompatibleKeys, load
 
@@ -285,10 +285,7 @@ class Module(Hookable):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of every parameter, or with ``set_to_none=False`` fill them with zeros."""
         for parameter in self.parameters():
-            if set_to_none:
-                parameter.grad = None
-            elif parameter.grad is not None:
-                parameter.grad.detach_().zero_()
+            clear_gradient(parameter, set_to_none)
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Call ``fn(module)`` on every module below and then on this one; for initialisation, mostly."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
+from ..tensor import Tensor
+from .optimizer import Optimizer, Update, check_not_negative, refuse, slope, squarable
 
 
 def adagrad(
@@ -21,15 +22,11 @@ def adagrad(
     maximize: bool,
     step: int,
 ) -> None:
-    """The update of :class:`Adagrad` on arrays. It changes ``p`` and ``total`` s; ``step`` t counts from "
-    "1.
-    """
-    if maximize:
-        g = -g
-    if weight_decay:
-        g = g + weight_decay * p
-    total += g * g
-    p -= lr / (1 + (step - 1) * lr_decay) * g / (np.sqrt(total) + eps)
+    """The update of :class:`Adagrad` on arrays. It changes ``p`` and ``total`` s; ``step`` t counts from 1."""
+    d = squarable(slope(p, g, weight_decay, maximize), g)
+    total += d * d
+    total[np.isinf(total) & np.isfinite(d)] = np.finfo(g.dtype).max
+    p -= lr / (1 + (step - 1) * lr_decay) * d / (np.sqrt(total) + eps)
 
 
 class Adagrad(Optimizer):
@@ -92,19 +89,12 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
+    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
         lr, lr_decay = float(group["lr"]), float(group["lr_decay"])
         decay, eps, maximize = float(group["weight_decay"]), float(group["eps"]), group["maximize"]
-        for p in group["params"]:
-            grad = p._grad
-            if grad is None:
-                continue
-            array, state = p._array, self.state[p]
-            if not state:
-                state["step"] = 0
-                state["sum"] = zeros_like(array)
-                state["sum"]._array[...] = group["initial_accumulator_value"]
-            step = state["step"] = state["step"] + 1
-            rule = quickest(adagrad, array, fused)
-            rule(array, grad._array, state["sum"]._array, lr, lr_decay, decay, eps, maximize, step)
-            p._version[0] += 1
+        for p, state in self._trained(group):
+            step, total = state.get("step", 0) + 1, state.get("sum")
+            if total is None:
+                total = Tensor._wrap(np.full_like(p._array, group["initial_accumulator_value"], order="C"))
+            settings = (lr, lr_decay, decay, eps, maximize, step)
+            yield p, {"step": step, "sum": total}, adagrad, (total._array,), settings

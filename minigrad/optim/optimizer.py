@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import copy
 import importlib
+import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +22,14 @@ import numpy as np
 from .. import kernels
 from ..autograd import enable_grad
 from ..devices import move
+from ..errors import DeviceError, DtypeError, ShapeError
+from ..nn.parameter import clear_gradient
 from ..tensor import Tensor
+from .interrupts import HeldBack
+
+# One parameter's change: the parameter, what is remembered of it afterwards, the rule, the remembered arrays that the
+# rule changes (None for those that a setting does without), and the rule's settings.
+Update = tuple[Tensor, dict[str, Any], Callable[..., None], tuple[Any, ...], tuple[Any, ...]]
 
 _WORTH_LOADING = 128  # elements: an optimizer of fewer numbers does not wait for Numba to load
 
@@ -129,33 +137,72 @@ class Optimizer:
         """Forget all gradients, or with ``set_to_none=False`` fill them with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
-                if set_to_none:
-                    p.grad = None
-                elif p.grad is not None:
-                    p.grad.detach_().zero_()
+                clear_gradient(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient, by the rule.
+        """Change every parameter that has a gradient, by the rule: all of them, or after an error none.
+
+        Everything is checked before the first change, and a Ctrl-C that comes during the changes acts after them.
 
         Args:
             closure: computes the loss and its gradients again, and returns the loss.
 
         Returns:
             What ``closure`` returned, or None.
+
+        Raises:
+            ShapeError, DtypeError, DeviceError: a gradient, or something remembered, does not fit its parameter.
+            ValueError: a parameter whose memory cannot be written to. Nothing has changed in either case.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._step_count += 1
         fused = self._fused_rules() if kernels.enabled() else None
-        for group in self.param_groups:
-            self._update(group, fused)
+        updates = [update for group in self.param_groups for update in self._updates(group)]
+        textbook, compiled = [], []
+        for p, _, rule, kept, settings in updates:
+            array = p._array
+            for remembered in kept:
+                if remembered is not None and remembered.shape != array.shape:
+                    raise ShapeError(
+                        f"{type(self).__name__}: a parameter has shape {array.shape} now, and what is remembered of it "
+                        f"{remembered.shape}; make a new optimizer after giving a parameter other data"
+                    )
+            quick = quickest(rule, array, fused)
+            if quick is None:
+                textbook.append((rule, p._grad._array, (array, *kept), settings))
+            else:
+                compiled.append((quick, (array, p._grad._array, *kept, *settings)))
+        with HeldBack():
+            _run_textbook(textbook)  # first: it can fail (for want of memory), and is undone then
+            for quick, args in compiled:
+                quick(*args)
+            for p, new, *_ in updates:
+                p._version[0] += 1
+                if new:
+                    self.state[p].update(new)
+            self._step_count += 1
         return loss
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
-        """Apply the rule to one group. ``fused`` is the module of rules compiled for the CPU, or None."""
+    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+        """What the rule is to do with each parameter of a group that has a gradient. Nothing is changed here."""
         raise NotImplementedError(f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`")
+
+    def _trained(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+        """The parameters of a group that have a gradient which fits, and what is remembered of each."""
+        for i, p in enumerate(group["params"]):
+            if p._grad is None:
+                continue
+            array, g = p._array, p._grad._array
+            if g.shape != array.shape or g.dtype != array.dtype or type(g) is not type(array):
+                raise _misfit(type(self).__name__, i, p)
+            if type(array) is np.ndarray and not array.flags.writeable:
+                raise ValueError(
+                    f"{type(self).__name__}: parameter {i} (shape {array.shape}) cannot be written to: it is expanded, "
+                    "or its memory is read-only; give it memory of its own, p.data = p.data.clone()"
+                )
+            yield p, self.state.get(p) or {}
 
     def _fused_rules(self) -> ModuleType | None:
         global _fused
@@ -218,21 +265,66 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) -> Callable[..., None]:
-    """The rule compiled for this parameter's device, which then sees it as one vector; else the rule itself."""
+def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) -> Callable[..., None] | None:
+    """The rule compiled for this parameter's device, which then sees it as one vector; None if there is none."""
     if type(array) is np.ndarray:
         if fused is not None and array.dtype.char in "fd" and array.flags.c_contiguous:
-            return getattr(fused, rule.__name__)
+            return getattr(fused, rule.__name__, None)
     elif kernels.enabled():
         gpu = importlib.import_module("..kernels.gpu.optim", __package__)
         if gpu.takes(array):
-            return getattr(gpu, rule.__name__)
-    return rule
+            return getattr(gpu, rule.__name__, None)
+    return None
 
 
-def zeros_like(array: Any) -> Tensor:
-    """A tensor of zeros for what is remembered of a parameter: contiguous whatever the parameter's layout."""
-    return Tensor._wrap(np.zeros_like(array, order="C"))
+def _run_textbook(calls: list[tuple[Callable[..., None], Any, tuple[Any, ...], tuple[Any, ...]]]) -> None:
+    """Run rules on arrays, in place; if one fails, put back what they changed.
+
+    float16 arrays are changed in float32, whose results are rounded once: eps = 1e-8 is 0 in float16.
+    """
+    before: list[tuple[Any, Any]] = []
+    try:
+        for rule, g, arrays, settings in calls:
+            p, *kept = arrays
+            before += [(array, array.copy()) for array in arrays if array is not None]
+            with np.errstate(all="ignore"):  # infinities and NaN pass silently, as in the compiled rules
+                if p.dtype != np.float16:
+                    rule(p, g, *kept, *settings)
+                    continue
+                wide = [None if array is None else array.astype(np.float32) for array in arrays]
+                rule(wide[0], g, *wide[1:], *settings)
+                for array, value in zip(arrays, wide, strict=True):
+                    if array is not None:
+                        array[...] = value
+    except BaseException:
+        for array, value in reversed(before):
+            array[...] = value
+        raise
+
+
+def slope(p: Any, g: Any, weight_decay: float, maximize: bool) -> Any:
+    """The direction that a rule goes against: ∇L(p) + weight_decay · p, with −∇L for ``maximize``, in p's dtype."""
+    d = g.astype(p.dtype, copy=False)
+    if maximize:
+        d = -d
+    return d + weight_decay * p if weight_decay else d
+
+
+def squarable(d: Any, g: Any) -> Any:
+    """``d`` with a square that the dtype of the gradient ``g`` can hold: beyond ±L, L = ½ √max, it counts as ±L.
+
+    In float32 L is 9.2e18. A rule that divides by a root mean square only asks how large gradients are beside each
+    other, so the step is what it would be without the bound, where an infinite square would stop the parameter for
+    ever. ±∞ and NaN stay what they are, to be seen.
+    """
+    limit = math.sqrt(np.finfo(g.dtype).max) / 2
+    return np.where(np.isinf(d), d, np.clip(d, -limit, limit))
+
+
+def kept(state: Mapping[str, Any], name: str, p: Tensor) -> Tensor:
+    """What is remembered of a parameter under a name, at first zeros: contiguous whatever the parameter's layout."""
+    found: Tensor | None = state.get(name)
+    return Tensor._wrap(np.zeros_like(p._array, order="C")) if found is None else found
 
 
 def check_not_negative(rule: str, **settings: Any) -> None:
@@ -260,6 +352,17 @@ def refuse(rule: str, **settings: Any) -> None:
             raise NotImplementedError(f"{rule}: {name}={value!r} is not in minigrad; leave it False")
 
 
+def _misfit(rule: str, number: int, p: Tensor) -> Exception:
+    """The error for a gradient that is not like its parameter (whose data was changed after the backward pass)."""
+    own, other = p._array, p._grad._array
+    what = f"{rule}: parameter {number} of its group"
+    if type(own) is not type(other):
+        return DeviceError(f"{what} is on {p.device}, its gradient on {p._grad.device}")
+    if own.shape != other.shape:
+        return ShapeError(f"{what} has shape {own.shape}, its gradient {other.shape}")
+    return DtypeError(f"{what} is {p.dtype}, its gradient {p._grad.dtype}; run backward again after a change of dtype")
+
+
 def _is_named(entry: Any) -> bool:
     return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
 
@@ -274,6 +377,8 @@ def _fitted(rule: str, key: str, value: Any, number: int, p: Tensor) -> Any:
         return copy.deepcopy(value)
     if key == "step":
         return int(array)  # PyTorch keeps the step count as a tensor, minigrad as a number
+    if key == "mu_product":
+        return float(array)  # so with NAdam's product
     if array.shape != p._array.shape:
         raise ValueError(
             f"{rule}.load_state_dict: {key} of parameter {number} has shape {array.shape}, "
