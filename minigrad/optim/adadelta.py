@@ -41,7 +41,8 @@ class Adadelta(Optimizer):
         p ← p − lr · Δ
 
     A gradient has the unit loss / parameter; g / √v has no unit, and √u gives back that of the parameter. So
-    no learning rate is needed (lr = 1); eps decides how small the first steps are. Source: Zeiler 2012;
+    no learning rate is needed (lr = 1); eps decides how small the first steps are. A gradient whose square overflows
+    counts as the largest whose square does not (in float32 ±9.2e18). Source: Zeiler 2012;
     PyTorch's ``torch.optim.Adadelta``.
 
     Args:

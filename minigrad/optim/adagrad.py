@@ -36,7 +36,8 @@ class Adagrad(Optimizer):
         s ← s + g²
         p ← p − lr / (1 + (t − 1) · lr_decay) · g / (√s + eps)        in step t = 1, 2, …
 
-    s only grows, so steps only shrink; rarely used parameters (words in a vocabulary) keep long steps.
+    s only grows, so steps only shrink; rarely used parameters (words in a vocabulary) keep long steps. A gradient
+    whose square overflows counts as the largest whose square does not (in float32 ±9.2e18), and s stays finite.
     Source: Duchi et al. 2011; PyTorch's ``torch.optim.Adagrad``.
 
     Args:

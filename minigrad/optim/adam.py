@@ -52,8 +52,9 @@ class Adam(Optimizer):
 
     Why the corrections: m starts at zero, so after t steps it is a mean whose weights add up to only 1 − β₁ᵗ.
     Where the gradient keeps its sign, |m̂| / √v̂ is near 1 and the step is lr, however small the gradient;
-    where it jumps about zero, the step is small. Source: Kingma and Ba 2015; amsgrad: Reddi et al. 2018;
-    PyTorch's ``torch.optim.Adam``.
+    where it jumps about zero, the step is small. A gradient whose square overflows counts as the largest whose square
+    does not, ±½ √max (in float32 ±9.2e18), which leaves m̂ / √v̂ as it is. Source: Kingma and Ba 2015; amsgrad: Reddi
+    et al. 2018; PyTorch's ``torch.optim.Adam``.
 
     Args:
         params: parameters, or groups of them (see :class:`Optimizer`).

@@ -252,10 +252,30 @@ class Optimizer:
         for number, p in zip(numbers, parameters, strict=True):
             if number in state_dict["state"]:
                 kept = state_dict["state"][number]
-                state[p] = {key: _fitted(name, key, value, number, p) for key, value in kept.items()}
+                state[p] = {key: self._fitted(key, value, number, p) for key, value in kept.items()}
         for own, group in zip(self.param_groups, saved, strict=True):
             own.update({k: copy.deepcopy(v) for k, v in group.items() if k != "params"})
         self.state = state
+
+    def _fitted(self, key: str, value: Any, number: int, p: Tensor) -> Any:
+        """A remembered value for parameter ``p``: tensors and arrays are copied to its dtype and device."""
+        if isinstance(value, Tensor):
+            array = value._array
+        elif hasattr(value, "__array__"):
+            array = np.asarray(value)
+        else:
+            return copy.deepcopy(value)
+        if key == "step":
+            return int(array)  # PyTorch keeps the step count as a tensor, minigrad as a number
+        if key == "mu_product":
+            return float(array)  # so with NAdam's product
+        if array.shape != p._array.shape:
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: {key} of parameter {number} has shape {array.shape}, "
+                f"the parameter has {p._array.shape}"
+            )
+        copied = move(array, p.device).astype(p._array.dtype, order="C", copy=True)
+        return Tensor._wrap(copied)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -365,24 +385,3 @@ def _misfit(rule: str, number: int, p: Tensor) -> Exception:
 
 def _is_named(entry: Any) -> bool:
     return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
-
-
-def _fitted(rule: str, key: str, value: Any, number: int, p: Tensor) -> Any:
-    """A remembered value for parameter ``p``: tensors and arrays are copied to its dtype and device."""
-    if isinstance(value, Tensor):
-        array = value._array
-    elif hasattr(value, "__array__"):
-        array = np.asarray(value)
-    else:
-        return copy.deepcopy(value)
-    if key == "step":
-        return int(array)  # PyTorch keeps the step count as a tensor, minigrad as a number
-    if key == "mu_product":
-        return float(array)  # so with NAdam's product
-    if array.shape != p._array.shape:
-        raise ValueError(
-            f"{rule}.load_state_dict: {key} of parameter {number} has shape {array.shape}, "
-            f"the parameter has {p._array.shape}"
-        )
-    copied = move(array, p.device).astype(p._array.dtype, order="C", copy=True)
-    return Tensor._wrap(copied)

@@ -50,8 +50,10 @@ class RMSprop(Optimizer):
         v ← alpha · v + (1 − alpha) · g²
         p ← p − lr · g / (√v + eps)
 
-    With ``centered``, v − ḡ² (an estimate of the variance) takes the place of v, where ḡ is the running mean
-    of g. With ``momentum``, the quotient goes into b ← momentum · b + g / (√v + eps), and p ← p − lr · b.
+    With ``centered``, v − ḡ² (an estimate of the variance, 0 where rounding makes it negative) takes the place of v,
+    where ḡ is the running mean of g. A gradient whose square overflows counts as the largest whose square does not
+    (in float32 ±9.2e18). With ``momentum``, the quotient goes into b ← momentum · b + g / (√v + eps), and
+    p ← p − lr · b.
     Source: Hinton's lecture notes 2012; centered: Graves 2013; PyTorch's ``torch.optim.RMSprop``.
 
     Args:
