@@ -9,8 +9,8 @@ import numpy as np
 
 from ..autograd import enable_grad
 from ..autograd.variable import namespace
+from ..interrupts import HeldBack
 from ..tensor import Tensor
-from .interrupts import HeldBack
 from .optimizer import Optimizer, check_not_negative
 
 

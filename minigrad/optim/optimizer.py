@@ -23,9 +23,9 @@ from .. import kernels
 from ..autograd import enable_grad
 from ..devices import move
 from ..errors import DeviceError, DtypeError, ShapeError
-from ..nn.parameter import clear_gradient
+from ..interrupts import HeldBack
+from ..nn.parameter import clear_gradient, writable
 from ..tensor import Tensor
-from .interrupts import HeldBack
 
 # One parameter's change: the parameter, what is remembered of it afterwards, the rule, the remembered arrays that the
 # rule changes (None for those that a setting does without), and the rule's settings.
@@ -197,7 +197,7 @@ class Optimizer:
             array, g = p._array, p._grad._array
             if g.shape != array.shape or g.dtype != array.dtype or type(g) is not type(array):
                 raise _misfit(type(self).__name__, i, p)
-            if not _writable(array):
+            if not writable(array):
                 raise ValueError(
                     f"{type(self).__name__}: parameter {i} (shape {array.shape}) cannot be written to: it is expanded, "
                     "or its memory is read-only; give it memory of its own, p.data = p.data.clone()"
@@ -381,16 +381,6 @@ def _misfit(rule: str, number: int, p: Tensor) -> Exception:
     if own.shape != other.shape:
         return ShapeError(f"{what} has shape {own.shape}, its gradient {other.shape}")
     return DtypeError(f"{what} is {p.dtype}, its gradient {p._grad.dtype}; run backward again after a change of dtype")
-
-
-def _writable(array: Any) -> bool:
-    """Whether each number of an array has a place of its own, which can be written to."""
-    flags = array.flags
-    if type(array) is np.ndarray and not flags.writeable:
-        return False
-    return flags.c_contiguous or not any(
-        n > 1 and stride == 0 for n, stride in zip(array.shape, array.strides, strict=True)
-    )
 
 
 def _is_named(entry: Any) -> bool:
