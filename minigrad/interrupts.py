@@ -15,15 +15,14 @@ class HeldBack:
     handler in Python.
     """
 
-    def __init__(self) -> None:
-        self._handler: Any = None  # what Ctrl-C does outside the block; None: nothing that Python could do
-        self._came: Any = None  # the arguments for it, once it came
+    _handler: Any = None  # what Ctrl-C does outside the block; None: nothing that Python could do
+    _came: Any = None  # the arguments for it, once it came
 
     def _remember(self, *arguments: Any) -> None:
         self._came = arguments
 
     def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if threading.get_ident() == threading.main_thread().ident:
             handler = getsignal(SIGINT)
             if callable(handler):
                 self._handler = handler

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Update, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
 
 
 def adadelta(
@@ -80,10 +80,13 @@ class Adadelta(Optimizer):
         defaults = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, rho, eps = float(group["lr"]), float(group["rho"]), float(group["eps"])
         decay, maximize = float(group["weight_decay"]), group["maximize"]
-        for p, state in self._trained(group):
-            squares, deltas = kept(state, "square_avg", p), kept(state, "acc_delta", p)
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            squares, deltas = kept(state, "square_avg", array), kept(state, "acc_delta", array)
             new = {"step": state.get("step", 0) + 1, "square_avg": squares, "acc_delta": deltas}
-            yield p, new, adadelta, (squares._array, deltas._array), (lr, rho, eps, decay, maximize)
+            return new, (array, g, squares._array, deltas._array, lr, rho, eps, decay, maximize)
+
+        return adadelta, prepare

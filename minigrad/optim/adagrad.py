@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
-from .optimizer import Optimizer, Update, check_not_negative, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
 
 
 def adagrad(
@@ -90,12 +89,14 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, lr_decay = float(group["lr"]), float(group["lr_decay"])
         decay, eps, maximize = float(group["weight_decay"]), float(group["eps"]), group["maximize"]
-        for p, state in self._trained(group):
-            step, total = state.get("step", 0) + 1, state.get("sum")
-            if total is None:
-                total = Tensor._wrap(np.full_like(p._array, group["initial_accumulator_value"], order="C"))
-            settings = (lr, lr_decay, decay, eps, maximize, step)
-            yield p, {"step": step, "sum": total}, adagrad, (total._array,), settings
+        first = float(group["initial_accumulator_value"])
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            step, total = state.get("step", 0) + 1, kept(state, "sum", array, first)
+            args = (array, g, total._array, lr, lr_decay, decay, eps, maximize, step)
+            return {"step": step, "sum": total}, args
+
+        return adagrad, prepare

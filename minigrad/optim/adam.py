@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Update, check_fractions, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope, squarable
 
 
 def adam(
@@ -107,18 +107,21 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, eps, decay = float(group["lr"]), float(group["eps"]), float(group["weight_decay"])
         beta1, beta2 = map(float, group["betas"])
         amsgrad, maximize, decoupled = group["amsgrad"], group["maximize"], group["decoupled_weight_decay"]
-        for p, state in self._trained(group):
-            step, m, v = state.get("step", 0) + 1, kept(state, "exp_avg", p), kept(state, "exp_avg_sq", p)
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            step, m, v = state.get("step", 0) + 1, kept(state, "exp_avg", array), kept(state, "exp_avg_sq", array)
             new, v_max = {"step": step, "exp_avg": m, "exp_avg_sq": v}, None
             if amsgrad:
-                new["max_exp_avg_sq"] = largest = kept(state, "max_exp_avg_sq", p)
+                new["max_exp_avg_sq"] = largest = kept(state, "max_exp_avg_sq", array)
                 v_max = largest._array
-            settings = (lr, beta1, beta2, eps, decay, decoupled, maximize, step)
-            yield p, new, adam, (m._array, v._array, v_max), settings
+            args = (array, g, m._array, v._array, v_max, lr, beta1, beta2, eps, decay, decoupled, maximize, step)
+            return new, args
+
+        return adam, prepare
 
 
 class AdamW(Adam):

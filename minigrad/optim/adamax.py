@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Update, check_fractions, check_not_negative, kept, refuse, slope
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope
 
 
 def adamax(
@@ -85,10 +85,13 @@ class Adamax(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, eps, decay = float(group["lr"]), float(group["eps"]), float(group["weight_decay"])
         (beta1, beta2), maximize = map(float, group["betas"]), group["maximize"]
-        for p, state in self._trained(group):
-            step, m, u = state.get("step", 0) + 1, kept(state, "exp_avg", p), kept(state, "exp_inf", p)
-            settings = (lr, beta1, beta2, eps, decay, maximize, step)
-            yield p, {"step": step, "exp_avg": m, "exp_inf": u}, adamax, (m._array, u._array), settings
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            step, m, u = state.get("step", 0) + 1, kept(state, "exp_avg", array), kept(state, "exp_inf", array)
+            args = (array, g, m._array, u._array, lr, beta1, beta2, eps, decay, maximize, step)
+            return {"step": step, "exp_avg": m, "exp_inf": u}, args
+
+        return adamax, prepare

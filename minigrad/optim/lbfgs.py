@@ -242,7 +242,7 @@ def _strong_wolfe(
         left, right = sorted(point.t for point in ends)
         if (right - left) * size < smallest:
             break
-        t = _cubic_minimum(*ends, left, right)
+        t = _cubic_minimum(ends[0], ends[1], left, right)
         margin = 0.1 * (right - left)
         near = min(right - t, t - left) < margin
         if near and (stuck or t >= right or t <= left):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Update, check_fractions, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope, squarable
 
 
 def nadam(
@@ -100,15 +100,18 @@ class NAdam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, eps, decay = float(group["lr"]), float(group["eps"]), float(group["weight_decay"])
         beta1, beta2 = map(float, group["betas"])
         momentum_decay = float(group["momentum_decay"])
         maximize, decoupled = group["maximize"], group["decoupled_weight_decay"]
-        for p, state in self._trained(group):
-            step, m, v = state.get("step", 0) + 1, kept(state, "exp_avg", p), kept(state, "exp_avg_sq", p)
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            step, m, v = state.get("step", 0) + 1, kept(state, "exp_avg", array), kept(state, "exp_avg_sq", array)
             mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in (step, step + 1))
             product = float(state.get("mu_product", 1.0)) * mu
             new = {"step": step, "mu_product": product, "exp_avg": m, "exp_avg_sq": v}
             settings = (lr, beta1, beta2, eps, decay, decoupled, maximize, step, mu, mu_next, product)
-            yield p, new, nadam, (m._array, v._array), settings
+            return new, (array, g, m._array, v._array, *settings)
+
+        return nadam, prepare

@@ -13,7 +13,7 @@ import importlib
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -27,11 +27,14 @@ from ..interrupts import HeldBack
 from ..nn.parameter import clear_gradient, writable
 from ..tensor import Tensor
 
-# One parameter's change: the parameter, what is remembered of it afterwards, the rule, the remembered arrays that the
-# rule changes (None for those that a setting does without), and the rule's settings.
-Update = tuple[Tensor, dict[str, Any], Callable[..., None], tuple[Any, ...], tuple[Any, ...]]
+# What makes a parameter's update: of its array, its gradient's, and what is remembered of it, it gives what is to be
+# remembered afterwards (None: nothing), and the rule's arguments: the two arrays, those remembered that change (None
+# where a setting does without), and settings. It changes nothing.
+Prepare = Callable[[Any, Any, Mapping[str, Any]], tuple[dict[str, Any] | None, tuple[Any, ...]]]
 
 _WORTH_LOADING = 128  # elements: an optimizer of fewer numbers does not wait for Numba to load
+
+_NOTHING: Mapping[str, Any] = {}
 
 _fused: ModuleType | None = None
 
@@ -159,50 +162,35 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         fused = self._fused_rules() if kernels.enabled() else None
-        updates = [update for group in self.param_groups for update in self._updates(group)]
-        textbook, compiled = [], []
-        for p, _, rule, kept, settings in updates:
-            array = p._array
-            for remembered in kept:
-                if remembered is not None and remembered.shape != array.shape:
-                    raise ShapeError(
-                        f"{type(self).__name__}: a parameter has shape {array.shape} now, and what is remembered of it "
-                        f"{remembered.shape}; make a new optimizer after giving a parameter other data"
-                    )
-            quick = quickest(rule, array, fused)
-            if quick is None:
-                textbook.append((rule, p._grad._array, (array, *kept), settings))
-            else:
-                compiled.append((quick, (array, p._grad._array, *kept, *settings)))
+        updates = []
+        for group in self.param_groups:
+            rule, prepare = self._prepare(group)
+            for i, p in enumerate(group["params"]):
+                gradient = p._grad
+                if gradient is None:
+                    continue
+                array, g = p._array, gradient._array
+                if g.shape != array.shape or g.dtype != array.dtype or type(g) is not type(array):
+                    raise _misfit(type(self).__name__, i, p)
+                run = quickest(rule, array, fused)
+                if run is None or not array.flags.c_contiguous:
+                    _check_writable(type(self).__name__, i, array)
+                new, args = prepare(array, g, self.state.get(p, _NOTHING))
+                updates.append((run, rule, args, p, new))
         with HeldBack():
-            _run_textbook(textbook)  # first: it can fail (for want of memory), and is undone then
-            for quick, args in compiled:
-                quick(*args)
-            for p, new, *_ in updates:
+            _run_textbook(updates)  # first: it can fail (for want of memory), and is undone then
+            for run, _, args, p, new in updates:
+                if run is not None:
+                    run(*args)
                 p._version[0] += 1
-                if new:
+                if new is not None:
                     self.state[p].update(new)
             self._step_count += 1
         return loss
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
-        """What the rule is to do with each parameter of a group that has a gradient. Nothing is changed here."""
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
+        """The rule, and what makes an update of each parameter of this group."""
         raise NotImplementedError(f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`")
-
-    def _trained(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, dict[str, Any]]]:
-        """The parameters of a group that have a gradient which fits, and what is remembered of each."""
-        for i, p in enumerate(group["params"]):
-            if p._grad is None:
-                continue
-            array, g = p._array, p._grad._array
-            if g.shape != array.shape or g.dtype != array.dtype or type(g) is not type(array):
-                raise _misfit(type(self).__name__, i, p)
-            if not writable(array):
-                raise ValueError(
-                    f"{type(self).__name__}: parameter {i} (shape {array.shape}) cannot be written to: it is expanded, "
-                    "or its memory is read-only; give it memory of its own, p.data = p.data.clone()"
-                )
-            yield p, self.state.get(p) or {}
 
     def _fused_rules(self) -> ModuleType | None:
         global _fused
@@ -288,7 +276,7 @@ class Optimizer:
 def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) -> Callable[..., None] | None:
     """The rule compiled for this parameter's device, which then sees it as one vector; None if there is none."""
     if type(array) is np.ndarray:
-        if fused is not None and array.dtype.char in "fd" and array.flags.c_contiguous:
+        if fused is not None and array.flags.carray and array.dtype.char in "fd":  # in order, and writable
             return getattr(fused, rule.__name__, None)
     elif kernels.enabled():
         gpu = importlib.import_module("..kernels.gpu.optim", __package__)
@@ -297,25 +285,27 @@ def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) ->
     return None
 
 
-def _run_textbook(calls: list[tuple[Callable[..., None], Any, tuple[Any, ...], tuple[Any, ...]]]) -> None:
-    """Run rules on arrays, in place; if one fails, put back what they changed.
+def _run_textbook(updates: list[tuple[Any, Callable[..., None], tuple[Any, ...], Tensor, Any]]) -> None:
+    """Run the rules that have no compiled form, on arrays, in place; if one fails, put back what they changed.
 
     float16 arrays are changed in float32, whose results are rounded once: eps = 1e-8 is 0 in float16.
     """
     before: list[tuple[Any, Any]] = []
     try:
-        for rule, g, arrays, settings in calls:
-            p, *kept = arrays
-            before += [(array, array.copy()) for array in arrays if array is not None]
+        for run, rule, args, _, _ in updates:
+            if run is not None:
+                continue
+            p, g, *rest = args
+            kept = [a for a in rest if hasattr(a, "dtype")]
+            before += [(array, array.copy()) for array in (p, *kept)]
             with np.errstate(all="ignore"):  # infinities and NaN pass silently, as in the compiled rules
                 if p.dtype != np.float16:
-                    rule(p, g, *kept, *settings)
+                    rule(*args)
                     continue
-                wide = [None if array is None else array.astype(np.float32) for array in arrays]
-                rule(wide[0], g, *wide[1:], *settings)
-                for array, value in zip(arrays, wide, strict=True):
-                    if array is not None:
-                        array[...] = value
+                wide = {id(array): array.astype(np.float32) for array in (p, *kept)}
+                rule(wide[id(p)], g, *(wide.get(id(a), a) for a in rest))
+                for array in (p, *kept):
+                    array[...] = wide[id(array)]
     except BaseException:
         for array, value in reversed(before):
             array[...] = value
@@ -341,10 +331,17 @@ def squarable(d: Any, g: Any) -> Any:
     return np.where(np.isinf(d), d, np.clip(d, -limit, limit))
 
 
-def kept(state: Mapping[str, Any], name: str, p: Tensor) -> Tensor:
-    """What is remembered of a parameter under a name, at first zeros: contiguous whatever the parameter's layout."""
+def kept(state: Mapping[str, Any], name: str, array: Any, first: float = 0.0) -> Tensor:
+    """What is remembered of a parameter under a name, at first full of one number: contiguous whatever its layout."""
     found: Tensor | None = state.get(name)
-    return Tensor._wrap(np.zeros_like(p._array, order="C")) if found is None else found
+    if found is None:
+        return Tensor._wrap(np.full_like(array, first, order="C") if first else np.zeros_like(array, order="C"))
+    if found._array.shape != array.shape:
+        raise ShapeError(
+            f"{name}: a parameter has shape {array.shape} now, and what is remembered of it {found._array.shape}; make "
+            "a new optimizer after giving a parameter other data"
+        )
+    return found
 
 
 def check_not_negative(rule: str, **settings: Any) -> None:
@@ -381,6 +378,14 @@ def _misfit(rule: str, number: int, p: Tensor) -> Exception:
     if own.shape != other.shape:
         return ShapeError(f"{what} has shape {own.shape}, its gradient {other.shape}")
     return DtypeError(f"{what} is {p.dtype}, its gradient {p._grad.dtype}; run backward again after a change of dtype")
+
+
+def _check_writable(rule: str, number: int, array: Any) -> None:
+    if not writable(array):
+        raise ValueError(
+            f"{rule}: parameter {number} (shape {array.shape}) cannot be written to: it is expanded, or its memory is "
+            "read-only; give it memory of its own, p.data = p.data.clone()"
+        )
 
 
 def _is_named(entry: Any) -> bool:

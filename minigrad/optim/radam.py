@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Update, check_fractions, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope, squarable
 
 
 def radam(
@@ -102,11 +102,14 @@ class RAdam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, eps, decay = float(group["lr"]), float(group["eps"]), float(group["weight_decay"])
         beta1, beta2 = map(float, group["betas"])
         maximize, decoupled = group["maximize"], group["decoupled_weight_decay"]
-        for p, state in self._trained(group):
-            step, m, v = state.get("step", 0) + 1, kept(state, "exp_avg", p), kept(state, "exp_avg_sq", p)
-            settings = (lr, beta1, beta2, eps, decay, decoupled, maximize, step)
-            yield p, {"step": step, "exp_avg": m, "exp_avg_sq": v}, radam, (m._array, v._array), settings
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            step, m, v = state.get("step", 0) + 1, kept(state, "exp_avg", array), kept(state, "exp_avg_sq", array)
+            args = (array, g, m._array, v._array, lr, beta1, beta2, eps, decay, decoupled, maximize, step)
+            return {"step": step, "exp_avg": m, "exp_avg_sq": v}, args
+
+        return radam, prepare

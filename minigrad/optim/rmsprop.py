@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Update, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
 
 
 def rmsprop(
@@ -100,18 +100,21 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, alpha, eps = float(group["lr"]), float(group["alpha"]), float(group["eps"])
         decay, momentum = float(group["weight_decay"]), float(group["momentum"])
         centered, maximize = group["centered"], group["maximize"]
-        for p, state in self._trained(group):
-            squares, mean, buffer = kept(state, "square_avg", p), None, None
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            squares, mean, buffer = kept(state, "square_avg", array), None, None
             new = {"step": state.get("step", 0) + 1, "square_avg": squares}
             if momentum:
-                new["momentum_buffer"] = heavy = kept(state, "momentum_buffer", p)
+                new["momentum_buffer"] = heavy = kept(state, "momentum_buffer", array)
                 buffer = heavy._array
             if centered:
-                new["grad_avg"] = average = kept(state, "grad_avg", p)
+                new["grad_avg"] = average = kept(state, "grad_avg", array)
                 mean = average._array
-            settings = (lr, alpha, eps, decay, momentum, maximize)
-            yield p, new, rmsprop, (squares._array, mean, buffer), settings
+            args = (array, g, squares._array, mean, buffer, lr, alpha, eps, decay, momentum, maximize)
+            return new, args
+
+        return rmsprop, prepare

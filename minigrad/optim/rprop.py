@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
-from .optimizer import Optimizer, Update, check_not_negative, kept, refuse, slope
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope
 
 
 def rprop(
@@ -81,13 +80,15 @@ class Rprop(Optimizer):
         defaults = {"lr": lr, "etas": (shorter, longer), "step_sizes": (shortest, longest), "maximize": maximize}
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         shorter, longer = map(float, group["etas"])
         shortest, longest = map(float, group["step_sizes"])
-        for p, state in self._trained(group):
-            before, length = kept(state, "prev", p), state.get("step_size")
-            if length is None:
-                length = Tensor._wrap(np.full_like(p._array, float(group["lr"]), order="C"))
+        lr, maximize = float(group["lr"]), group["maximize"]
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            before, length = kept(state, "prev", array), kept(state, "step_size", array, lr)
             new = {"step": state.get("step", 0) + 1, "prev": before, "step_size": length}
-            settings = (shorter, longer, shortest, longest, group["maximize"])
-            yield p, new, rprop, (before._array, length._array), settings
+            args = (array, g, before._array, length._array, shorter, longer, shortest, longest, maximize)
+            return new, args
+
+        return rprop, prepare

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .optimizer import Optimizer, Update, check_not_negative, kept, refuse, slope
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope
 
 
 def sgd(
@@ -87,14 +87,16 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _updates(self, group: dict[str, Any]) -> Iterator[Update]:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, momentum, damp = float(group["lr"]), float(group["momentum"]), float(group["dampening"])
         decay, nesterov, maximize = float(group["weight_decay"]), group["nesterov"], group["maximize"]
-        for p, state in self._trained(group):
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
             if not momentum:
-                yield p, {}, sgd, (None,), (lr, 0.0, 0.0, decay, nesterov, maximize)
-                continue
+                return None, (array, g, None, lr, 0.0, 0.0, decay, nesterov, maximize)
             dampening = damp if state.get("momentum_buffer") is not None else 0.0  # at first b = momentum · 0 + g
-            buffer = kept(state, "momentum_buffer", p)
-            settings = (lr, momentum, dampening, decay, nesterov, maximize)
-            yield p, {"momentum_buffer": buffer}, sgd, (buffer._array,), settings
+            buffer = kept(state, "momentum_buffer", array)
+            args = (array, g, buffer._array, lr, momentum, dampening, decay, nesterov, maximize)
+            return {"momentum_buffer": buffer}, args
+
+        return sgd, prepare
