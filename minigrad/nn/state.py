@@ -191,8 +191,7 @@ class Stateful:
                     f"size mismatch for {key}: {array.shape} in the state, {tensor._array.shape} in the module"
                 )
             elif local_metadata.get(_ASSIGN):
-                value = Tensor._wrap(array) if array is not getattr(given, "_array", None) else given.detach()
-                setattr(self, name, Parameter(value, tensor.requires_grad) if isinstance(tensor, Parameter) else value)
+                setattr(self, name, _in_place_of(tensor, given, array))
             else:
                 tensor._array[...] = move(array, tensor.device)
                 tensor._bump()
@@ -336,6 +335,14 @@ class _Before:
             tensor._version[:] = version
         for owner, extra in self.extra:
             owner.set_extra_state(extra)
+
+
+def _in_place_of(tensor: Tensor, given: Any, array: Any) -> Tensor:
+    """The given tensor as one of the kind that it replaces; a parameter replaces a parameter as it is."""
+    if isinstance(tensor, Parameter) and isinstance(given, Parameter) and given._array is array:
+        return given.requires_grad_(tensor.requires_grad)
+    value = given.detach() if isinstance(given, Tensor) and given._array is array else Tensor._wrap(array)
+    return Parameter(value, tensor.requires_grad) if isinstance(tensor, Parameter) else value
 
 
 def _array_of(value: Any) -> Any:

@@ -173,7 +173,7 @@ class Optimizer:
                 if g.shape != array.shape or g.dtype != array.dtype or type(g) is not type(array):
                     raise _misfit(type(self).__name__, i, p)
                 run = quickest(rule, array, fused)
-                if run is None or not array.flags.c_contiguous:
+                if run is None:  # the compiled rules take only what is writable
                     _check_writable(type(self).__name__, i, array)
                 new, args = prepare(array, g, self.state.get(p, _NOTHING))
                 updates.append((run, rule, args, p, new))

@@ -271,6 +271,15 @@ def test_assign_keeps_tied_weights_tied(kept: str | None, through_a_file: bool, 
     assert target.embedding.weight._array is given._array
 
 
+@BOTH
+def test_assign_takes_a_parameter_as_it_is(library: Any) -> None:
+    one, two = library.nn.Linear(2, 2, bias=False), library.nn.Linear(2, 2, bias=False)
+    two.weight.requires_grad_(False)
+    two.load_state_dict(one.state_dict(keep_vars=True), assign=True)
+    assert two.weight is one.weight
+    assert not one.weight.requires_grad
+
+
 def test_tied_weights_with_different_values_take_the_last_one_both_ways() -> None:
     for assign in (False, True):
         target = Tied()
