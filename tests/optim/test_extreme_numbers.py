@@ -187,3 +187,28 @@ def test_float16_is_rounded_once_a_step(name: str) -> None:
     weights, _ = steps(name, {"lr": 0.1}, True, start, [g])
     exact, _ = steps(name, {"lr": 0.1}, True, start.astype("float64"), [g.astype("float64")])
     assert (abs(weights - exact) <= 0.51 * np.spacing(abs(exact).astype("float16")).astype("float64")).all()
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "textbook"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", ["Adagrad", "Adam", "RMSprop", "Adadelta", "NAdam", "RAdam", "Adamax"])
+def test_many_of_the_largest_gradients(name: str, dtype: str, kernels: bool) -> None:
+    """Of both signs, and one after the other: no sum of squares and no difference overflows, weights go on moving."""
+    largest = np.finfo(dtype).max
+    same, turning = np.array([largest, -largest], dtype), np.array([-largest, largest], dtype)
+    weights, kept = steps(name, {"lr": 1e-3}, kernels, np.zeros(2, dtype), [same] * 10)
+    assert all(np.isfinite(array).all() for array in (weights, *kept))
+    more, _ = steps(name, {"lr": 1e-3}, kernels, np.zeros(2, dtype), [same] * 12)
+    assert abs(more[0]) > abs(weights[0]) > 0 or name == "RAdam"  # whose first steps are as long as the gradients
+    weights, kept = steps(name, {"lr": 1e-3}, kernels, np.zeros(2, dtype), [same, turning] * 5)
+    assert all(np.isfinite(array).all() for array in (weights, *kept))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_rprop_sees_the_signs_of_the_smallest_gradients(dtype: str) -> None:
+    """Whose product is 0."""
+    small = np.array([np.finfo(dtype).tiny, -np.finfo(dtype).tiny], dtype)
+    weights, _ = steps("Rprop", {"lr": 0.5, "etas": (0.5, 2.0)}, True, np.zeros(2, dtype), [small, small])
+    np.testing.assert_array_equal(weights, [-1.5, 1.5])  # 0.5, then twice as far
+    weights, _ = steps("Rprop", {"lr": 0.5, "etas": (0.5, 2.0)}, True, np.zeros(2, dtype), [small, -small, -small])
+    np.testing.assert_array_equal(weights, [-0.25, 0.25])  # back by half as far, a step later
