@@ -19,7 +19,7 @@ import numpy as np
 from ..autograd.handles import RemovableHandle
 from ..devices import move
 from ..tensor import Tensor
-from .parameter import Parameter
+from .parameter import Parameter, writable
 
 _EXTRA = "_extra_state"
 _ASSIGN = "assign_to_params_buffers"  # PyTorch's name for it in the metadata that a module is loaded with
@@ -339,6 +339,8 @@ class _Before:
 
 def _in_place_of(tensor: Tensor, given: Any, array: Any) -> Tensor:
     """The given tensor as one of the kind that it replaces; a parameter replaces a parameter as it is."""
+    if not writable(array):  # it is to be trained
+        array = array.copy()
     if isinstance(tensor, Parameter) and isinstance(given, Parameter) and given._array is array:
         return given.requires_grad_(tensor.requires_grad)
     value = given.detach() if isinstance(given, Tensor) and given._array is array else Tensor._wrap(array)

@@ -280,6 +280,18 @@ def test_assign_takes_a_parameter_as_it_is(library: Any) -> None:
     assert not one.weight.requires_grad
 
 
+def test_assign_gives_read_only_and_expanded_arrays_memory_to_train() -> None:
+    layer = nn.Linear(2, 3)
+    frozen = np.ones((3, 2), np.float32)
+    frozen.flags.writeable = False
+    layer.load_state_dict({"weight": frozen, "bias": minigrad.ones(1).expand(3)}, assign=True)
+    layer(minigrad.randn(4, 2)).backward(minigrad.randn(4, 3))
+    minigrad.optim.Adam(layer.parameters(), lr=0.1).step()
+    assert (frozen == 1).all()
+    assert (layer.weight != 1).all()
+    assert (layer.bias != 1).all()
+
+
 def test_tied_weights_with_different_values_take_the_last_one_both_ways() -> None:
     for assign in (False, True):
         target = Tied()
