@@ -332,6 +332,30 @@ class KernelsOnDevice:
         for a, b in zip(*ends, strict=True):
             np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize(("name", "settings"), STEPS, ids=lambda v: "-".join(v) if isinstance(v, dict) else v)
+    def test_an_optimizers_step_over_the_whole_range(self, name: str, settings: dict[str, Any], dtype: str) -> None:
+        root, largest = float(np.finfo(dtype).max) ** 0.5, np.finfo(dtype).max
+        one_sided = [0, 1e-3, 1, root / 3, root, root * 2, largest / 4, np.inf, np.nan]
+        values = np.array([sign * v for v in one_sided for sign in (1, -1)]).astype(dtype)
+        start, g = (np.ascontiguousarray(a) for a in np.meshgrid([1.0, -2.0, 0.0], values))
+        ends = []
+        for device, on in (("cuda", True), ("cpu", False)):
+            p = nn.Parameter(minigrad.tensor(start.astype(dtype), device=device))
+            optimizer = getattr(optim, name)([p], lr=0.1, **settings)
+            before, kernels.switch.on = kernels.switch.on, on
+            try:
+                for shift in (0, 5):
+                    p.grad = minigrad.tensor(np.roll(g, shift, axis=0).astype(dtype), device=device)
+                    optimizer.step()
+            finally:
+                kernels.switch.on = before
+            kept = [v for v in optimizer.state[p].values() if isinstance(v, minigrad.Tensor)]
+            ends.append([numbers(t) for t in (p, *kept)])
+        rtol, atol = BOUNDS[dtype]
+        for a, b in zip(*ends, strict=True):
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
     def test_an_optimizers_step_is_one_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls: list[str] = []
         start = optim_kernels.launch_each

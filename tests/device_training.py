@@ -77,6 +77,10 @@ RULES: list[tuple[Any, dict[str, Any]]] = [
     (optim.RMSprop, {"centered": True, "momentum": 0.5}),
     (optim.Adagrad, {"lr_decay": 0.1, "initial_accumulator_value": 0.5}),
     (optim.Adadelta, {"weight_decay": 0.1}),
+    (optim.NAdam, {"weight_decay": 0.1}),
+    (optim.RAdam, {"betas": (0.9, 0.5)}),
+    (optim.Adamax, {}),
+    (optim.Rprop, {}),
 ]
 FILLS: dict[str, Callable[[Any], Any]] = {
     "uniform_": nn.init.uniform_,
@@ -186,6 +190,41 @@ class TrainingOnDevice(OnDevice):
                 optimizer.step()
             kept = [v for state in optimizer.state.values() for v in state.values() if isinstance(v, minigrad.Tensor)]
             return [*model.parameters(), *kept]
+
+        self.both(compute)
+
+    @pytest.mark.parametrize(
+        ("rule", "settings"), RULES, ids=lambda v: "-".join(v) if isinstance(v, dict) else v.__name__
+    )
+    def test_an_optimizer_of_float16(self, rule: Any, settings: dict[str, Any]) -> None:
+        start, *gradients = np.random.default_rng(0).standard_normal((4, 30)).astype(np.float16)
+
+        def compute(device: str) -> list[Any]:
+            p = nn.Parameter(tensor(start, device=device))
+            optimizer = rule([p], **settings)
+            for g in gradients:
+                p.grad = tensor(g, device=device)
+                optimizer.step()
+            assert p.dtype == minigrad.float16
+            return [p.float()]
+
+        self.both(compute)
+
+    @pytest.mark.parametrize("line_search_fn", [None, "strong_wolfe"])
+    def test_lbfgs(self, line_search_fn: str | None) -> None:
+        x, t = blobs()
+
+        def compute(device: str) -> list[Any]:
+            model = network().to(device)
+            optimizer = optim.LBFGS(model.parameters(), lr=0.1, max_iter=3, line_search_fn=line_search_fn)
+
+            def closure() -> Any:
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(model(x.to(device)), t.to(device))
+                loss.backward()
+                return loss
+
+            return [optimizer.step(closure), *model.parameters()]
 
         self.both(compute)
 

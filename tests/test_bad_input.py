@@ -419,7 +419,7 @@ MISTAKES: list[Mistake] = [
     # names, devices, randomness
     ("unknown-name", lambda: mg.fft, AttributeError, r"minigrad has no 'fft'"),
     ("unknown-layer", lambda: nn.Lineer, AttributeError, r"minigrad\.nn.*'Lineer'"),
-    ("unknown-optimizer", lambda: optim.LBFGS, AttributeError, r"minigrad\.optim.*'LBFGS'"),
+    ("unknown-optimizer", lambda: optim.ASGD, AttributeError, r"minigrad\.optim.*'ASGD'"),
     ("unknown-method", lambda: ones(3).foo, AttributeError, r"'Tensor' .*'foo'"),
     ("unknown-device", lambda: ones(3, device="tpu"), DeviceError,
      r"'tpu' is not a device; use 'cpu', 'cuda'"),

@@ -8,7 +8,6 @@ catches mistakes. A call of a module that has no hooks is a call of its ``forwar
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -18,14 +17,14 @@ from ..dtypes import as_dtype, float16, float32, float64
 from ..dtypes import dtype as Dtype
 from ..tensor import Tensor
 from .hooks import Hookable, call_with_hooks
-from .parameter import Parameter
+from .parameter import Parameter, clear_gradient
 from .representation import represent
-from .state import IncompatibleKeys, load
+from .state import Stateful
 
 M = TypeVar("M", bound="Module")
 
 
-class Module(Hookable):
+class Module(Hookable, Stateful):
     """A part of a network: it holds parameters, buffers and other modules, and has a ``forward``.
 
     A network is a subclass with two methods::
@@ -285,10 +284,7 @@ class Module(Hookable):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of every parameter, or with ``set_to_none=False`` fill them with zeros."""
         for parameter in self.parameters():
-            if set_to_none:
-                parameter.grad = None
-            elif parameter.grad is not None:
-                parameter.grad.detach_().zero_()
+            clear_gradient(parameter, set_to_none)
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Call ``fn(module)`` on every module below and then on this one; for initialisation, mostly."""
@@ -350,51 +346,6 @@ class Module(Hookable):
     def half(self: M) -> M:
         """Change floating parameters and buffers to float16."""
         return self.to(float16)
-
-    # ------------------------------------------------------------------ saving and loading
-
-    def state_dict(
-        self,
-        *,
-        destination: OrderedDict[str, Tensor] | None = None,
-        prefix: str = "",
-        keep_vars: bool = False,
-    ) -> OrderedDict[str, Tensor]:
-        """Dotted name → tensor for every parameter and persistent buffer.
-
-        A module's own come before its children's. The tensors share memory with the module's and carry no
-        gradient; ``keep_vars=True`` gives the parameters themselves. A parameter under two names stands under
-        both.
-        """
-        found: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
-        for place, module in self.named_modules(prefix=prefix.removesuffix("."), remove_duplicate=False):
-            own = [
-                *module._parameters.items(),
-                *((n, b) for n, b in module._buffers.items() if module._persistent[n]),
-            ]
-            for name, tensor in own:
-                found[_join(place, name)] = tensor if keep_vars else tensor.detach()
-        return found
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
-        """Copy the values of ``state_dict`` into the parameters and buffers of the same names.
-
-        Args:
-            state_dict: dotted name → tensor or array.
-            strict: whether names missing from ``state_dict``, or unknown to the module, are an error.
-            assign: put the given tensors in the place of the module's (their dtype and device with them)
-                instead of copying values into those.
-
-        Returns:
-            ``(missing_keys, unexpected_keys)``, two lists.
-
-        Raises:
-            RuntimeError: names that do not match (if ``strict``) and shapes that do not, all listed at once;
-                nothing has been loaded then.
-        """
-        return load(self, state_dict, strict, assign)
 
     # ------------------------------------------------------------------ showing
 

@@ -37,3 +37,32 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
+
+
+def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
+    """Forget a parameter's gradient, or fill it with zeros in its own memory.
+
+    A gradient that a graph made (``create_graph=True``) may still be needed there, and one that is expanded or
+    read-only has no memory to fill: they are left alone, and new zeros take their place.
+    """
+    gradient = parameter._grad
+    if set_to_none or gradient is None:
+        parameter._grad = None
+        return
+    array = gradient._array
+    if gradient._node is not None or not writable(array):
+        parameter._grad = Tensor._wrap(np.zeros_like(array, order="C"))
+    else:
+        gradient._requires_grad = False
+        array[...] = 0
+        gradient._bump()
+
+
+def writable(array: Any) -> bool:
+    """Whether each number of an array has a place of its own, which can be written to."""
+    flags = array.flags
+    if type(array) is np.ndarray and not flags.writeable:
+        return False
+    return flags.c_contiguous or not any(
+        n > 1 and stride == 0 for n, stride in zip(array.shape, array.strides, strict=True)
+    )

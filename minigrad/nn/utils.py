@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..autograd.variable import wrap
+from ..interrupts import HeldBack
 from ..ops.shape import cat
 from ..tensor import Tensor
+from .parameter import writable
+
+_PIECE = 1 << 14  # numbers
 
 
 def clip_grad_norm_(
@@ -22,7 +26,8 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all gradients by one factor, so that the norm of all together is at most ``max_norm``.
 
-    g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)). One factor for all keeps the direction of the step.
+    g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)). One factor for all keeps the direction of the step. The norm of float16
+    gradients is gathered, and returned, in float32.
 
     Args:
         parameters: a tensor, or several; those without a gradient are left out.
@@ -36,35 +41,47 @@ def clip_grad_norm_(
         The norm before clipping, a tensor of shape ().
 
     Raises:
+        ValueError: ``max_norm`` is negative or NaN, ``norm_type`` not positive.
         RuntimeError: the norm is not finite and ``error_if_nonfinite`` is set. No gradient has changed then.
     """
-    gradients = _gradients("clip_grad_norm_", parameters)
-    norm_type = float(norm_type)
+    chosen = _with_gradient("clip_grad_norm_", parameters)
+    max_norm, norm_type = float(max_norm), float(norm_type)
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
     if not norm_type > 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be positive, got {norm_type}")
-    total = _total_norm([g._array for g in gradients], norm_type)
+    total = _total_norm([p._grad._array for p in chosen], norm_type)
     if error_if_nonfinite and not bool(np.isfinite(total)):
         raise RuntimeError(
             f"clip_grad_norm_: the norm of the gradients is {float(total)}; look for the parameter whose "
             "gradient has a NaN or an infinity, or pass error_if_nonfinite=False to clip all the same"
         )
-    factor = max_norm / (total + 1e-6)
+    factor = max_norm / (total.astype(np.float64) + 1e-6)
     if not bool(factor >= 1):  # NaN counts as too large
-        for g in gradients:
-            with np.errstate(invalid="ignore"):  # ∞ · 0, if the norm is infinite
-                g._array *= factor.astype(g._array.dtype)
-            g._bump()
-    return wrap(total)
+        with HeldBack(), np.errstate(invalid="ignore"):  # ∞ · 0, if the norm is infinite
+            for p in chosen:
+                array = _own_gradient(p)
+                if array.dtype == np.float16:
+                    array[...] = array * factor.astype(np.float32)
+                else:
+                    array *= factor.astype(array.dtype)
+                p._grad._bump()
+    with np.errstate(over="ignore"):  # the norm of numbers near the largest is larger
+        return wrap(total.astype(np.result_type(np.float32, *[_work_dtype(p._grad._array.dtype) for p in chosen])))
+
+
+def _work_dtype(dtype: Any) -> Any:
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 def _total_norm(arrays: list[Any], p: float) -> Any:
-    """(Σ |gᵢ|ᵖ)^(1/p) over the elements of all arrays, as a 0-d array."""
+    """(Σ |gᵢ|ᵖ)^(1/p) over the elements of all arrays, as a 0-d array of float64."""
     if not arrays:
-        return np.zeros((), np.float32)
+        return np.zeros(())
     if math.isinf(p):
         parts = [abs(g).max() for g in arrays if g.size]
-        return np.stack(parts).max() if parts else arrays[0].sum()
-    norms = np.stack([_norm(g, p) for g in arrays])
+        return (np.stack(parts).max() if parts else arrays[0].sum()).astype(np.float64)
+    norms = np.stack([_norm(g.astype(_work_dtype(g.dtype), copy=False), p).astype(np.float64) for g in arrays])
     return _norm(norms, p)
 
 
@@ -72,24 +89,47 @@ def _norm(array: Any, p: float) -> Any:
     if not array.size:
         return array.sum()
     if p == 2:
-        flat = array.ravel()
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = flat @ flat
+        squares = _sum_of_squares(array.ravel())
         if bool(squares < np.inf) and bool(squares > 1e-30):
             return np.sqrt(squares)
     # The squares overflowed or vanished, or p is another: scaling by the largest element keeps powers near 1.
     largest = abs(array).max()
     if not bool(np.isfinite(largest)) or not bool(largest > 0):
         return largest
-    return largest * ((abs(array) / largest) ** p).sum() ** (1 / p)
+    return largest.astype(np.float64) * ((abs(array) / largest) ** p).sum().astype(np.float64) ** (1 / p)
+
+
+def _sum_of_squares(flat: Any) -> Any:
+    """BLAS sums float32 in float32, which loses digits from some 10,000 numbers on: pieces are added in float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not isinstance(flat, np.ndarray) or flat.size <= _PIECE:
+            return flat @ flat
+        pieces = (flat[i : i + _PIECE] for i in range(0, flat.size, _PIECE))
+        return np.float64(sum(float(piece @ piece) for piece in pieces))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
-    """Bring each element of each gradient into [−clip_value, clip_value]. The step's direction changes."""
+    """Bring each element of each gradient into [−clip_value, clip_value]. The step's direction changes.
+
+    Raises:
+        ValueError: ``clip_value`` is negative or NaN.
+    """
     limit = float(clip_value)
-    for g in _gradients("clip_grad_value_", parameters):
-        np.clip(g._array, -limit, limit, out=g._array)
-        g._bump()
+    if not limit >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value must not be negative, got {limit}")
+    with HeldBack():
+        for p in _with_gradient("clip_grad_value_", parameters):
+            array = _own_gradient(p)
+            bound = min(limit, float(np.finfo(array.dtype).max)) if math.isfinite(limit) else limit
+            np.clip(array, -bound, bound, out=array)
+            p._grad._bump()
+
+
+def _own_gradient(p: Tensor) -> Any:
+    """A parameter's gradient, to be written to: one that is expanded or read-only gets memory of its own first."""
+    if not writable(p._grad._array):
+        p._grad = Tensor._wrap(p._grad._array.copy())
+    return p._grad._array
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -120,9 +160,9 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start += size
 
 
-def _gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Any]:
+def _with_gradient(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Any]:
     chosen = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in chosen:
         if not isinstance(p, Tensor):
             raise TypeError(f"{name}: expected tensors, got {type(p).__name__}")
-    return [p.grad for p in chosen if p.grad is not None]
+    return [p for p in chosen if p._grad is not None]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
 
 
 def adadelta(
@@ -22,13 +22,10 @@ def adadelta(
     maximize: bool,
 ) -> None:
     """The update of :class:`Adadelta` on arrays. It changes ``p``, ``square_avg`` v and ``acc_delta`` u."""
-    if maximize:
-        g = -g
-    if weight_decay:
-        g = g + weight_decay * p
+    d = squarable(slope(p, g, weight_decay, maximize), g)
     square_avg *= rho
-    square_avg += (1 - rho) * g * g
-    delta = np.sqrt(acc_delta + eps) / np.sqrt(square_avg + eps) * g
+    square_avg += (1 - rho) * d * d
+    delta = np.sqrt(acc_delta + eps) / np.sqrt(square_avg + eps) * d
     acc_delta *= rho
     acc_delta += (1 - rho) * delta * delta
     p -= lr * delta
@@ -44,7 +41,8 @@ class Adadelta(Optimizer):
         p ← p − lr · Δ
 
     A gradient has the unit loss / parameter; g / √v has no unit, and √u gives back that of the parameter. So
-    no learning rate is needed (lr = 1); eps decides how small the first steps are. Source: Zeiler 2012;
+    no learning rate is needed (lr = 1); eps decides how small the first steps are. A gradient whose square overflows
+    counts as the largest whose square does not (in float32 ±9.2e18). Source: Zeiler 2012;
     PyTorch's ``torch.optim.Adadelta``.
 
     Args:
@@ -82,20 +80,13 @@ class Adadelta(Optimizer):
         defaults = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         super().__init__(params, defaults)
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, rho, eps = float(group["lr"]), float(group["rho"]), float(group["eps"])
         decay, maximize = float(group["weight_decay"]), group["maximize"]
-        for p in group["params"]:
-            grad = p._grad
-            if grad is None:
-                continue
-            array, state = p._array, self.state[p]
-            if not state:
-                state["step"] = 0
-                state["square_avg"] = zeros_like(array)
-                state["acc_delta"] = zeros_like(array)
-            state["step"] += 1
-            rule = quickest(adadelta, array, fused)
-            squares, deltas = state["square_avg"]._array, state["acc_delta"]._array
-            rule(array, grad._array, squares, deltas, lr, rho, eps, decay, maximize)
-            p._version[0] += 1
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            squares, deltas = kept(state, "square_avg", array), kept(state, "acc_delta", array)
+            new = {"step": state.get("step", 0) + 1, "square_avg": squares, "acc_delta": deltas}
+            return new, (array, g, squares._array, deltas._array, lr, rho, eps, decay, maximize)
+
+        return adadelta, prepare

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
 
 
 def adagrad(
@@ -21,15 +21,11 @@ def adagrad(
     maximize: bool,
     step: int,
 ) -> None:
-    """The update of :class:`Adagrad` on arrays. It changes ``p`` and ``total`` s; ``step`` t counts from "
-    "1.
-    """
-    if maximize:
-        g = -g
-    if weight_decay:
-        g = g + weight_decay * p
-    total += g * g
-    p -= lr / (1 + (step - 1) * lr_decay) * g / (np.sqrt(total) + eps)
+    """The update of :class:`Adagrad` on arrays. It changes ``p`` and ``total`` s; ``step`` t counts from 1."""
+    d = squarable(slope(p, g, weight_decay, maximize), g)
+    total += d * d
+    total[np.isinf(total) & np.isfinite(d)] = np.finfo(g.dtype).max
+    p -= lr / (1 + (step - 1) * lr_decay) * d / (np.sqrt(total) + eps)
 
 
 class Adagrad(Optimizer):
@@ -39,7 +35,8 @@ class Adagrad(Optimizer):
         s ← s + g²
         p ← p − lr / (1 + (t − 1) · lr_decay) · g / (√s + eps)        in step t = 1, 2, …
 
-    s only grows, so steps only shrink; rarely used parameters (words in a vocabulary) keep long steps.
+    s only grows, so steps only shrink; rarely used parameters (words in a vocabulary) keep long steps. A gradient
+    whose square overflows counts as the largest whose square does not (in float32 ±9.2e18), and s stays finite.
     Source: Duchi et al. 2011; PyTorch's ``torch.optim.Adagrad``.
 
     Args:
@@ -92,19 +89,14 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, lr_decay = float(group["lr"]), float(group["lr_decay"])
         decay, eps, maximize = float(group["weight_decay"]), float(group["eps"]), group["maximize"]
-        for p in group["params"]:
-            grad = p._grad
-            if grad is None:
-                continue
-            array, state = p._array, self.state[p]
-            if not state:
-                state["step"] = 0
-                state["sum"] = zeros_like(array)
-                state["sum"]._array[...] = group["initial_accumulator_value"]
-            step = state["step"] = state["step"] + 1
-            rule = quickest(adagrad, array, fused)
-            rule(array, grad._array, state["sum"]._array, lr, lr_decay, decay, eps, maximize, step)
-            p._version[0] += 1
+        first = float(group["initial_accumulator_value"])
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            step, total = state.get("step", 0) + 1, kept(state, "sum", array, first)
+            args = (array, g, total._array, lr, lr_decay, decay, eps, maximize, step)
+            return {"step": step, "sum": total}, args
+
+        return adagrad, prepare

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_fractions, check_not_negative, quickest, refuse, zeros_like
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope, squarable
 
 
 def adam(
@@ -30,15 +30,12 @@ def adam(
 
     It changes ``p``, ``m``, ``v``, and ``v_max`` unless that is None (no amsgrad). ``step`` t counts from 1.
     """
-    if maximize:
-        g = -g
+    d = squarable(slope(p, g, 0 if decoupled else weight_decay, maximize), g)
     if weight_decay and decoupled:
         p *= 1 - lr * weight_decay
-    elif weight_decay:
-        g = g + weight_decay * p
-    m += (1 - beta1) * (g - m)
+    m += (1 - beta1) * (d - m)
     v *= beta2
-    v += (1 - beta2) * g * g
+    v += (1 - beta2) * d * d
     if v_max is not None:
         v = np.maximum(v_max, v, out=v_max)
     p -= lr / (1 - beta1**step) * m / (np.sqrt(v) / math.sqrt(1 - beta2**step) + eps)
@@ -55,8 +52,9 @@ class Adam(Optimizer):
 
     Why the corrections: m starts at zero, so after t steps it is a mean whose weights add up to only 1 − β₁ᵗ.
     Where the gradient keeps its sign, |m̂| / √v̂ is near 1 and the step is lr, however small the gradient;
-    where it jumps about zero, the step is small. Source: Kingma and Ba 2015; amsgrad: Reddi et al. 2018;
-    PyTorch's ``torch.optim.Adam``.
+    where it jumps about zero, the step is small. A gradient whose square overflows counts as the largest whose square
+    does not, ±½ √max (in float32 ±9.2e18), which leaves m̂ / √v̂ as it is. Source: Kingma and Ba 2015; amsgrad: Reddi
+    et al. 2018; PyTorch's ``torch.optim.Adam``.
 
     Args:
         params: parameters, or groups of them (see :class:`Optimizer`).
@@ -109,27 +107,21 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, eps, decay = float(group["lr"]), float(group["eps"]), float(group["weight_decay"])
         beta1, beta2 = map(float, group["betas"])
         amsgrad, maximize, decoupled = group["amsgrad"], group["maximize"], group["decoupled_weight_decay"]
-        for p in group["params"]:
-            grad = p._grad
-            if grad is None:
-                continue
-            array, state = p._array, self.state[p]
-            if not state:
-                state["step"] = 0
-                state["exp_avg"] = zeros_like(array)
-                state["exp_avg_sq"] = zeros_like(array)
-            if amsgrad and "max_exp_avg_sq" not in state:
-                state["max_exp_avg_sq"] = zeros_like(array)
-            step = state["step"] = state["step"] + 1
-            m, v = state["exp_avg"]._array, state["exp_avg_sq"]._array
-            v_max = state["max_exp_avg_sq"]._array if amsgrad else None
-            rule = quickest(adam, array, fused)
-            rule(array, grad._array, m, v, v_max, lr, beta1, beta2, eps, decay, decoupled, maximize, step)
-            p._version[0] += 1
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            step, m, v = state.get("step", 0) + 1, kept(state, "exp_avg", array), kept(state, "exp_avg_sq", array)
+            new, v_max = {"step": step, "exp_avg": m, "exp_avg_sq": v}, None
+            if amsgrad:
+                new["max_exp_avg_sq"] = largest = kept(state, "max_exp_avg_sq", array)
+                v_max = largest._array
+            args = (array, g, m._array, v._array, v_max, lr, beta1, beta2, eps, decay, decoupled, maximize, step)
+            return new, args
+
+        return adam, prepare
 
 
 class AdamW(Adam):

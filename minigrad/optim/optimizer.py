@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -21,9 +22,19 @@ import numpy as np
 from .. import kernels
 from ..autograd import enable_grad
 from ..devices import move
+from ..errors import DeviceError, DtypeError, ShapeError
+from ..interrupts import HeldBack
+from ..nn.parameter import clear_gradient, writable
 from ..tensor import Tensor
 
+# What makes a parameter's update: of its array, its gradient's, and what is remembered of it, it gives what is to be
+# remembered afterwards (None: nothing), and the rule's arguments: the two arrays, those remembered that change (None
+# where a setting does without), and settings. It changes nothing.
+Prepare = Callable[[Any, Any, Mapping[str, Any]], tuple[dict[str, Any] | None, tuple[Any, ...]]]
+
 _WORTH_LOADING = 128  # elements: an optimizer of fewer numbers does not wait for Numba to load
+
+_NOTHING: Mapping[str, Any] = {}
 
 _fused: ModuleType | None = None
 
@@ -129,32 +140,56 @@ class Optimizer:
         """Forget all gradients, or with ``set_to_none=False`` fill them with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
-                if set_to_none:
-                    p.grad = None
-                elif p.grad is not None:
-                    p.grad.detach_().zero_()
+                clear_gradient(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient, by the rule.
+        """Change every parameter that has a gradient, by the rule: all of them, or after an error none.
+
+        Everything is checked before the first change, and a Ctrl-C that comes during the changes acts after them.
 
         Args:
             closure: computes the loss and its gradients again, and returns the loss.
 
         Returns:
             What ``closure`` returned, or None.
+
+        Raises:
+            ShapeError, DtypeError, DeviceError: a gradient, or something remembered, does not fit its parameter.
+            ValueError: a parameter whose memory cannot be written to. Nothing has changed in either case.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._step_count += 1
         fused = self._fused_rules() if kernels.enabled() else None
+        updates = []
         for group in self.param_groups:
-            self._update(group, fused)
+            rule, prepare = self._prepare(group)
+            for i, p in enumerate(group["params"]):
+                gradient = p._grad
+                if gradient is None:
+                    continue
+                array, g = p._array, gradient._array
+                if g.shape != array.shape or g.dtype != array.dtype or type(g) is not type(array):
+                    raise _misfit(type(self).__name__, i, p)
+                run = quickest(rule, array, fused)
+                if run is None:  # the compiled rules take only what is writable
+                    _check_writable(type(self).__name__, i, array)
+                new, args = prepare(array, g, self.state.get(p, _NOTHING))
+                updates.append((run, rule, args, p, new))
+        with HeldBack():
+            _run_textbook(updates)  # first: it can fail (for want of memory), and is undone then
+            for run, _, args, p, new in updates:
+                if run is not None:
+                    run(*args)
+                p._version[0] += 1
+                if new is not None:
+                    self.state[p].update(new)
+            self._step_count += 1
         return loss
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
-        """Apply the rule to one group. ``fused`` is the module of rules compiled for the CPU, or None."""
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
+        """The rule, and what makes an update of each parameter of this group."""
         raise NotImplementedError(f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`")
 
     def _fused_rules(self) -> ModuleType | None:
@@ -205,10 +240,30 @@ class Optimizer:
         for number, p in zip(numbers, parameters, strict=True):
             if number in state_dict["state"]:
                 kept = state_dict["state"][number]
-                state[p] = {key: _fitted(name, key, value, number, p) for key, value in kept.items()}
+                state[p] = {key: self._fitted(key, value, number, p) for key, value in kept.items()}
         for own, group in zip(self.param_groups, saved, strict=True):
             own.update({k: copy.deepcopy(v) for k, v in group.items() if k != "params"})
         self.state = state
+
+    def _fitted(self, key: str, value: Any, number: int, p: Tensor) -> Any:
+        """A remembered value for parameter ``p``: tensors and arrays are copied to its dtype and device."""
+        if isinstance(value, Tensor):
+            array = value._array
+        elif hasattr(value, "__array__"):
+            array = np.asarray(value)
+        else:
+            return copy.deepcopy(value)
+        if key == "step":
+            return int(array)  # PyTorch keeps the step count as a tensor, minigrad as a number
+        if key == "mu_product":
+            return float(array)  # so with NAdam's product
+        if array.shape != p._array.shape:
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: {key} of parameter {number} has shape {array.shape}, "
+                f"the parameter has {p._array.shape}"
+            )
+        copied = move(array, p.device).astype(p._array.dtype, order="C", copy=True)
+        return Tensor._wrap(copied)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -218,21 +273,75 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) -> Callable[..., None]:
-    """The rule compiled for this parameter's device, which then sees it as one vector; else the rule itself."""
+def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) -> Callable[..., None] | None:
+    """The rule compiled for this parameter's device, which then sees it as one vector; None if there is none."""
     if type(array) is np.ndarray:
-        if fused is not None and array.dtype.char in "fd" and array.flags.c_contiguous:
-            return getattr(fused, rule.__name__)
+        if fused is not None and array.flags.carray and array.dtype.char in "fd":  # in order, and writable
+            return getattr(fused, rule.__name__, None)
     elif kernels.enabled():
         gpu = importlib.import_module("..kernels.gpu.optim", __package__)
         if gpu.takes(array):
-            return getattr(gpu, rule.__name__)
-    return rule
+            return getattr(gpu, rule.__name__, None)
+    return None
 
 
-def zeros_like(array: Any) -> Tensor:
-    """A tensor of zeros for what is remembered of a parameter: contiguous whatever the parameter's layout."""
-    return Tensor._wrap(np.zeros_like(array, order="C"))
+def _run_textbook(updates: list[tuple[Any, Callable[..., None], tuple[Any, ...], Tensor, Any]]) -> None:
+    """Run the rules that have no compiled form, on arrays, in place; if one fails, put back what they changed.
+
+    float16 arrays are changed in float32, whose results are rounded once: eps = 1e-8 is 0 in float16.
+    """
+    before: list[tuple[Any, Any]] = []
+    try:
+        for run, rule, args, _, _ in updates:
+            if run is not None:
+                continue
+            p, g, *rest = args
+            kept = [a for a in rest if hasattr(a, "dtype")]
+            before += [(array, array.copy()) for array in (p, *kept)]
+            with np.errstate(all="ignore"):  # infinities and NaN pass silently, as in the compiled rules
+                if p.dtype != np.float16:
+                    rule(*args)
+                    continue
+                wide = {id(array): array.astype(np.float32) for array in (p, *kept)}
+                rule(wide[id(p)], g, *(wide.get(id(a), a) for a in rest))
+                for array in (p, *kept):
+                    array[...] = wide[id(array)]
+    except BaseException:
+        for array, value in reversed(before):
+            array[...] = value
+        raise
+
+
+def slope(p: Any, g: Any, weight_decay: float, maximize: bool) -> Any:
+    """The direction that a rule goes against: ∇L(p) + weight_decay · p, with −∇L for ``maximize``, in p's dtype."""
+    d = g.astype(p.dtype, copy=False)
+    if maximize:
+        d = -d
+    return d + weight_decay * p if weight_decay else d
+
+
+def squarable(d: Any, g: Any) -> Any:
+    """``d`` with a square that the dtype of the gradient ``g`` can hold: beyond ±L, L = ½ √max, it counts as ±L.
+
+    In float32 L is 9.2e18. A rule that divides by a root mean square only asks how large gradients are beside each
+    other, so the step is what it would be without the bound, where an infinite square would stop the parameter for
+    ever. ±∞ and NaN stay what they are, to be seen.
+    """
+    limit = math.sqrt(np.finfo(g.dtype).max) / 2
+    return np.where(np.isinf(d), d, np.clip(d, -limit, limit))
+
+
+def kept(state: Mapping[str, Any], name: str, array: Any, first: float = 0.0) -> Tensor:
+    """What is remembered of a parameter under a name, at first full of one number: contiguous whatever its layout."""
+    found: Tensor | None = state.get(name)
+    if found is None:
+        return Tensor._wrap(np.full_like(array, first, order="C") if first else np.zeros_like(array, order="C"))
+    if found._array.shape != array.shape:
+        raise ShapeError(
+            f"{name}: a parameter has shape {array.shape} now, and what is remembered of it {found._array.shape}; make "
+            "a new optimizer after giving a parameter other data"
+        )
+    return found
 
 
 def check_not_negative(rule: str, **settings: Any) -> None:
@@ -260,24 +369,24 @@ def refuse(rule: str, **settings: Any) -> None:
             raise NotImplementedError(f"{rule}: {name}={value!r} is not in minigrad; leave it False")
 
 
+def _misfit(rule: str, number: int, p: Tensor) -> Exception:
+    """The error for a gradient that is not like its parameter (whose data was changed after the backward pass)."""
+    own, other = p._array, p._grad._array
+    what = f"{rule}: parameter {number} of its group"
+    if type(own) is not type(other):
+        return DeviceError(f"{what} is on {p.device}, its gradient on {p._grad.device}")
+    if own.shape != other.shape:
+        return ShapeError(f"{what} has shape {own.shape}, its gradient {other.shape}")
+    return DtypeError(f"{what} is {p.dtype}, its gradient {p._grad.dtype}; run backward again after a change of dtype")
+
+
+def _check_writable(rule: str, number: int, array: Any) -> None:
+    if not writable(array):
+        raise ValueError(
+            f"{rule}: parameter {number} (shape {array.shape}) cannot be written to: it is expanded, or its memory is "
+            "read-only; give it memory of its own, p.data = p.data.clone()"
+        )
+
+
 def _is_named(entry: Any) -> bool:
     return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
-
-
-def _fitted(rule: str, key: str, value: Any, number: int, p: Tensor) -> Any:
-    """A remembered value for parameter ``p``: tensors and arrays are copied to its dtype and device."""
-    if isinstance(value, Tensor):
-        array = value._array
-    elif hasattr(value, "__array__"):
-        array = np.asarray(value)
-    else:
-        return copy.deepcopy(value)
-    if key == "step":
-        return int(array)  # PyTorch keeps the step count as a tensor, minigrad as a number
-    if array.shape != p._array.shape:
-        raise ValueError(
-            f"{rule}.load_state_dict: {key} of parameter {number} has shape {array.shape}, "
-            f"the parameter has {p._array.shape}"
-        )
-    copied = move(array, p.device).astype(p._array.dtype, order="C", copy=True)
-    return Tensor._wrap(copied)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
 
 
 def rmsprop(
@@ -28,17 +28,14 @@ def rmsprop(
     It changes ``p``, ``square_avg`` v, and ``grad_avg`` ḡ and ``buffer`` b unless these are None (not
     centered, no momentum).
     """
-    if maximize:
-        g = -g
-    if weight_decay:
-        g = g + weight_decay * p
+    d = squarable(slope(p, g, weight_decay, maximize), g)
     square_avg *= alpha
-    square_avg += (1 - alpha) * g * g
+    square_avg += (1 - alpha) * d * d
     variance = square_avg
     if grad_avg is not None:
-        grad_avg += (1 - alpha) * (g - grad_avg)
-        variance = square_avg - grad_avg * grad_avg
-    step = g / (np.sqrt(variance) + eps)
+        grad_avg += (1 - alpha) * (d - grad_avg)
+        variance = np.maximum(square_avg - grad_avg * grad_avg, 0)
+    step = d / (np.sqrt(variance) + eps)
     if buffer is not None:
         buffer *= momentum
         buffer += step
@@ -53,8 +50,10 @@ class RMSprop(Optimizer):
         v ← alpha · v + (1 − alpha) · g²
         p ← p − lr · g / (√v + eps)
 
-    With ``centered``, v − ḡ² (an estimate of the variance) takes the place of v, where ḡ is the running mean
-    of g. With ``momentum``, the quotient goes into b ← momentum · b + g / (√v + eps), and p ← p − lr · b.
+    With ``centered``, v − ḡ² (an estimate of the variance, 0 where rounding makes it negative) takes the place of v,
+    where ḡ is the running mean of g. A gradient whose square overflows counts as the largest whose square does not
+    (in float32 ±9.2e18). With ``momentum``, the quotient goes into b ← momentum · b + g / (√v + eps), and
+    p ← p − lr · b.
     Source: Hinton's lecture notes 2012; centered: Graves 2013; PyTorch's ``torch.optim.RMSprop``.
 
     Args:
@@ -101,26 +100,21 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, alpha, eps = float(group["lr"]), float(group["alpha"]), float(group["eps"])
         decay, momentum = float(group["weight_decay"]), float(group["momentum"])
         centered, maximize = group["centered"], group["maximize"]
-        for p in group["params"]:
-            grad = p._grad
-            if grad is None:
-                continue
-            array, state = p._array, self.state[p]
-            if not state:
-                state["step"] = 0
-                state["square_avg"] = zeros_like(array)
-            if momentum and "momentum_buffer" not in state:
-                state["momentum_buffer"] = zeros_like(array)
-            if centered and "grad_avg" not in state:
-                state["grad_avg"] = zeros_like(array)
-            state["step"] += 1
-            mean = state["grad_avg"]._array if centered else None
-            buffer = state["momentum_buffer"]._array if momentum else None
-            rule = quickest(rmsprop, array, fused)
-            squares = state["square_avg"]._array
-            rule(array, grad._array, squares, mean, buffer, lr, alpha, eps, decay, momentum, maximize)
-            p._version[0] += 1
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            squares, mean, buffer = kept(state, "square_avg", array), None, None
+            new = {"step": state.get("step", 0) + 1, "square_avg": squares}
+            if momentum:
+                new["momentum_buffer"] = heavy = kept(state, "momentum_buffer", array)
+                buffer = heavy._array
+            if centered:
+                new["grad_avg"] = average = kept(state, "grad_avg", array)
+                mean = average._array
+            args = (array, g, squares._array, mean, buffer, lr, alpha, eps, decay, momentum, maximize)
+            return new, args
+
+        return rmsprop, prepare

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .optimizer import Optimizer, check_not_negative, quickest, refuse, zeros_like
+from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope
 
 
 def sgd(
@@ -20,15 +20,12 @@ def sgd(
     maximize: bool,
 ) -> None:
     """The update of :class:`SGD` on arrays. It changes ``p`` and ``buffer`` b (None without momentum)."""
-    if maximize:
-        g = -g
-    if weight_decay:
-        g = g + weight_decay * p
+    d = slope(p, g, weight_decay, maximize)
     if buffer is not None:
         buffer *= momentum
-        buffer += (1 - dampening) * g
-        g = g + momentum * buffer if nesterov else buffer
-    p -= lr * g
+        buffer += (1 - dampening) * d
+        d = d + momentum * buffer if nesterov else buffer
+    p -= lr * d
 
 
 class SGD(Optimizer):
@@ -90,22 +87,16 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _update(self, group: dict[str, Any], fused: Any) -> None:
+    def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, momentum, damp = float(group["lr"]), float(group["momentum"]), float(group["dampening"])
         decay, nesterov, maximize = float(group["weight_decay"]), group["nesterov"], group["maximize"]
-        buffer, dampening = None, damp
-        for p in group["params"]:
-            grad = p._grad
-            if grad is None:
-                continue
-            array = p._array
-            if momentum:
-                state = self.state[p]
-                dampening = damp
-                if state.get("momentum_buffer") is None:
-                    state["momentum_buffer"] = zeros_like(array)
-                    dampening = 0.0  # b = momentum · 0 + g
-                buffer = state["momentum_buffer"]._array
-            rule = quickest(sgd, array, fused)
-            rule(array, grad._array, buffer, lr, momentum, dampening, decay, nesterov, maximize)
-            p._version[0] += 1
+
+        def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
+            if not momentum:
+                return None, (array, g, None, lr, 0.0, 0.0, decay, nesterov, maximize)
+            dampening = damp if state.get("momentum_buffer") is not None else 0.0  # at first b = momentum · 0 + g
+            buffer = kept(state, "momentum_buffer", array)
+            args = (array, g, buffer._array, lr, momentum, dampening, decay, nesterov, maximize)
+            return {"momentum_buffer": buffer}, args
+
+        return sgd, prepare

@@ -168,8 +168,10 @@ def _check(trainer: Trainer, state: Mapping[str, Any], epochs: int | None) -> No
         raise CheckpointError(
             f"the checkpoint is of epoch {position['epoch']}, and the training is to end after epochs = {epochs}"
         )
-    own = {name: tuple(t.shape) for name, t in trainer.model.state_dict().items()}
-    saved = {name: tuple(t.shape) for name, t in state["model"].items()}
+    own, saved = (  # what is no tensor is a module's extra state, and its own business
+        {name: tuple(getattr(value, "shape", ())) for name, value in model.items()}
+        for model in (trainer.model.state_dict(), state["model"])
+    )
     if own != saved:
         differing = [
             f"{name}: {saved.get(name, 'not there')} in the checkpoint, {own.get(name, 'not there')} in the model"

@@ -118,3 +118,76 @@ def test_bad_input_is_explained():
         nn.utils.clip_grad_norm_(["weight"], 1.0)
     with pytest.raises(ValueError, match="norm_type must be positive"):
         nn.utils.clip_grad_norm_(ours, 1.0, 0)
+
+
+def gradients(*arrays):
+    """Parameters with these gradients."""
+    parameters = [nn.Parameter(minigrad.zeros(*a.shape, dtype=minigrad.tensor(a).dtype)) for a in arrays]
+    for p, a in zip(parameters, arrays, strict=True):
+        p.grad = minigrad.Tensor._wrap(a)
+    return parameters
+
+
+def test_float16_gradients_are_measured_in_float32():
+    """[300, 300] squared, and the norm of the whole, are beyond float16."""
+    p = gradients(np.full(2, 300, np.float16))
+    assert nn.utils.clip_grad_norm_(p, 30.0).item() == pytest.approx(300 * math.sqrt(2), rel=1e-6)
+    np.testing.assert_allclose(p[0].grad.numpy(), 30 / math.sqrt(2), rtol=1e-3)
+    assert p[0].grad.dtype == minigrad.float16
+    p = gradients(*(np.full(100, 60000, np.float16) for _ in range(2)))
+    total = nn.utils.clip_grad_norm_(p, 1.0)
+    assert total.item() == pytest.approx(60000 * math.sqrt(200), rel=1e-6)
+    np.testing.assert_allclose(p[1].grad.numpy(), 1 / math.sqrt(200), rtol=1e-3)
+    p = gradients(np.full(70000, 1, np.float16))
+    assert nn.utils.clip_grad_norm_(p, 1e9, norm_type=1).item() == 70000
+    p = gradients(np.full(70000, 2, np.float16))
+    assert nn.utils.clip_grad_norm_(p, 1e9, norm_type=3).item() == pytest.approx(2 * 70000 ** (1 / 3), rel=1e-6)
+
+
+@pytest.mark.parametrize("norm_type", [1, 2, 3])
+def test_long_gradients_keep_their_digits(norm_type):
+    p = gradients(np.full(3_000_000, 0.1, np.float32), np.full((2, 2**17), 0.3, np.float32))
+    exact = float((3e6 * np.float64(np.float32(0.1)) ** norm_type + 2**18 * 0.3**norm_type) ** (1 / norm_type))
+    assert nn.utils.clip_grad_norm_(p, 1e9, norm_type).item() == pytest.approx(exact, rel=2e-6)
+
+
+def test_a_norm_beyond_the_dtype_still_clips():
+    p = gradients(np.full(4, 3e38, np.float32), np.full(4, -3e38, np.float32))
+    assert nn.utils.clip_grad_norm_(p, 1.0, error_if_nonfinite=True).item() == math.inf  # as far as float32 can tell
+    np.testing.assert_allclose(p[0].grad.numpy(), 1 / math.sqrt(8), rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip", [nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_])
+def test_gradients_of_every_layout(clip):
+    """Expanded and read-only ones, in which an element has no place of its own, get memory first."""
+    one = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+    frozen = one.copy()
+    frozen.flags.writeable = False
+    row = np.lib.stride_tricks.as_strided(one[0].copy(), (4, 6), (0, 4))  # writable, as `expand` gives it
+    views = [one.copy(), one.copy()[::-1, ::2], one.copy().T, frozen, np.broadcast_to(one[:1], (4, 6)), row, one[:0]]
+    ours = gradients(*views, np.array(one[0, 0]))
+    plain = gradients(*(view.copy() for view in views), np.array(one[0, 0]))
+    clip(ours, 0.5, foreach=True)
+    clip(plain, 0.5, foreach=False)
+    for p, q in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(frozen, one)
+
+
+@pytest.mark.parametrize("parameters", [[], [nn.Parameter(minigrad.ones(2))]], ids=["none", "without gradients"])
+def test_nothing_to_clip(parameters):
+    total = nn.utils.clip_grad_norm_(iter(parameters), 1.0, error_if_nonfinite=True)
+    assert (total.item(), total.shape, total.dtype) == (0, (), minigrad.float32)
+    nn.utils.clip_grad_value_(parameters, 1.0)
+
+
+def test_values_that_no_number_bounds():
+    for dtype in ("float16", "float32", "float64"):
+        (p,) = gradients(np.array([np.nan, np.inf, -np.inf, 3, -3], dtype))
+        nn.utils.clip_grad_value_(p, 1e5)
+        expected = min(1e5, float(np.finfo(dtype).max))
+        np.testing.assert_array_equal(p.grad.numpy(), np.array([np.nan, expected, -expected, 3, -3], dtype))
+    with pytest.raises(ValueError, match=r"clip_value must not be negative, got -1\.0"):
+        nn.utils.clip_grad_value_(p, -1)
+    with pytest.raises(ValueError, match="max_norm must not be negative, got nan"):
+        nn.utils.clip_grad_norm_(p, math.nan)

@@ -54,8 +54,17 @@ SCHEDULES = {
     "constant 0 iterations": lambda s, o: s.ConstantLR(o, factor=0.4, total_iters=0),
     "linear": lambda s, o: s.LinearLR(o, start_factor=0.25, end_factor=0.8, total_iters=30),
     "linear default": lambda s, o: s.LinearLR(o),
+    "linear 0 iterations": lambda s, o: s.LinearLR(o, 0.5, total_iters=0),
+    "linear 1 iteration, down to 0": lambda s, o: s.LinearLR(o, 1.0, 0.0, total_iters=1),
     "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
+    "multiplicative": lambda s, o: s.MultiplicativeLR(o, lambda t: 1 - 1 / (t + 3)),
+    "multiplicative per group": lambda s, o: s.MultiplicativeLR(o, [lambda t: 0.9, lambda t: 1.02]),
+    "polynomial": lambda s, o: s.PolynomialLR(o, 30, 2.0),
+    "polynomial default": lambda s, o: s.PolynomialLR(o),
+    "polynomial 0 iterations": lambda s, o: s.PolynomialLR(o, 0),
+    "polynomial 1 iteration": lambda s, o: s.PolynomialLR(o, 1, 0.5),
     "cosine": lambda s, o: s.CosineAnnealingLR(o, T_max=20, eta_min=0.001),
+    "cosine above the first rate": lambda s, o: s.CosineAnnealingLR(o, T_max=5, eta_min=0.5),
     "cosine T_max 1": lambda s, o: s.CosineAnnealingLR(o, T_max=1),
     "restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, T_0=7, eta_min=0.002),
     "restarts growing": lambda s, o: s.CosineAnnealingWarmRestarts(o, T_0=3, T_mult=2),
@@ -74,6 +83,17 @@ SCHEDULES = {
         o, 0.5, total_steps=120, three_phase=True, div_factor=10, final_div_factor=50
     ),
     "one cycle without momentum": lambda s, o: s.OneCycleLR(o, 0.5, total_steps=101, cycle_momentum=False),
+    "one cycle linear three phases": lambda s, o: s.OneCycleLR(
+        o, 0.5, total_steps=101, three_phase=True, pct_start=0.5, anneal_strategy="linear"
+    ),
+    "chained": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.5, 10), s.ExponentialLR(o, 0.97), s.StepLR(o, 7)]),
+    "chained alone": lambda s, o: s.ChainedScheduler((s.PolynomialLR(o, 20),), optimizer=o),
+    "sequence with restarts": lambda s, o: s.SequentialLR(
+        o, [s.LinearLR(o, total_iters=4), s.CosineAnnealingWarmRestarts(o, 3, 2), s.PolynomialLR(o, 9)], [4, 30]
+    ),
+    "sequence with milestones at one place": lambda s, o: s.SequentialLR(
+        o, [s.ConstantLR(o, 0.3, 5), s.ExponentialLR(o, 0.9), s.StepLR(o, 3)], [6, 6]
+    ),
     "two at once": lambda s, o: [s.ConstantLR(o, 0.5, 10), s.ExponentialLR(o, 0.97)],
     "three at once": lambda s, o: [
         s.StepLR(o, 9),
@@ -145,7 +165,7 @@ def test_callable_objects_are_saved_by_their_attributes():
     assert other.lr_lambdas[0](1) == 0.5
 
 
-@pytest.mark.parametrize("name", ["step", "multi-step", "constant", "linear", "exponential", "cosine"])
+@pytest.mark.parametrize("name", ["step", "multi-step", "constant", "linear", "exponential", "cosine", "polynomial"])
 def test_jumping_to_an_epoch(name):
     def jump(library, schedulers):
         optimizer = optimizer_of(library)
@@ -253,6 +273,10 @@ def test_bad_arguments_are_named():
         (ValueError, "anneal_strategy", lambda: ours.OneCycleLR(optimizer, 0.1, 10, anneal_strategy="exp")),
         (ValueError, "got no schedulers", lambda: ours.SequentialLR(optimizer, [], [])),
         (TypeError, "not an LRScheduler", lambda: ours.SequentialLR(optimizer, [3], [])),
+        (ValueError, "ChainedScheduler: got no schedulers", lambda: ours.ChainedScheduler([])),
+        (TypeError, r"schedulers\[0\] is a int, not an LRScheduler", lambda: ours.ChainedScheduler([3])),
+        (TypeError, "lr_lambda must be a function, got float", lambda: ours.MultiplicativeLR(optimizer, 0.9)),
+        (ValueError, "total_iters must not be negative", lambda: ours.PolynomialLR(optimizer, -1)),
     ]
     for kind, message, make in bad:
         with pytest.raises(kind, match=message):
@@ -264,6 +288,10 @@ def test_bad_arguments_are_named():
         ours.SequentialLR(optimizer, [step], [4])
     with pytest.raises(ValueError, match="needs a metric"):
         ours.SequentialLR(optimizer, [ours.ReduceLROnPlateau(optimizer)], [])
+    with pytest.raises(ValueError, match="belongs to another optimizer"):
+        ours.ChainedScheduler([step, ours.StepLR(optimizer_of(minigrad), 3)])
+    with pytest.raises(ValueError, match="needs a metric"):
+        ours.ChainedScheduler([ours.ReduceLROnPlateau(optimizer)])
     with pytest.raises(ValueError, match="SequentialLR itself"):
         ours.SequentialLR(optimizer, [ours.SequentialLR(optimizer, [step], [])], [])
 

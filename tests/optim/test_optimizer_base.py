@@ -1,13 +1,14 @@
 """What all optimizers share: groups, state, closures, and errors that say what is wrong."""
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
 
 import minigrad
-from minigrad import nn
-from minigrad.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from minigrad import nn, optim
+from minigrad.optim import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop, Rprop
 
 
 def parameter(*shape):
@@ -64,6 +65,75 @@ def test_zero_grad():
     assert held.tolist() == [0, 0, 0]
     optimizer.zero_grad()
     assert p.grad is None
+
+
+@pytest.fixture(params=["optimizer", "module"])
+def zero(request):
+    """zero_grad(set_to_none=False) of an optimizer, or of a module, with that parameter."""
+
+    def zero(p):
+        if request.param == "optimizer":
+            SGD([p], lr=0.1).zero_grad(set_to_none=False)
+        else:
+            module = nn.Module()
+            module.weight = p
+            module.zero_grad(set_to_none=False)
+
+    return zero
+
+
+def test_zero_grad_fills_a_view_in_its_own_memory(zero):
+    """Gradients that are pieces of one buffer stay such."""
+    buffer = minigrad.randn(20)
+    for view in (buffer[2:8].view(2, 3), buffer[10:16].view(3, 2).t(), buffer[:12:2].view(2, 3)):
+        buffer.fill_(1)
+        p = parameter(2, 3)
+        p.grad = view
+        zero(p)
+        assert p.grad is view
+        assert buffer.sum().item() == 14
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
+def test_zero_grad_of_every_shape_and_layout(zero, shape):
+    rows = np.ones(shape, np.float32)
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    expanded = minigrad.ones(*(1,) * len(shape)).expand(*shape)
+    required = minigrad.ones(*shape).requires_grad_()
+    for grad in (minigrad.tensor(rows), minigrad.Tensor._wrap(frozen), expanded, required):
+        p = parameter(*shape)
+        p.grad = grad
+        zero(p)
+        assert p.grad.shape == shape
+        assert (p.grad.numpy() == 0).all()
+        assert not p.grad.requires_grad
+        p.grad += 1  # has memory of its own
+        assert (p.grad.numpy() == 1).all()
+    assert (frozen == 1).all()
+
+
+def test_zero_grad_leaves_a_gradient_that_a_graph_needs(zero):
+    p = nn.Parameter(minigrad.tensor([1.0, 2.0, 3.0]))
+    (p**3).backward(minigrad.ones(3), create_graph=True)
+    first = p.grad
+    penalty = (first**2).sum()
+    zero(p)
+    assert p.grad.tolist() == [0, 0, 0]
+    assert not p.grad.requires_grad
+    assert first.tolist() == [3, 12, 27]
+    penalty.backward()  # d/dp (3 p²)² = 36 p³
+    np.testing.assert_allclose(p.grad.numpy(), [36, 288, 972])
+
+
+def test_zero_grad_of_what_a_graph_has_saved_is_noticed(zero):
+    p = nn.Parameter(minigrad.tensor([1.0, 2.0]))
+    p.grad = minigrad.ones(2)
+    x = minigrad.ones(2, requires_grad=True)
+    y = x * p.grad
+    zero(p)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward(minigrad.ones(2))
 
 
 def test_step_calls_the_closure_with_gradients_on():
@@ -197,13 +267,14 @@ def test_a_generator_used_twice_is_explained():
         SGD([{"params": params}], lr=0.1)
 
 
-@pytest.mark.parametrize("rule", [SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta])
+@pytest.mark.parametrize("rule", [SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, NAdam, RAdam, Adamax, Rprop])
 def test_bad_settings_are_named(rule):
     name = rule.__name__
     with pytest.raises(ValueError, match=f"{name}: lr must not be negative, got -0.1"):
         rule([parameter(2)], lr=-0.1)
-    with pytest.raises(ValueError, match="weight_decay must not be negative"):
-        rule([parameter(2)], lr=0.1, weight_decay=float("nan"))
+    if rule is not Rprop:
+        with pytest.raises(ValueError, match="weight_decay must not be negative"):
+            rule([parameter(2)], lr=0.1, weight_decay=float("nan"))
     with pytest.raises(NotImplementedError, match=f"{name}: differentiable=True is not in minigrad"):
         rule([parameter(2)], lr=0.1, differentiable=True)
     rule([parameter(2)], lr=0.1, foreach=True)  # chooses between PyTorch's implementations: nothing to choose here
@@ -222,3 +293,38 @@ def test_bad_settings_of_single_rules():
         RMSprop([parameter(2)], momentum=-1)
     with pytest.raises(ValueError, match="initial_accumulator_value"):
         Adagrad([parameter(2)], initial_accumulator_value=-1)
+    with pytest.raises(ValueError, match="NAdam: momentum_decay must not be negative"):
+        NAdam([parameter(2)], momentum_decay=-1)
+    with pytest.raises(ValueError, match=r"Rprop: etas must be \(below 1, above 1\)"):
+        Rprop([parameter(2)], etas=(0.5, 0.9))
+    with pytest.raises(ValueError, match=r"Rprop: step_sizes must be \(shortest, longest\)"):
+        Rprop([parameter(2)], step_sizes=(1, 0.5))
+    for rule in (NAdam, RAdam, Adamax):
+        with pytest.raises(ValueError, match=f"{rule.__name__}: beta1 must lie"):
+            rule([parameter(2)], betas=(1.0, 0.9))
+        with pytest.raises(NotImplementedError, match=f"{rule.__name__}: capturable=True"):
+            rule([parameter(2)], capturable=True)
+
+
+@pytest.mark.parametrize("name", [n for n in optim.__all__ if isinstance(getattr(optim, n), type) and n != "Optimizer"])
+def test_signatures_and_state_keys_are_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    ours, theirs = (inspect.signature(getattr(library.optim, name)).parameters for library in (minigrad, torch))
+    assert [(n, p.kind, p.default) for n, p in ours.items()] == [(n, p.kind, p.default) for n, p in theirs.items()]
+    kept = []
+    for library in (minigrad, torch):
+        p = library.nn.Parameter(library.ones(3))
+        optimizer = getattr(library.optim, name)([p])
+
+        def closure(p=p):
+            p.grad = None
+            loss = (p**2).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        group = optimizer.state_dict()["param_groups"][0]
+        choices = {"foreach", "fused", "capturable", "differentiable"}  # of implementations
+        kept.append((set(group) - choices, set(optimizer.state_dict()["state"].get(0, {})) - {"al"}))
+    assert kept[0][0] == kept[1][0]
+    assert kept[0][1] - {"momentum_buffer"} == kept[1][1] - {"momentum_buffer"}

@@ -37,8 +37,27 @@ RULES = [
     ("Adagrad", {"lr": 0.3, "maximize": True, "eps": 1e-2}),
     ("Adadelta", {}),
     ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.05, "betas": (0.8, 0.95), "weight_decay": 0.1, "momentum_decay": 0.1, "maximize": True}),
+    ("NAdam", {"lr": 0.05, "eps": 1e-3, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.95), "weight_decay": 0.1, "maximize": True}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.5), "eps": 1e-3, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.2, "etas": (0.3, 1.5), "step_sizes": (0.01, 0.5), "maximize": True}),
 ]
+RULE_NAMES = list(dict.fromkeys(name for name, _ in RULES))
 IDS = [f"{name}-{'-'.join(settings)}" for name, settings in RULES]
+
+
+@pytest.fixture(autouse=True)
+def in_float64():
+    """PyTorch's NAdam keeps the product of its factors in the default dtype, minigrad in float64."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def values(seed, dtype, shapes=SHAPES):
@@ -115,13 +134,14 @@ def test_the_switch_chooses_the_path(monkeypatch):
     assert p.tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta"])
+@pytest.mark.parametrize("name", RULE_NAMES)
 def test_gradients_stay_as_they_are_and_nan_is_not_hidden(name):
     p = minigrad.nn.Parameter(minigrad.ones(100, dtype=minigrad.float64))
     grad = np.linspace(-1, 1, 100)
     grad[17] = np.nan
     p.grad = minigrad.tensor(grad)
-    getattr(minigrad.optim, name)([p], lr=0.1, weight_decay=0.1).step()
+    settings = {} if name == "Rprop" else {"weight_decay": 0.1}
+    getattr(minigrad.optim, name)([p], lr=0.1, **settings).step()
     np.testing.assert_array_equal(p.grad.numpy(), grad)
     assert np.flatnonzero(np.isnan(p.detach().numpy())).tolist() == [17]
 
@@ -160,7 +180,7 @@ def test_memory_of_a_strided_parameter_serves_it_when_it_becomes_contiguous():
     np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta"])
+@pytest.mark.parametrize("name", RULE_NAMES)
 def test_a_step_between_forward_and_backward_is_noticed(name):
     w = minigrad.nn.Parameter(minigrad.randn(3, 3))
     y = (minigrad.randn(2, 3) @ w).exp() @ w

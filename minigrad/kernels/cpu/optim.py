@@ -23,6 +23,23 @@ _PARALLEL = 1 << 16
 
 
 @jit
+def _limit(real):  # type: ignore[no-untyped-def]
+    """L of `squarable` in minigrad/optim/optimizer.py: ½ √max."""
+    return real(math.sqrt(np.finfo(real).max) / 2)
+
+
+@jit
+def _slope(p, g, decay, maximize):  # type: ignore[no-untyped-def]
+    d = -g if maximize else g
+    return d if decay == 0 else d + decay * p
+
+
+@jit
+def _squarable(d, limit):  # type: ignore[no-untyped-def]
+    return math.copysign(limit, d) if limit < abs(d) < np.inf else d
+
+
+@jit
 def _part(size: int, part: int, parts: int) -> tuple[int, int]:
     """The bounds of one of ``parts`` nearly equal slices, at multiples of a cache line (16 float32)."""
     length = (size + parts - 1) // parts
@@ -79,9 +96,7 @@ def _sgd(p, g, buffer, lr, momentum, dampening, weight_decay, nesterov, maximize
     lr, momentum, decay = real(lr), real(momentum), real(weight_decay)
     fresh = real(1 - dampening)
     for i in range(p.size):
-        d = -g[i] if maximize else g[i]
-        if decay != 0:
-            d += decay * p[i]
+        d = _slope(p[i], g[i], decay, maximize)
         buffer[i] = momentum * buffer[i] + fresh * d
         p[i] -= lr * (d + momentum * buffer[i] if nesterov else buffer[i])
 
@@ -124,6 +139,7 @@ def _adam(  # type: ignore[no-untyped-def]
     p, g, m, v, v_max, lr, beta1, beta2, eps, weight_decay, decoupled, maximize, step
 ):
     real = p.dtype.type
+    limit = _limit(real)
     fresh1, keep2, fresh2 = real(1 - beta1), real(beta2), real(1 - beta2)
     rate = real(lr / (1 - beta1**step))
     correction2 = real(1 / math.sqrt(1 - beta2**step))
@@ -131,9 +147,7 @@ def _adam(  # type: ignore[no-untyped-def]
     shrink = real(1 - lr * weight_decay if decoupled else 1)
     decay = real(0 if decoupled else weight_decay)
     for i in range(p.size):
-        d = -g[i] if maximize else g[i]
-        if decay != 0:
-            d += decay * p[i]
+        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
         m[i] += fresh1 * (d - m[i])
         v[i] = keep2 * v[i] + fresh2 * d * d
         if v_max is None:
@@ -185,17 +199,16 @@ def _rmsprop(  # type: ignore[no-untyped-def]
     p, g, square_avg, grad_avg, buffer, lr, alpha, eps, weight_decay, momentum, maximize
 ):
     real = p.dtype.type
+    limit = _limit(real)
     keep, fresh, decay = real(alpha), real(1 - alpha), real(weight_decay)
     lr, eps, momentum = real(lr), real(eps), real(momentum)
     for i in range(p.size):
-        d = -g[i] if maximize else g[i]
-        if decay != 0:
-            d += decay * p[i]
+        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
         square_avg[i] = keep * square_avg[i] + fresh * d * d
         variance = square_avg[i]
         if grad_avg is not None:
             grad_avg[i] += fresh * (d - grad_avg[i])
-            variance -= grad_avg[i] * grad_avg[i]
+            variance = np.maximum(variance - grad_avg[i] * grad_avg[i], 0)
         d /= math.sqrt(variance) + eps
         if buffer is not None:
             buffer[i] = momentum * buffer[i] + d
@@ -235,12 +248,14 @@ def adagrad(
 @jit
 def _adagrad(p, g, total, lr, lr_decay, weight_decay, eps, maximize, step):  # type: ignore[no-untyped-def]
     real = p.dtype.type
+    limit = _limit(real)
     rate, decay, eps = real(lr / (1 + (step - 1) * lr_decay)), real(weight_decay), real(eps)
+    largest = real(np.finfo(real).max)
     for i in range(p.size):
-        d = -g[i] if maximize else g[i]
-        if decay != 0:
-            d += decay * p[i]
+        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
         total[i] += d * d
+        if total[i] == np.inf and abs(d) < np.inf:
+            total[i] = largest
         p[i] -= rate * d / (math.sqrt(total[i]) + eps)
 
 
@@ -272,11 +287,10 @@ def adadelta(
 @jit
 def _adadelta(p, g, square_avg, acc_delta, lr, rho, eps, weight_decay, maximize):  # type: ignore[no-untyped-def]
     real = p.dtype.type
+    limit = _limit(real)
     lr, keep, fresh, eps, decay = real(lr), real(rho), real(1 - rho), real(eps), real(weight_decay)
     for i in range(p.size):
-        d = -g[i] if maximize else g[i]
-        if decay != 0:
-            d += decay * p[i]
+        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
         square_avg[i] = keep * square_avg[i] + fresh * d * d
         d *= math.sqrt(acc_delta[i] + eps) / math.sqrt(square_avg[i] + eps)
         acc_delta[i] = keep * acc_delta[i] + fresh * d * d

@@ -18,7 +18,9 @@ class LRScheduler:
     was made with.
 
     Most schedules here compute the new rate from the current one, lrₜ = lrₜ₋₁ · factor. So several schedulers
-    can act on one optimizer, and their factors multiply; a rate changed by hand stays changed.
+    can act on one optimizer, and their factors multiply; a rate changed by hand stays changed. A parameter group that
+    is added to the optimizer later takes part from then on, with the rate it came with as its first one; a schedule
+    whose settings differ from group to group asks for those of the new one.
 
     Args:
         optimizer: whose groups' ``"lr"`` is set. Each group remembers its first rate as ``"initial_lr"``.
@@ -52,6 +54,10 @@ class LRScheduler:
         finally:
             del self._is_initial
 
+    def _undo_first_step(self) -> None:
+        """Be as before the step that making the scheduler took; the rates are put back by the caller."""
+        self.last_epoch -= 1
+
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch (or batch) and set the rates. Call it after ``optimizer.step()``.
 
@@ -71,19 +77,31 @@ class LRScheduler:
                 "lr_scheduler.step(epoch) is deprecated: call step() without an argument, once per epoch",
                 stacklevel=2,
             )
-        self._step_count += 1
         self._update_lr(epoch)
+        self._step_count += 1
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        if epoch is None:
-            self.last_epoch += 1
-            rates = self.get_lr()
-        else:
-            self.last_epoch = epoch
-            rates = self._get_closed_form_lr()
+        added = self.optimizer.param_groups[len(self.base_lrs) :]
+        if added:
+            self._take_in(added)
+        before = self.last_epoch
+        try:
+            if epoch is None:
+                self.last_epoch += 1
+                rates = self.get_lr()
+            else:
+                self.last_epoch = epoch
+                rates = self._get_closed_form_lr()
+        except BaseException:
+            self.last_epoch = before
+            raise
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self._last_lr = rates
+
+    def _take_in(self, added: list[dict[str, Any]]) -> None:
+        """Let groups that the optimizer did not have before take part."""
+        self.base_lrs = [*self.base_lrs, *(group.setdefault("initial_lr", group["lr"]) for group in added)]
 
     def get_lr(self) -> list[float]:
         """The rates for ``self.last_epoch``, given the current ones. For reading, use :meth:`get_last_lr`."""
@@ -126,6 +144,14 @@ def per_group(scheduler: Any, name: str, value: Any, optimizer: Optimizer) -> li
             f"{type(scheduler).__name__}: {name} has {len(value)} values, the optimizer has {groups} parameter groups"
         )
     return list(value)
+
+
+def more_groups(scheduler: Any, had: int, what_to_do: str) -> RuntimeError:
+    """The error for a group that was added to the optimizer, if the schedule has no settings for it."""
+    name, now = type(scheduler).__name__, len(scheduler.optimizer.param_groups)
+    return RuntimeError(
+        f"{name}: the optimizer has {now} parameter groups now and had {had} when the scheduler was made; {what_to_do}"
+    )
 
 
 def callable_states(functions: list[Any]) -> list[dict[str, Any] | None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, callable_states, check_optimizer, per_group
+from .base import LRScheduler, callable_states, check_optimizer, more_groups, per_group
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -30,6 +30,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.T_mult = T_mult
         self.eta_min = eta_min
         self.T_cur: float = last_epoch
+        if last_epoch >= 0:
+            self._jump(last_epoch)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -38,6 +40,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:
         """Go to the next epoch, or to the given one, which may be a fraction."""
+        added = self.optimizer.param_groups[len(self.base_lrs) :]
+        if added:
+            self._take_in(added)
         if epoch is None and self.last_epoch < 0:
             epoch = 0
         if epoch is None:
@@ -57,16 +62,11 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._last_lr = rates
 
     def _jump(self, epoch: float) -> None:
-        """T_cur and T_i at an epoch. With m = T_mult > 1, n cosines take T_0 (mⁿ − 1) / (m − 1) epochs."""
-        if epoch < self.T_0:
-            self.T_i, self.T_cur = self.T_0, epoch
-        elif self.T_mult == 1:
-            self.T_cur = epoch % self.T_0
-        else:
-            m = self.T_mult
-            n = int(math.log(epoch / self.T_0 * (m - 1) + 1, m))
-            self.T_cur = epoch - self.T_0 * (m**n - 1) / (m - 1)
-            self.T_i = self.T_0 * m**n
+        """T_cur and T_i at an epoch: what is left of it after all the cosines that have passed."""
+        self.T_i, self.T_cur = self.T_0, epoch if self.T_mult > 1 else epoch % self.T_0
+        while self.T_cur >= self.T_i:
+            self.T_cur -= self.T_i
+            self.T_i *= self.T_mult
 
 
 class _MomentumCycle(LRScheduler):
@@ -89,6 +89,11 @@ class _MomentumCycle(LRScheduler):
                 self._set_momentum(group, high)
                 group["max_momentum"] = high
                 group["base_momentum"] = low
+
+    def _take_in(self, added: list[dict[str, Any]]) -> None:
+        raise more_groups(
+            self, len(self.base_lrs), "its rates and momenta are each group's own, so make the scheduler again"
+        )
 
     def _set_momentum(self, group: dict[str, Any], value: float) -> None:
         if self.use_beta1:
@@ -280,7 +285,7 @@ class OneCycleLR(_MomentumCycle):
                 break
             before = phase[0]
         end, lr_from, lr_to, momentum_from, momentum_to = phase
-        way = (step - before) / (end - before)
+        way = (step - before) / (end - before) if end > before else 1.0  # a phase without width is at its end
         if self.cycle_momentum:
             for group in self.optimizer.param_groups:
                 self._set_momentum(group, self._anneal(group[momentum_from], group[momentum_to], way))

@@ -9,14 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, callable_states, per_group
+from .base import LRScheduler, callable_states, more_groups, per_group
 
 
-class LambdaLR(LRScheduler):
-    """lrₜ = lr₀ · f(t) for a function f of the epoch, or one function per group.
-
-    ``state_dict`` keeps no functions; of callable objects it keeps their attributes.
-    """
+class _ByFunction(LRScheduler):
+    """What LambdaLR and MultiplicativeLR share: functions of the epoch, one per group."""
 
     def __init__(
         self,
@@ -25,10 +22,18 @@ class LambdaLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         self.lr_lambdas = per_group(self, "lr_lambda", lr_lambda, optimizer)
+        for f in self.lr_lambdas:
+            if not callable(f):
+                raise TypeError(f"{type(self).__name__}: lr_lambda must be a function, got {type(f).__name__}")
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
-        return [base * f(self.last_epoch) for f, base in zip(self.lr_lambdas, self.base_lrs, strict=True)]
+    def _take_in(self, added: list[dict[str, Any]]) -> None:
+        missing = len(self.optimizer.param_groups) - len(self.lr_lambdas)
+        if missing > 0:  # else they were appended by hand
+            if any(f is not self.lr_lambdas[0] for f in self.lr_lambdas):
+                raise more_groups(self, len(self.lr_lambdas), "append a function for each to scheduler.lr_lambdas")
+            self.lr_lambdas = [*self.lr_lambdas, *[self.lr_lambdas[0]] * missing]
+        super()._take_in(added)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "lr_lambdas": callable_states(self.lr_lambdas)}
@@ -38,6 +43,28 @@ class LambdaLR(LRScheduler):
         for f, state in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
             if state is not None:
                 vars(f).update(state)
+
+
+class LambdaLR(_ByFunction):
+    """lrₜ = lr₀ · f(t) for a function f of the epoch, or one function per group.
+
+    ``state_dict`` keeps no functions; of callable objects it keeps their attributes.
+    """
+
+    def get_lr(self) -> list[float]:
+        return [base * f(self.last_epoch) for f, base in zip(self.lr_lambdas, self.base_lrs, strict=True)]
+
+
+class MultiplicativeLR(_ByFunction):
+    """lrₜ = lrₜ₋₁ · f(t) for a function f of the epoch, t = 1, 2, …, or one function per group.
+
+    ``state_dict`` keeps no functions; of callable objects it keeps their attributes.
+    """
+
+    def get_lr(self) -> list[float]:
+        if self._is_initial:
+            return self._current_lrs()
+        return [lr * f(self.last_epoch) for f, lr in zip(self.lr_lambdas, self._current_lrs(), strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -84,7 +111,11 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """lrₜ = lr₀ · factor for the first ``total_iters`` epochs, then lr₀."""
+    """lrₜ = lr₀ · factor for the first ``total_iters`` epochs, then lr₀.
+
+    Afterwards the current rate is divided by factor; with a factor of 0, which leaves nothing to divide, it becomes
+    lr₀, whatever other schedulers did to it meanwhile.
+    """
 
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
@@ -100,6 +131,8 @@ class ConstantLR(LRScheduler):
             return [lr * self.factor for lr in self._current_lrs()]
         if self.last_epoch != self.total_iters:
             return self._current_lrs()
+        if self.factor == 0:
+            return list(self.base_lrs)
         return [lr * (1.0 / self.factor) for lr in self._current_lrs()]
 
     def _get_closed_form_lr(self) -> list[float]:
@@ -142,8 +175,33 @@ class LinearLR(LRScheduler):
 
     def _get_closed_form_lr(self) -> list[float]:
         slope = self.end_factor - self.start_factor
-        factor = self.start_factor + slope * min(self.total_iters, self.last_epoch) / self.total_iters
-        return [base * factor for base in self.base_lrs]
+        way = min(self.total_iters, self.last_epoch) / self.total_iters if self.total_iters else 0.0
+        return [base * (self.start_factor + slope * way) for base in self.base_lrs]
+
+
+class PolynomialLR(LRScheduler):
+    """lrₜ = lr₀ · (1 − t / total_iters)^power, and 0 from epoch ``total_iters`` on.
+
+    As a factor on the current rate, ((total_iters − t) / (total_iters − t + 1))^power.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if not total_iters >= 0:
+            raise ValueError(f"PolynomialLR: total_iters must not be negative, got {total_iters!r}")
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        if self._is_initial or self.last_epoch > self.total_iters:
+            return self._current_lrs()
+        left = 1.0 - self.last_epoch / self.total_iters
+        factor = (left / (1.0 - (self.last_epoch - 1) / self.total_iters)) ** self.power
+        return [lr * factor for lr in self._current_lrs()]
+
+    def _get_closed_form_lr(self) -> list[float]:
+        way = min(self.total_iters, self.last_epoch) / self.total_iters if self.total_iters else 0.0
+        return [base * (1.0 - way) ** self.power for base in self.base_lrs]
 
 
 class ExponentialLR(LRScheduler):

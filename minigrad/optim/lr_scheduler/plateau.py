@@ -6,15 +6,16 @@ import math
 from typing import Any, SupportsFloat
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, check_optimizer, per_group
+from .base import LRScheduler, check_optimizer, more_groups, per_group
 
 
 class ReduceLROnPlateau(LRScheduler):
     """Multiply the rate by ``factor`` when a metric has not improved for more than ``patience`` epochs.
 
-    ``step(metric)`` comes once per epoch. A metric is better than the best so far if, for ``mode="min"``, it
-    is below best · (1 − threshold) (``threshold_mode="rel"``) or best − threshold (``"abs"``); for ``"max"``,
-    above best · (1 + threshold) or best + threshold. A metric that is NaN is never better: it counts as an
+    ``step(metric)`` comes once per epoch. A metric is better than the best so far if, for ``mode="min"``, it is below
+    best − threshold · |best| (``threshold_mode="rel"``) or best − threshold (``"abs"``); for ``"max"``, above
+    best + threshold · |best| or best + threshold. (PyTorch leaves out the bars around best, so that a negative metric
+    may get worse and still count as better.) A metric that is NaN is never better: it counts as an
     epoch without improvement, as in PyTorch, and the best so far is kept.
 
     Args:
@@ -71,19 +72,16 @@ class ReduceLROnPlateau(LRScheduler):
     def step(self, metrics: SupportsFloat, epoch: Any = None) -> None:  # type: ignore[override]
         """Tell the scheduler this epoch's metric: a number, or a tensor of one element."""
         current = float(metrics)
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        if self._is_better(current):
-            self.best = current
-            self.num_bad_epochs = 0
-        else:
-            self.num_bad_epochs += 1
-        if self.in_cooldown:
-            self.cooldown_counter -= 1
-            self.num_bad_epochs = 0
-        if self.num_bad_epochs > self.patience:
+        better = self._is_better(current)
+        bad = 0 if better or self.in_cooldown else self.num_bad_epochs + 1
+        reduces = bad > self.patience
+        if reduces:
             self._reduce_lr()
-            self.cooldown_counter = self.cooldown
-            self.num_bad_epochs = 0
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        if better:
+            self.best = current
+        self.num_bad_epochs = 0 if reduces else bad
+        self.cooldown_counter = self.cooldown if reduces else max(self.cooldown_counter - 1, 0)
         self._last_lr = self._current_lrs()
 
     @property
@@ -91,22 +89,22 @@ class ReduceLROnPlateau(LRScheduler):
         return self.cooldown_counter > 0
 
     def _is_better(self, current: float) -> bool:
-        if self.mode == "min":
-            bar = self.best * (1.0 - self.threshold) if self.threshold_mode == "rel" else self.best - self.threshold
-            return current < bar
-        bar = self.best * (1.0 + self.threshold) if self.threshold_mode == "rel" else self.best + self.threshold
-        return current > bar
+        down = self.mode == "min"
+        if math.isinf(self.best):
+            bar = self.best
+        elif self.threshold_mode == "abs":
+            bar = self.best - self.threshold if down else self.best + self.threshold
+        else:  # of a negative metric the other way, so that the bar is always on the better side
+            towards_zero = down == (self.best >= 0)
+            bar = self.best * (1.0 - self.threshold if towards_zero else 1.0 + self.threshold)
+        return current < bar if down else current > bar
 
     def _reduce_lr(self) -> None:
         groups = self.optimizer.param_groups
-        if len(groups) != len(self.min_lrs) and self.default_min_lr is not None:
-            self.min_lrs = [self.default_min_lr] * len(groups)
         if len(groups) != len(self.min_lrs):
-            raise RuntimeError(
-                f"ReduceLROnPlateau: the optimizer has {len(groups)} parameter groups now and had "
-                f"{len(self.min_lrs)} when the scheduler was made; set scheduler.min_lrs to a list of that "
-                "length"
-            )
+            if self.default_min_lr is None:
+                raise more_groups(self, len(self.min_lrs), "set scheduler.min_lrs to a list of that length")
+            self.min_lrs = [self.default_min_lr] * len(groups)
         for group, lowest in zip(groups, self.min_lrs, strict=True):
             old = float(group["lr"])
             new = max(old * self.factor, lowest)

@@ -1,9 +1,9 @@
-"""Schedules one after another."""
+"""Schedules one after another, or all at once."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..optimizer import Optimizer
@@ -11,7 +11,22 @@ from .base import LRScheduler
 from .plateau import ReduceLROnPlateau
 
 
-class SequentialLR(LRScheduler):
+class _Several(LRScheduler):
+    """What SequentialLR and ChainedScheduler share: their state is that of their schedulers."""
+
+    _schedulers: Sequence[LRScheduler]
+
+    def state_dict(self) -> dict[str, Any]:
+        own = {k: v for k, v in super().state_dict().items() if k != "_schedulers"}
+        return {**own, "_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != "_schedulers"})
+        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+
+
+class SequentialLR(_Several):
     """One schedule until the first milestone, the next until the second, and so on: a warm-up, then a decay.
 
     Each starts at its own epoch 0 when its turn comes.
@@ -26,21 +41,12 @@ class SequentialLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1
     ) -> None:
-        if not schedulers:
-            raise ValueError("SequentialLR: got no schedulers")
+        _check(self, schedulers, optimizer)
         for i, scheduler in enumerate(schedulers):
-            if not isinstance(scheduler, LRScheduler):
-                raise TypeError(f"SequentialLR: schedulers[{i}] is a {type(scheduler).__name__}, not an LRScheduler")
-            if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(f"SequentialLR: schedulers[{i}] is a ReduceLROnPlateau, whose step() needs a metric")
             if isinstance(scheduler, SequentialLR):
                 raise ValueError(
                     f"SequentialLR: schedulers[{i}] is a SequentialLR itself; list its schedulers and "
                     "milestones instead"
-                )
-            if scheduler.optimizer is not optimizer:
-                raise ValueError(
-                    f"SequentialLR: schedulers[{i}] ({type(scheduler).__name__}) belongs to another optimizer"
                 )
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
@@ -56,27 +62,78 @@ class SequentialLR(LRScheduler):
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         for scheduler in schedulers:
-            scheduler.last_epoch -= 1
+            scheduler._undo_first_step()
         first = schedulers[bisect_right(milestones, 0)]
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
     def step(self) -> None:  # type: ignore[override]
         """Go to the next epoch and set the rates."""
-        self.last_epoch += 1
-        turn = bisect_right(self._milestones, self.last_epoch)
+        epoch = self.last_epoch + 1
+        turn = bisect_right(self._milestones, epoch)
         scheduler = self._schedulers[turn]
-        if turn > 0 and self._milestones[turn - 1] == self.last_epoch:
+        if turn > 0 and self._milestones[turn - 1] == epoch:
             scheduler._update_lr(0)
         else:
             scheduler.step()
+        self.last_epoch = epoch
         self._last_lr = scheduler.get_last_lr()
 
-    def state_dict(self) -> dict[str, Any]:
-        own = {k: v for k, v in super().state_dict().items() if k != "_schedulers"}
-        return {**own, "_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != "_schedulers"})
-        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
-            scheduler.load_state_dict(state)
+class ChainedScheduler(_Several):
+    """All schedules at each step, one after the other: those that multiply the current rate multiply each other.
+
+    Args:
+        schedulers: made beforehand, all on one optimizer.
+        optimizer: theirs, by default that of the first.
+    """
+
+    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
+        given = optimizer if optimizer is not None or not schedulers else getattr(schedulers[0], "optimizer", None)
+        _check(self, schedulers, given)
+        self.optimizer = schedulers[0].optimizer
+        self._schedulers = schedulers
+        self._last_lr = self._current_lrs()
+
+    def _initial_step(self) -> None:
+        for scheduler in self._schedulers:
+            scheduler._initial_step()
+        self._last_lr = self._current_lrs()
+
+    def _undo_first_step(self) -> None:
+        for scheduler in self._schedulers:
+            scheduler._undo_first_step()
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Begin, as part of a SequentialLR: from the first rates, which single schedules have in their closed forms."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        self._initial_step()
+
+    def step(self) -> None:  # type: ignore[override]
+        """Go to the next epoch and set the rates: of all schedules, or after an error of none."""
+        before = [(vars(scheduler), dict(vars(scheduler))) for scheduler in self._schedulers]
+        before += [(group, dict(group)) for group in self.optimizer.param_groups]
+        try:
+            for scheduler in self._schedulers:
+                scheduler.step()
+        except BaseException:
+            for now, then in before:
+                now.clear()
+                now.update(then)
+            raise
+        self._last_lr = self._current_lrs()
+
+
+def _check(several: LRScheduler, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None) -> None:
+    """Raise unless these can be stepped together."""
+    name = type(several).__name__
+    if not schedulers:
+        raise ValueError(f"{name}: got no schedulers")
+    for i, scheduler in enumerate(schedulers):
+        if not isinstance(scheduler, LRScheduler):
+            raise TypeError(f"{name}: schedulers[{i}] is a {type(scheduler).__name__}, not an LRScheduler")
+        if isinstance(scheduler, ReduceLROnPlateau):
+            raise ValueError(f"{name}: schedulers[{i}] is a ReduceLROnPlateau, whose step() needs a metric")
+        if scheduler.optimizer is not optimizer:
+            raise ValueError(f"{name}: schedulers[{i}] ({type(scheduler).__name__}) belongs to another optimizer")

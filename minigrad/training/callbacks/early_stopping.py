@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ class EarlyStopping(Callback):
         if self.best.improved(value, trainer.epoch):
             self.waited = 0
             if self.restore_best:
-                self._weights = {name: t.clone() for name, t in trainer.model.state_dict().items()}
+                self._weights = copy.deepcopy(trainer.model.state_dict())
             return
         self.waited += 1
         if self.waited >= self.patience:

@@ -1,0 +1,35 @@
+"""Ctrl-C held back while weights change."""
+
+from __future__ import annotations
+
+import threading
+from _signal import SIGINT, getsignal, signal  # without the enums of `signal`, whose conversions take microseconds
+from typing import Any
+
+
+class HeldBack:
+    """``with HeldBack():`` runs its block to the end; a Ctrl-C that came meanwhile acts after it.
+
+    Python runs the handlers of signals in the main thread between any two instructions, so that KeyboardInterrupt could
+    come between two parameters. In another thread nothing is needed, and nothing is done; nor where Ctrl-C has no
+    handler in Python.
+    """
+
+    _handler: Any = None  # what Ctrl-C does outside the block; None: nothing that Python could do
+    _came: Any = None  # the arguments for it, once it came
+
+    def _remember(self, *arguments: Any) -> None:
+        self._came = arguments
+
+    def __enter__(self) -> None:
+        if threading.get_ident() == threading.main_thread().ident:
+            handler = getsignal(SIGINT)
+            if callable(handler):
+                self._handler = handler
+                signal(SIGINT, self._remember)
+
+    def __exit__(self, *error: object) -> None:
+        if self._handler is not None:
+            signal(SIGINT, self._handler)
+            if self._came is not None:
+                self._handler(*self._came)
