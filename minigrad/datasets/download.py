@@ -157,10 +157,11 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> None:
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.part")
     draft.mkdir(parents=True)
     try:
-        for entry, source in _files_in(archive):
-            if entry.name.removeprefix("./") in members:
-                with open(draft / Path(entry.name).name, "wb") as out:
-                    shutil.copyfileobj(source, out)
+        with _opened(archive) as files:
+            for entry, source in files:
+                if entry.name.removeprefix("./") in members:
+                    with open(draft / Path(entry.name).name, "wb") as out:
+                        shutil.copyfileobj(source, out)
         missing = [name for name in members if not (draft / Path(name).name).is_file()]
         if missing:
             raise ValueError(f"{archive} does not hold {', '.join(missing)}; delete it and get it again")
@@ -174,23 +175,28 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> None:
 
 def sizes_in(archive: Path) -> dict[str, int]:
     """The size of each file in a .tar.gz, by its name. Raises ValueError for a damaged one."""
-    return {entry.name.removeprefix("./"): entry.size for entry, _ in _files_in(archive)}
+    with _opened(archive) as files:
+        return {entry.name.removeprefix("./"): entry.size for entry, _ in files}
 
 
-def _files_in(archive: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """The regular files of a .tar.gz, one after another, each to be read before the next is asked for."""
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
+    """The regular files of a .tar.gz, each to be read before the next is asked for. Damage becomes a ValueError."""
     try:
         with gzip.open(archive) as unpacked:
-            raw = _Bounded(unpacked, archive)
-            with tarfile.open(fileobj=raw, mode="r|") as tar:
-                for entry in tar:
-                    source = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
-                    if source is not None:
-                        yield entry, source
-            while raw.read(1 << 20):  # to the end, where gzip's own checksum stands
-                pass
+            yield _files_in(_Bounded(unpacked, archive))
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, RecursionError) as error:
         raise ValueError(f"{archive} is damaged ({error}); delete it and get it again") from None
+
+
+def _files_in(raw: _Bounded) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    with tarfile.open(fileobj=raw, mode="r|") as tar:
+        for entry in tar:
+            source = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
+            if source is not None:
+                yield entry, source
+    while raw.read(1 << 20):  # to the end, where gzip's own checksum stands
+        pass
 
 
 class _Bounded:
