@@ -183,7 +183,7 @@ class DataLoader(Generic[T_co]):
         return samples // self.batch_size if self.drop_last else math.ceil(samples / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        sources = program_sources() + self._own_sources()
+        sources = self._sources()
         now = [state_of(source) for source in sources]
         resumed, self._resume = self._resume, None
         progress = resumed or Progress(start=now)
@@ -214,6 +214,13 @@ class DataLoader(Generic[T_co]):
             return local
         assert pool is not None
         return WorkerIterator(pool, tasks, progress, self.timeout, self.persistent_workers, replay)
+
+    def _sources(self) -> list[Any]:
+        """All random sources that the samples of an epoch may come from, in this process."""
+        order: Any = self.batch_sampler if self.batch_sampler is not None else self.sampler
+        if self._streams:
+            order = range(0) if self.num_workers else self.dataset
+        return program_sources(order) + self._own_sources()
 
     def _own_sources(self) -> list[Any]:
         """The random sources that belong to the loader alone: its generator, those of its samplers and dataset."""
@@ -319,6 +326,12 @@ class DataLoader(Generic[T_co]):
             raise ValueError(
                 f"DataLoader.load_state_dict: the state is of a loader with {len(state['generators'])} "
                 f"generators of its own, this one has {len(own)}; pass generator= as there"
+            )
+        if state["epoch_start"] is not None and len(state["epoch_start"]) != len(self._sources()):
+            raise ValueError(
+                f"DataLoader.load_state_dict: the state is of a loader whose order comes from "
+                f"{len(state['epoch_start'])} random generators, here it is {len(self._sources())}; use the same "
+                "sampler, and for a stream the same num_workers"
             )
         if state.get("stream") is not None and not self._tells_place():
             raise ValueError(

@@ -20,9 +20,17 @@ from ...devices import CPU, move
 from ...random import Generator, default_generator
 from ...tensor import Tensor
 from .dataset import Dataset
-from .sampler import Sampler
+from .sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 _FEW = 100  # elements of a container that are looked through for generators
+_OURS = (SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler, range, list, tuple)
 _RANDOM = (Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
@@ -51,9 +59,15 @@ def is_stateful(thing: Any) -> bool:
     return hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
 
 
-def program_sources() -> list[Any]:
-    """The generators of the whole program: minigrad's (CPU), NumPy's global one, Python's."""
-    return [default_generator(), np.random, random]
+def program_sources(order: Any) -> list[Any]:
+    """The generators of the whole program that an order may come from: minigrad's (CPU), NumPy's global one, Python's.
+
+    The samplers of this package draw from minigrad's alone; then nothing asks for the lock of NumPy's, which another
+    thread may hold.
+    """
+    if type(order) is BatchSampler:
+        order = order.sampler
+    return [default_generator()] if type(order) in _OURS else [default_generator(), np.random, random]
 
 
 def own_sources(*holders: Any) -> list[Any]:
