@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cuda, distributions, dtypes, random
+from . import cuda, drawing, dtypes, random
 from .autograd.modes import no_grad
 from .autograd.variable import wrap
 from .devices import active, array_module, move, of_array
@@ -237,7 +237,7 @@ def _drawn(
     requires_grad: bool,
     *parameters: Any,
 ) -> Any:
-    """A tensor of draws from one of :mod:`minigrad.distributions`."""
+    """A tensor of draws from one of :mod:`minigrad.drawing`."""
     where = _place(device)
     shape = _shape(size, name)
     draw = random.draws(generator, where.type)
@@ -255,12 +255,12 @@ def _shape(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
 
 def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Draws from the uniform distribution on [0, 1)."""
-    return _drawn("rand", distributions.uniform, size, generator, _kind(dtype), device, requires_grad, 0, 1)
+    return _drawn("rand", drawing.uniform, size, generator, _kind(dtype), device, requires_grad, 0, 1)
 
 
 def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Draws from the normal distribution N(0, 1)."""
-    return _drawn("randn", distributions.normal, size, generator, _kind(dtype), device, requires_grad, 0, 1)
+    return _drawn("randn", drawing.normal, size, generator, _kind(dtype), device, requires_grad, 0, 1)
 
 
 def rand_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -294,7 +294,7 @@ def randint(
     if high is None or size is None:
         raise TypeError("randint: size is missing; call randint(high, size) or randint(low, high, size)")
     kind = _kind(dtype, dtypes.int64)
-    return _drawn("randint", distributions.integers, (size,), generator, kind, device, requires_grad, low, high)
+    return _drawn("randint", drawing.integers, (size,), generator, kind, device, requires_grad, low, high)
 
 
 def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None, device: Any = None) -> Any:
@@ -308,7 +308,7 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     """The integers 0 to n − 1 in random order. Raises DistributionError for a negative n or a dtype without them."""
     where = _place(device)
     kind = _kind(dtype, dtypes.int64)
-    n = distributions.permutation_fits("randperm", n, kind)
+    n = drawing.permutation_fits("randperm", n, kind)
     if where.type == "cpu":
         array = random.draws(generator).permutation(n)
     else:
@@ -330,8 +330,8 @@ def normal(
         size = np.broadcast_shapes(*[x.shape for x in given])
     if not given:
         kind = _kind(dtype)
-        return _drawn("normal", distributions.normal, (size,), generator, kind, device, False, mean, std)
-    distributions.spread("normal", std._array if isinstance(std, Tensor) else std)
+        return _drawn("normal", drawing.normal, (size,), generator, kind, device, False, mean, std)
+    drawing.spread("normal", std._array if isinstance(std, Tensor) else std)
     with no_grad():
         device = of_array(given[0]) if device is None else device
         draws = randn(size, generator=generator, dtype=dtype, device=device) * std + mean
@@ -346,7 +346,7 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     """
     if p is not None:
         return empty_like(input).bernoulli_(p, generator=generator)
-    distributions.floating("bernoulli", input._array.dtype)
+    drawing.floating("bernoulli", input._array.dtype)
     return empty_like(input).bernoulli_(input, generator=generator)
 
 
@@ -355,12 +355,12 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
 
     Raises DistributionError for weights that are negative, not finite, or too few; DtypeError for integers.
     """
-    distributions.floating("multinomial", input._array.dtype)
+    drawing.floating("multinomial", input._array.dtype)
     weights = np.asarray(move(input._array, Device("cpu")), dtype=np.float64)
     if weights.ndim not in (1, 2):
         raise ShapeError(f"multinomial: weights must be 1-D or 2-D, got shape {weights.shape}")
     rows = np.atleast_2d(weights)
-    picked = distributions.choices("multinomial", random.draws(generator), rows, num_samples, replacement)
+    picked = drawing.choices("multinomial", random.draws(generator), rows, num_samples, replacement)
     return wrap(move(picked if weights.ndim == 2 else picked[0], input.device))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import distributions, dtypes, random
+from . import drawing, dtypes, random
 from .autograd.function import RETAIN, Op, _next_order, hooks_of
 from .autograd.modes import modes
 from .autograd.variable import Variable, namespace, wrap
@@ -369,32 +369,32 @@ class InPlace:
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
         """Filled with draws from N(mean, std²)."""
-        return _drawn(self, "normal_", distributions.normal, generator, mean, std)
+        return _drawn(self, "normal_", drawing.normal, generator, mean, std)
 
     def uniform_(self, a: float = 0.0, b: float = 1.0, *, generator: Any = None, **bounds: float) -> Any:
         """Filled with draws from U[a, b) (PyTorch's names ``from`` and ``to`` work as keywords too)."""
-        return _drawn(self, "uniform_", distributions.uniform, generator, *_from_to("uniform_", a, b, bounds))
+        return _drawn(self, "uniform_", drawing.uniform, generator, *_from_to("uniform_", a, b, bounds))
 
     def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
         """Filled with eᶻ for draws z from N(mean, std²)."""
-        return _drawn(self, "log_normal_", distributions.log_normal, generator, mean, std)
+        return _drawn(self, "log_normal_", drawing.log_normal, generator, mean, std)
 
     def exponential_(self, lambd: float = 1.0, *, generator: Any = None) -> Any:
         """Filled with draws of density λ e^(−λx) over x > 0."""
-        return _drawn(self, "exponential_", distributions.exponential, generator, lambd)
+        return _drawn(self, "exponential_", drawing.exponential, generator, lambd)
 
     def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:
         """Filled with draws of density σ / (π (σ² + (x − median)²))."""
-        return _drawn(self, "cauchy_", distributions.cauchy, generator, median, sigma)
+        return _drawn(self, "cauchy_", drawing.cauchy, generator, median, sigma)
 
     def geometric_(self, p: float, *, generator: Any = None) -> Any:
         """Filled with the number of trials until the first success, each of probability ``p``."""
-        return _drawn(self, "geometric_", distributions.geometric, generator, p)
+        return _drawn(self, "geometric_", drawing.geometric, generator, p)
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
         """Filled with 1 with probability ``p`` (a number, or a tensor that broadcasts to this one), else 0."""
         p = p._array if isinstance(p, Variable) else p
-        distributions.probability("bernoulli_", p)
+        drawing.probability("bernoulli_", p)
         return _constant(self, "bernoulli_", _draws(self, generator).random(self._array.shape) < p)  # type: ignore[attr-defined]
 
     def random_(self, low: Any = None, high: Any = None, *, generator: Any = None, **bounds: Any) -> Any:
@@ -407,8 +407,8 @@ class InPlace:
         if high is None and "from" not in bounds:
             low, high = 0, low
         if high is None:
-            return _drawn(self, "random_", distributions.any_integers, generator, low)
-        return _drawn(self, "random_", distributions.integers, generator, 0 if low is None else low, high)
+            return _drawn(self, "random_", drawing.any_integers, generator, low)
+        return _drawn(self, "random_", drawing.integers, generator, 0 if low is None else low, high)
 
 
 def _from_to(name: str, low: Any, high: Any, bounds: dict[str, Any]) -> tuple[Any, Any]:
@@ -419,7 +419,7 @@ def _from_to(name: str, low: Any, high: Any, bounds: dict[str, Any]) -> tuple[An
 
 
 def _drawn(x: Any, name: str, distribution: Any, generator: Any, *parameters: Any) -> Any:
-    """``x`` filled with draws from one of :mod:`minigrad.distributions`."""
+    """``x`` filled with draws from one of :mod:`minigrad.drawing`."""
     array = x._array
     return _constant(x, name, distribution(name, _draws(x, generator), array.shape, array.dtype, *parameters))
 

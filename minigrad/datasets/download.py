@@ -189,7 +189,7 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]
         raise ValueError(f"{archive} is damaged ({error}); delete it and get it again") from None
 
 
-def _files_in(raw: _Bounded) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+def _files_in(raw: Any) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
     with tarfile.open(fileobj=raw, mode="r|") as tar:
         for entry in tar:
             source = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None

@@ -30,8 +30,9 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         with _opened(path) as file:
             shape = _shape(path, file, axes)
             size = math.prod(shape)
-            if path.suffix != ".gz" and (held := path.stat().st_size) != 4 + 4 * axes + size:
-                raise _other_length(path, f"{held} bytes", shape, 4 + 4 * axes + size)
+            length = path.stat().st_size
+            if path.suffix != ".gz" and length != 4 + 4 * axes + size:
+                raise _other_length(path, f"{length} bytes", shape, 4 + 4 * axes + size)
             data = bytearray()
             while len(data) < size and (block := file.read(min(size - len(data), _BLOCK))):
                 data += block

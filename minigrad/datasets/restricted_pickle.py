@@ -114,7 +114,7 @@ def _check_instructions(raw: bytes) -> None:
         containers += code.name in _MAKES_A_CONTAINER
         if containers > _MOST_CONTAINERS:
             raise UnsafePickleError(f"more than {_MOST_CONTAINERS} lists, tuples and dicts")
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > count:
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
             raise UnsafePickleError(f"a memo of {argument} entries after {count} instructions")
 
 

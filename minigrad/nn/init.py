@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import distributions
+from .. import drawing
 from ..autograd import no_grad
 from ..devices import CPU, move
 from ..errors import DistributionError
@@ -114,11 +114,11 @@ def trunc_normal_(
     u = move(draws(generator, tensor.device).random(array.shape), CPU)
     z = ndtri(ndtr(low) + (ndtr(high) - ndtr(low)) * u)
     kind = array.dtype
-    values = distributions.rounded(
+    values = drawing.rounded(
         mean + std * (-z if mirrored else z),
         kind,
-        distributions.least(kind, a),
-        distributions.largest(kind, b, below=False),
+        drawing.least(kind, a),
+        drawing.largest(kind, b, below=False),
     )
     return _write(tensor, values)
 
