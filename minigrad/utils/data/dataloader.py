@@ -342,8 +342,8 @@ class DataLoader(Generic[T_co]):
             put_state(source, snapshot)
         self._progress = self._resume = None
         if state["epoch_start"] is not None:
-            place = (int(state[key]) for key in ("batches", "drawn", "order", "content"))
-            self._resume = Progress(list(state["epoch_start"]), *place, state["stream"])
+            place = {"yielded": state["batches"], **{key: state[key] for key in ("drawn", "order", "content")}}
+            self._resume = Progress(list(state["epoch_start"]), stream=state["stream"], **place)
 
     def _length(self) -> int | None:
         try:

@@ -76,7 +76,7 @@ def own_sources(*holders: Any) -> list[Any]:
     A sampler that can tell its own state stands for all that it holds.
     """
     found: list[Any] = []
-    seen = {id(default_generator()), id(np.random.mtrand._rand), id(random._inst)}  # type: ignore[attr-defined]
+    seen = {id(default_generator()), id(np.random.mtrand._rand), id(random._inst)}
     waiting = list(holders)
     while waiting:
         thing = waiting.pop(0)
@@ -156,7 +156,7 @@ def mark_of(value: Any, mark: int) -> int:
         value = move(value._array, CPU)
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":
         mark = zlib.crc32(f"{value.dtype.str}{value.shape}".encode(), mark)
-        return zlib.crc32(np.ascontiguousarray(value).reshape(-1).view(np.uint8), mark)
+        return zlib.crc32(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data, mark)
     if isinstance(value, Mapping):
         value = list(value.items())
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
