@@ -91,12 +91,6 @@ def scaled_to_bytes(values: np.ndarray, shift: float = 0.0) -> np.ndarray:
     return np.clip(np.nan_to_num(scaled, copy=False, nan=0.0), 0, 255).astype(np.uint8)
 
 
-def as_bytes(image: Any) -> np.ndarray:
-    """An image's pixels: bytes as they are, all else taken as 0 … 1."""
-    values = np.asarray(image)
-    return values if values.dtype == np.uint8 else scaled_to_bytes(values)
-
-
 def _batch(tensor: Tensor | Sequence[Tensor]) -> Tensor:
     """The images as (N, C, H, W) with three channels at least."""
     if isinstance(tensor, (list, tuple)) and tensor and all(isinstance(x, Tensor) for x in tensor):

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..nn import Module
 from ..tensor import Tensor
-from .images import as_bytes
 from .tensorboard_graph import graph_of
 
 __all__ = ["SummaryWriter"]
@@ -112,8 +111,8 @@ class SummaryWriter:
         walltime: float | None = None,
         dataformats: str = "CHW",
     ) -> None:
-        """One image, (C, H, W) unless dataformats says "HWC" or "HW"; values in 0 … 1 (clipped) or uint8 in 0 … 255."""
-        self._writer.add_image(tag, as_bytes(on_host(img_tensor)), global_step, walltime, dataformats)
+        """One image, (C, H, W) unless dataformats says "HWC" or "HW"; floats in 0 … 1 or uint8 in 0 … 255."""
+        self._writer.add_image(tag, on_host(img_tensor), global_step, walltime, dataformats)
 
     def add_images(
         self,
@@ -124,7 +123,7 @@ class SummaryWriter:
         dataformats: str = "NCHW",
     ) -> None:
         """A batch of images (N, C, H, W), shown side by side."""
-        self._writer.add_images(tag, as_bytes(on_host(img_tensor)), global_step, walltime, dataformats)
+        self._writer.add_images(tag, on_host(img_tensor), global_step, walltime, dataformats)
 
     def add_figure(
         self,
