@@ -253,13 +253,29 @@ def _shape(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
     return shape
 
 
-def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def rand(
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Draws from the uniform distribution on [0, 1)."""
+    size = sizes if size is None else (size,)
     return _drawn("rand", drawing.uniform, size, generator, _kind(dtype), device, requires_grad, 0, 1)
 
 
-def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def randn(
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Draws from the normal distribution N(0, 1)."""
+    size = sizes if size is None else (size,)
     return _drawn("randn", drawing.normal, size, generator, _kind(dtype), device, requires_grad, 0, 1)
 
 
@@ -274,7 +290,7 @@ def randn_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gr
 
 
 def randint(
-    low: Any,
+    low: Any = 0,
     high: Any = None,
     size: Any = None,
     *,

@@ -94,7 +94,8 @@ def test_integers_and_permutations() -> None:
     assert set(x.tolist()) == {2, 3, 4, 5}
     assert x.dtype == minigrad.int64
     assert minigrad.randint(3, (2, 2)).shape == (2, 2)
-    assert minigrad.randint(10, size=(3,)).shape == (3,)
+    assert minigrad.randint(10, size=(3,)).shape == minigrad.randint(high=10, size=(3,)).shape == (3,)
+    assert minigrad.rand(size=(2, 3)).shape == minigrad.randn(size=(2, 3)).shape == minigrad.rand((2, 3)).shape
     assert minigrad.randint(0, 2, (3,), dtype=minigrad.float32).dtype == minigrad.float32
     assert sorted(minigrad.randperm(100).tolist()) == list(range(100))
     assert minigrad.randperm(0).shape == (0,)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd.modes import modes
 from ..devices import array_module
-from ..dtypes import as_dtype, get_default_dtype
+from ..dtypes import as_dtype, float32, float64, get_default_dtype
 from ..tensor import Tensor
 from ..utils.images import scaled_to_bytes
 from ._image import is_pil
@@ -155,6 +155,8 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
 def convert_image_dtype(image: Tensor, dtype: Any = None) -> Tensor:
     """Change the dtype and the range with it: floats span 0 … 1, integers 0 … their largest value.
 
+    Floats outside 0 … 1 are clipped on the way to integers.
+
     Raises RuntimeError for float32 → int32 or int64 and float64 → int64, where large values would not
     survive.
     Source: torchvision.transforms.functional.convert_image_dtype.
@@ -168,7 +170,8 @@ def convert_image_dtype(image: Tensor, dtype: Any = None) -> Tensor:
             raise RuntimeError(
                 f"convert_image_dtype: {source} cannot hold all values of {target}; convert by way of uint8"
             )
-        return (image * (_largest(target) + 1 - 1e-3)).to(target)
+        wide = image.to(float64 if target.itemsize >= 4 else float32)  # float16 does not hold 255.999
+        return (wide.clamp(0, 1) * (_largest(target) + 1 - 1e-3)).to(target)
     if target.is_floating_point:
         return image.to(target) / _largest(source)
     high, low = _largest(source), _largest(target)

@@ -242,6 +242,15 @@ def test_convert_from_bytes_to_floats_and_back():
     assert F.convert_image_dtype(x).dtype == minigrad.float32
 
 
+@pytest.mark.parametrize("source", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("target", ["uint8", "int8", "int16"])
+def test_convert_from_floats_reaches_the_ends_and_clips(source, target):
+    top = np.iinfo(target).max
+    x = minigrad.tensor(np.array([0.0, 0.5, 1.0, -0.2, 1.3], source))
+    y = F.convert_image_dtype(x, getattr(minigrad, target))
+    assert y.tolist() == [0, (top + 1) // 2 - 1, top, 0, top]
+
+
 @pytest.mark.parametrize("source", INTEGERS)
 @pytest.mark.parametrize("target", INTEGERS)
 def test_convert_between_integers_keeps_the_scale(source, target):

@@ -176,7 +176,7 @@ class WeightedRandomSampler(IndexSampler):
         self.num_samples = _positive("WeightedRandomSampler: num_samples", num_samples)
         if not isinstance(replacement, bool):
             raise TypeError(f"WeightedRandomSampler: replacement = {replacement!r}; expected True or False")
-        values = weights.numpy() if hasattr(weights, "numpy") else weights
+        values = weights.numpy(force=True) if isinstance(weights, Tensor) else weights
         self.weights = np.array(values, dtype=np.float64)
         if self.weights.ndim != 1:
             raise ValueError(f"WeightedRandomSampler: weights have shape {self.weights.shape}; expected one axis (N,)")
