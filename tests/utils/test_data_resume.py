@@ -325,7 +325,7 @@ class TellsPlace(TellsEpoch):
         self.epoch, self.at = self.epoch + 1, -1
 
     def state_dict(self):
-        return {"epoch": self.epoch, "skip": self.at + 1}
+        return {"epoch": self.epoch, "skip": self.skip or self.at + 1}
 
     def load_state_dict(self, state):
         self.epoch, self.skip = state["epoch"], state["skip"]
