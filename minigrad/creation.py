@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from . import cuda, dtypes, random
+from . import cuda, drawing, dtypes, random
+from .autograd.modes import no_grad
 from .autograd.variable import wrap
-from .devices import active, array_module, move
+from .devices import active, array_module, move, of_array
 from .devices import device as Device
 from .errors import DtypeError, ShapeError
 from .ops.common import tensor_of
@@ -128,9 +129,7 @@ def from_dlpack(ext: Any) -> Any:
 
 def _filled(name: str, sizes: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
     where = _place(device)
-    shape = sizes_of(sizes, name)
-    if any(n < 0 for n in shape):
-        raise ShapeError(f"{name}: sizes must not be negative, got {shape}")
+    shape = _shape(sizes, name)
     with active(where):
         return _finish(getattr(array_module(where), name)(shape, dtype=_kind(dtype)), requires_grad, name)
 
@@ -228,30 +227,56 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
         return _finish(array_module(where).eye(n, m, dtype=_kind(dtype)), requires_grad, "eye")
 
 
-def _random_float(
-    name: str, sizes: tuple[Any, ...], generator: Any, dtype: Any, device: Any, requires_grad: bool
+def _drawn(
+    name: str,
+    distribution: Any,
+    size: Any,
+    generator: Any,
+    kind: Any,
+    device: Any,
+    requires_grad: bool,
+    *parameters: Any,
 ) -> Any:
+    """A tensor of draws from one of :mod:`minigrad.drawing`."""
     where = _place(device)
-    kind = _kind(dtype)
-    if kind.kind != "f":
-        raise DtypeError(f"{name}: expected a floating dtype, got {dtypes.as_dtype(dtype)}")
-    shape = sizes_of(sizes, name)
+    shape = _shape(size, name)
     draw = random.draws(generator, where.type)
-    native = kind if kind.itemsize >= 4 else np.dtype(np.float32)
     with active(where):
-        array = (draw.random if name == "rand" else draw.standard_normal)(shape, dtype=native)
-        array = array_module(where).asarray(array)
-        return _finish(array if native == kind else array.astype(kind), requires_grad, name)
+        array = distribution(name, draw, shape, kind, *parameters)
+        return _finish(array_module(where).asarray(array), requires_grad, name)
 
 
-def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def _shape(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    shape = sizes_of(sizes, name)
+    if any(n < 0 for n in shape):
+        raise ShapeError(f"{name}: sizes must not be negative, got {shape}")
+    return shape
+
+
+def rand(
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Draws from the uniform distribution on [0, 1)."""
-    return _random_float("rand", size, generator, dtype, device, requires_grad)
+    size = sizes if size is None else (size,)
+    return _drawn("rand", drawing.uniform, size, generator, _kind(dtype), device, requires_grad, 0, 1)
 
 
-def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def randn(
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Draws from the normal distribution N(0, 1)."""
-    return _random_float("randn", size, generator, dtype, device, requires_grad)
+    size = sizes if size is None else (size,)
+    return _drawn("randn", drawing.normal, size, generator, _kind(dtype), device, requires_grad, 0, 1)
 
 
 def rand_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -265,69 +290,93 @@ def randn_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gr
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None
+    low: Any = 0,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
-    """Integers from ``low`` (default 0) to ``high`` − 1: ``randint(high, size)`` or ``randint(low, high, size)``."""
+    """Integers from ``low`` (default 0) to ``high`` − 1: ``randint(high, size)`` or ``randint(low, high, size)``.
+
+    Raises DistributionError where low >= high, or where the dtype does not hold them.
+    """
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
     if high is None or size is None:
         raise TypeError("randint: size is missing; call randint(high, size) or randint(low, high, size)")
-    if high <= low:
-        raise ValueError(f"randint: high must be greater than low, got {low} and {high}")
-    where = _place(device)
-    draw = random.draws(generator, where.type)
-    with active(where):
-        array = array_module(where).asarray(draw.integers(low, high, sizes_of((size,), "randint")))
-        return wrap(array.astype(_kind(dtype, dtypes.int64)))
+    kind = _kind(dtype, dtypes.int64)
+    return _drawn("randint", drawing.integers, (size,), generator, kind, device, requires_grad, low, high)
 
 
-def randint_like(input: Any, low: int, high: int | None = None) -> Any:
-    """:func:`randint` with the shape and device of ``input``."""
+def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None, device: Any = None) -> Any:
+    """:func:`randint` with the shape, dtype and device of ``input``."""
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, input.shape, device=input.device, dtype=input.dtype)
+    kind, where = input.dtype if dtype is None else dtype, input.device if device is None else device
+    return randint(low, high, input.shape, dtype=kind, device=where)
 
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Any:
-    """The integers 0 to n − 1 in random order. Raises ValueError for a negative n."""
-    if n < 0:
-        raise ValueError(f"randperm: n must not be negative, got {n}")
+    """The integers 0 to n − 1 in random order. Raises DistributionError for a negative n or a dtype without them."""
     where = _place(device)
+    kind = _kind(dtype, dtypes.int64)
+    n = drawing.permutation_fits("randperm", n, kind)
     if where.type == "cpu":
         array = random.draws(generator).permutation(n)
     else:
         array = random.draws(generator, where.type).random(n).argsort()
-    return wrap(array.astype(_kind(dtype, dtypes.int64)))
+    return wrap(array.astype(kind))
 
 
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None
 ) -> Any:
-    """Draws from N(mean, std²); the shape is ``size`` or that of the tensors given."""
+    """Draws from N(mean, std²); the shape is ``size`` or that of the tensors given, whose dtype and device it has.
+
+    Raises DistributionError for a negative or undefined std.
+    """
+    given = [x._array for x in (mean, std) if isinstance(x, Tensor)]
     if size is None:
-        parts = [x._array.shape for x in (mean, std) if isinstance(x, Tensor)]
-        if not parts:
+        if not given:
             raise TypeError("normal: give size, or mean or std as a tensor")
-        size = np.broadcast_shapes(*parts)
-    return randn(size, generator=generator, dtype=dtype, device=device) * std + mean
+        size = np.broadcast_shapes(*[x.shape for x in given])
+    if not given:
+        kind = _kind(dtype)
+        return _drawn("normal", drawing.normal, (size,), generator, kind, device, False, mean, std)
+    drawing.spread("normal", std._array if isinstance(std, Tensor) else std)
+    with no_grad():
+        device = of_array(given[0]) if device is None else device
+        draws = randn(size, generator=generator, dtype=dtype, device=device) * std + mean
+        floats = [x for x in given if x.dtype.kind == "f"]
+        return draws.to(dtypes.as_dtype(dtypes.result_type(*floats))) if floats and dtype is None else draws
 
 
-def bernoulli(input: Any, *, generator: Any = None) -> Any:
-    """1 with the probability that ``input`` holds, else 0."""
-    p = input._array
-    draw = random.draws(generator, input.device.type).random(p.shape)
-    return wrap((draw < p).astype(p.dtype))
+def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
+    """1 with the probability that ``input`` holds (or ``p``, for each of its elements), else 0.
+
+    Raises DistributionError for what is no probability, DtypeError for an ``input`` of integers.
+    """
+    if p is not None:
+        return empty_like(input).bernoulli_(p, generator=generator)
+    drawing.floating("bernoulli", input._array.dtype)
+    return empty_like(input).bernoulli_(input, generator=generator)
 
 
 def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Any:
-    """Indices drawn with the weights in ``input``, (n) or (rows, n) → (num_samples) or (rows, num_samples)."""
+    """Indices drawn with the weights in ``input``, (n) or (rows, n) → (num_samples) or (rows, num_samples).
+
+    Raises DistributionError for weights that are negative, not finite, or too few; DtypeError for integers.
+    """
+    drawing.floating("multinomial", input._array.dtype)
     weights = np.asarray(move(input._array, Device("cpu")), dtype=np.float64)
-    if weights.ndim not in (1, 2) or bool((weights < 0).any()) or not bool((weights.sum(axis=-1) > 0).all()):
-        raise ValueError("multinomial: weights must be 1-D or 2-D, not negative, and not all 0 in a row")
-    draw = random.draws(generator)
-    rows = [draw.choice(w.size, num_samples, replace=replacement, p=w / w.sum()) for w in np.atleast_2d(weights)]
-    picked = np.asarray(rows, dtype=np.int64)
+    if weights.ndim not in (1, 2):
+        raise ShapeError(f"multinomial: weights must be 1-D or 2-D, got shape {weights.shape}")
+    rows = np.atleast_2d(weights)
+    picked = drawing.choices("multinomial", random.draws(generator), rows, num_samples, replacement)
     return wrap(move(picked if weights.ndim == 2 else picked[0], input.device))
 
 

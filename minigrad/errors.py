@@ -13,6 +13,10 @@ class DtypeError(TypeError, RuntimeError):
     """A dtype that the operation cannot take, or that cannot carry a gradient."""
 
 
+class DistributionError(ValueError, RuntimeError):
+    """A parameter of a probability distribution that it cannot have, or a range that the dtype cannot hold."""
+
+
 class DeviceError(RuntimeError):
     """Tensors on different devices, or a device that is not there."""
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, random
+from . import drawing, dtypes, random
 from .autograd.function import RETAIN, Op, Output, _next_order, hooks_of
 from .autograd.modes import modes
 from .autograd.variable import Variable, namespace, overlapping, wrap
@@ -387,31 +387,60 @@ class InPlace:
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
         """Filled with draws from N(mean, std²)."""
-        draw = _draws(self, generator).standard_normal(self._array.shape, dtype=_float_kind(self))  # type: ignore[attr-defined]
-        return _constant(self, "normal_", draw * std + mean)
+        return _drawn(self, "normal_", drawing.normal, generator, mean, std)
 
     def uniform_(self, a: float = 0.0, b: float = 1.0, *, generator: Any = None, **bounds: float) -> Any:
         """Filled with draws from U[a, b) (PyTorch's names ``from`` and ``to`` work as keywords too)."""
-        a, b = bounds.get("from", a), bounds.get("to", b)
-        draw = _draws(self, generator).random(self._array.shape, dtype=_float_kind(self))  # type: ignore[attr-defined]
-        return _constant(self, "uniform_", draw * (b - a) + a)
+        return _drawn(self, "uniform_", drawing.uniform, generator, *_from_to("uniform_", a, b, bounds))
 
-    def bernoulli_(self, p: float = 0.5, *, generator: Any = None) -> Any:
-        """Filled with 1 with probability ``p``, else 0."""
+    def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
+        """Filled with eᶻ for draws z from N(mean, std²)."""
+        return _drawn(self, "log_normal_", drawing.log_normal, generator, mean, std)
+
+    def exponential_(self, lambd: float = 1.0, *, generator: Any = None) -> Any:
+        """Filled with draws of density λ e^(−λx) over x > 0."""
+        return _drawn(self, "exponential_", drawing.exponential, generator, lambd)
+
+    def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:
+        """Filled with draws of density σ / (π (σ² + (x − median)²))."""
+        return _drawn(self, "cauchy_", drawing.cauchy, generator, median, sigma)
+
+    def geometric_(self, p: float, *, generator: Any = None) -> Any:
+        """Filled with the number of trials until the first success, each of probability ``p``."""
+        return _drawn(self, "geometric_", drawing.geometric, generator, p)
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
+        """Filled with 1 with probability ``p`` (a number, or a tensor that broadcasts to this one), else 0."""
+        p = p._array if isinstance(p, Variable) else p
+        drawing.probability("bernoulli_", p)
         return _constant(self, "bernoulli_", _draws(self, generator).random(self._array.shape) < p)  # type: ignore[attr-defined]
 
-    def random_(self, low: int = 0, high: int | None = None, *, generator: Any = None) -> Any:
-        """Filled with integers from ``low`` to ``high`` − 1."""
-        low, high = (0, low) if high is None and low else (low, high)
-        top = 2**24 if high is None else high
-        return _constant(self, "random_", _draws(self, generator).integers(low, top, self._array.shape))  # type: ignore[attr-defined]
+    def random_(self, low: Any = None, high: Any = None, *, generator: Any = None, **bounds: Any) -> Any:
+        """Filled with whole numbers.
+
+        ``random_(to)`` draws from 0 … to − 1, ``random_(from, to)`` from from … to − 1. Without an end: up to the
+        dtype's largest number, for a floating dtype below 2^digits (float16: 2¹¹, float32: 2²⁴, float64: 2⁵³).
+        """
+        low, high = _from_to("random_", low, high, bounds)
+        if high is None and "from" not in bounds:
+            low, high = 0, low
+        if high is None:
+            return _drawn(self, "random_", drawing.any_integers, generator, low)
+        return _drawn(self, "random_", drawing.integers, generator, 0 if low is None else low, high)
+
+
+def _from_to(name: str, low: Any, high: Any, bounds: dict[str, Any]) -> tuple[Any, Any]:
+    """Bounds under PyTorch's names, the first of which is a word of Python's own."""
+    if unknown := set(bounds) - {"from", "to"}:
+        raise TypeError(f"{name}: there is no argument {', '.join(sorted(unknown))}")
+    return bounds.get("from", low), bounds.get("to", high)
+
+
+def _drawn(x: Any, name: str, distribution: Any, generator: Any, *parameters: Any) -> Any:
+    """``x`` filled with draws from one of :mod:`minigrad.drawing`."""
+    array = x._array
+    return _constant(x, name, distribution(name, _draws(x, generator), array.shape, array.dtype, *parameters))
 
 
 def _draws(x: Any, generator: Any) -> Any:
     return random.draws(generator, of_array(x._array).type)
-
-
-def _float_kind(x: Any) -> Any:
-    if x._array.dtype.kind != "f":
-        raise DtypeError(f"random fill: expected a floating tensor, got {dtypes.of_array(x._array)}")
-    return x._array.dtype if x._array.dtype in (np.float32, np.float64) else np.float32

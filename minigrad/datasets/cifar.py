@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .cifar100_classes import CIFAR100_CLASSES
-from .download import extract, fetch
+from .download import extract, fetch, sizes_in
+from .limits import refuse_larger
 from .restricted_pickle import read_batch
 from .vision import VisionDataset
 
@@ -111,16 +113,33 @@ class CIFAR10(VisionDataset):
         )
 
     def download(self) -> None:
-        """Unless the files are there: get the binary archive, if it is not there either, and unpack it."""
-        if self._find(self.train_files) is not None and self._find(self.test_files) is not None:
-            return
+        """Unless the files are there and whole: get the binary archive, if it is not there either, and unpack it."""
         archive = Path(self.root, self.url.rsplit("/", 1)[1])
         brought = archive.exists()
+        if self._is_whole(archive if brought else None):
+            return
         fetch([self.url], archive, md5=self.md5)
         names = [f"{self.binary_folder}/{name}.bin" for name in self.train_files + self.test_files]
         extract(archive, names, Path(self.root, self.binary_folder))
         if not brought:  # what somebody put there stays
             archive.unlink()
+
+    def _is_whole(self, archive: Path | None) -> bool:
+        """Whether all files are there, can be read, and are as long as in the archive, if that lies beside them."""
+        try:
+            found = [self._find(names) for names in (self.train_files, self.test_files)]
+            paths = [path for files in found if files is not None for path in files]
+            for path in paths:
+                self._read(path)
+        except (ValueError, RuntimeError):
+            return False
+        sizes: dict[str, int] = {}
+        if archive is not None:
+            with contextlib.suppress(ValueError):  # a damaged archive does no harm to files that can be read
+                sizes = sizes_in(archive)
+        return None not in found and all(
+            path.stat().st_size == sizes.get(f"{self.binary_folder}/{path.name}", path.stat().st_size) for path in paths
+        )
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (N, 3072) and labels (N,) of one file. The checks do not ask how many images there are."""
@@ -135,6 +154,7 @@ class CIFAR10(VisionDataset):
 
     def _read_binary(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         record = self.label_bytes + _PIXELS
+        refuse_larger(path, path.stat().st_size)
         raw = np.fromfile(path, dtype=np.uint8)
         if raw.size == 0 or raw.size % record:
             raise ValueError(
@@ -158,7 +178,10 @@ class CIFAR10(VisionDataset):
             or any(type(label) is not int for label in labels)
         ):
             raise ValueError(f"{path} has no {self.label_key!r} with one whole number for each of {len(pixels)} images")
-        return pixels, np.array(labels, dtype=np.int64)
+        try:
+            return pixels, np.array(labels, dtype=np.int64)
+        except OverflowError:
+            raise ValueError(f"{path} has a label that is no number of a class; it is damaged") from None
 
     def __len__(self) -> int:
         return len(self.data)

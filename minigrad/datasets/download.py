@@ -14,9 +14,11 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from .limits import refuse_larger
 
 _BLOCK = 1 << 16  # bytes read at a time
 _TRIES = 4  # per address, each going on where the last one stopped
@@ -149,28 +151,64 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> None:
 
     Only regular files with exactly these names are read; their bytes are written under their last name by us,
     so nothing in the archive (links, absolute paths, "..", devices, modes) can reach outside the folder.
-    Raises ValueError, leaving nothing behind, for a damaged archive or one without a member.
+    Raises ValueError, leaving nothing behind, for a damaged archive, one without a member, or one that unpacks to more
+    than any of the data sets' files.
     """
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.part")
     draft.mkdir(parents=True)
     try:
-        with gzip.open(archive) as raw, tarfile.open(fileobj=raw, mode="r|") as tar:
-            for entry in tar:
-                if entry.name.removeprefix("./") in members and entry.isreg():
-                    source = tar.extractfile(entry)
-                    assert source is not None
-                    with source, open(draft / Path(entry.name).name, "wb") as out:
+        with _opened(archive) as files:
+            for entry, source in files:
+                if entry.name.removeprefix("./") in members:
+                    with open(draft / Path(entry.name).name, "wb") as out:
                         shutil.copyfileobj(source, out)
-            while raw.read(1 << 20):  # to the end, where gzip's own checksum stands
-                pass
         missing = [name for name in members if not (draft / Path(name).name).is_file()]
         if missing:
             raise ValueError(f"{archive} does not hold {', '.join(missing)}; delete it and get it again")
         folder.mkdir(exist_ok=True)
         for name in members:
             os.replace(draft / Path(name).name, folder / Path(name).name)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{archive} is damaged ({error}); delete it and get it again") from None
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(draft)
+
+
+def sizes_in(archive: Path) -> dict[str, int]:
+    """The size of each file in a .tar.gz, by its name. Raises ValueError for a damaged one."""
+    with _opened(archive) as files:
+        return {entry.name.removeprefix("./"): entry.size for entry, _ in files}
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
+    """The regular files of a .tar.gz, each to be read before the next is asked for. Damage becomes a ValueError."""
+    try:
+        with gzip.open(archive) as unpacked:
+            yield _files_in(_Bounded(unpacked, archive))
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, RecursionError) as error:
+        raise ValueError(f"{archive} is damaged ({error}); delete it and get it again") from None
+
+
+def _files_in(raw: Any) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    with tarfile.open(fileobj=raw, mode="r|") as tar:
+        for entry in tar:
+            source = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
+            if source is not None:
+                yield entry, source
+    while raw.read(1 << 20):  # to the end, where gzip's own checksum stands
+        pass
+
+
+class _Bounded:
+    """What is read from a file, up to a bound."""
+
+    def __init__(self, file: Any, archive: Path) -> None:
+        self._file = file
+        self._archive = archive
+        self._size = 0
+
+    def read(self, size: int) -> bytes:
+        block: bytes = self._file.read(size)
+        self._size += len(block)
+        refuse_larger(self._archive, self._size, "unpacks to at least")
+        return block

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..tensor import Tensor
 from .download import fetch
-from .idx import read_idx
+from .idx import is_whole, read_idx
 from .vision import VisionDataset
 
 
@@ -23,7 +23,7 @@ class MNIST(VisionDataset):
             .gz.
         train: the training set, else the test set.
         transform, target_transform: applied to the image (a PIL image, mode L) and to the label (an int).
-        download: get what is missing from the public archives.
+        download: get what is missing or cut short from the public archives, or from the archive beside it.
     Attributes: `data` (N, 28, 28) uint8, `targets` (N,) int64, `classes`, `class_to_idx`.
     Raises RuntimeError where the files are not there, ValueError where one is damaged.
     Source: torchvision.datasets.MNIST; Y. LeCun et al., Gradient-based learning applied to document
@@ -87,10 +87,22 @@ class MNIST(VisionDataset):
         return next((path for path in (packed.with_suffix(""), packed) if path.is_file()), None)
 
     def download(self) -> None:
-        """Get the files that are not there yet. They stay gzipped; reading unpacks them in memory."""
+        """Get the files that are not there yet, or cut short. They stay gzipped; reading unpacks them in memory.
+
+        An unpacked file that is cut short gives way to the gzipped one beside it, or to a new one; of a gzipped one
+        the rest is got.
+        """
         for archive, md5 in self.resources:
-            if self._find(archive) is None:
-                fetch([mirror + archive for mirror in self.mirrors], Path(self.raw_folder, archive), md5=md5)
+            axes = 3 if "idx3" in archive else 1
+            packed = Path(self.raw_folder, archive)
+            plain = packed.with_suffix("")
+            if plain.is_file() and is_whole(plain, axes):
+                continue
+            if packed.is_file() and not is_whole(packed, axes):
+                packed.replace(packed.with_name(packed.name + ".part"))  # where fetch goes on
+            if not packed.is_file():
+                fetch([mirror + archive for mirror in self.mirrors], packed, md5=md5)
+            plain.unlink(missing_ok=True)
 
     def _read(self) -> tuple[np.ndarray, np.ndarray]:
         names = [archive for archive, _ in self.resources][0 if self.train else 2 :][:2]

@@ -4,16 +4,24 @@ A pickle is a program that may call any function it can name. The reader here le
 the ones that Python 2 wrote to describe a NumPy array, and gives it harmless stand-ins of our own for them: a
 description is collected, checked, and turned into an array by us. Everything else that a pickle can name is
 refused before it is looked up.
+
+A pickle can do harm without calling anything: values nested a hundred thousand deep overflow the stack of whoever
+compares or prints them, and a memo with index 2²⁸ takes 4 GB. So its instructions are counted before they are carried
+out: CIFAR's files hold a dozen containers, and number their memo from 0 on.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .limits import refuse_larger
 
 
 class UnsafePickleError(ValueError):
@@ -32,8 +40,8 @@ class _ByteArray:
         _, shape, dtype, fortran, raw = state
         if self.array is not None or not isinstance(dtype, _Byte) or fortran or not isinstance(raw, bytes):
             raise UnsafePickleError("an array of another kind than rows of unsigned bytes")
-        if not all(isinstance(n, int) and n >= 0 for n in shape) or math.prod(shape) != len(raw):
-            raise UnsafePickleError(f"an array of shape {shape} with {len(raw)} bytes")
+        if not all(isinstance(n, int) and 0 <= n <= len(raw) for n in shape) or math.prod(shape) != len(raw):
+            raise UnsafePickleError(f"an array of shape {shape!r:.60} with {len(raw)} bytes")
         self.array = np.frombuffer(raw, dtype=np.uint8).reshape(shape)
 
 
@@ -92,15 +100,35 @@ class _Reader(pickle.Unpickler):
         raise UnsafePickleError("an object stored elsewhere")
 
 
+_MAKES_A_CONTAINER = {
+    *("EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "EMPTY_TUPLE", "TUPLE"),
+    *("TUPLE1", "TUPLE2", "TUPLE3", "REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"),
+}
+_MOST_CONTAINERS = 100  # and so they cannot be nested deeper
+
+
+def _check_instructions(raw: bytes) -> None:
+    """Raise unless the pickle keeps within the bounds of CIFAR's; carries out nothing."""
+    containers = 0
+    for count, (code, argument, _) in enumerate(pickletools.genops(raw)):
+        containers += code.name in _MAKES_A_CONTAINER
+        if containers > _MOST_CONTAINERS:
+            raise UnsafePickleError(f"more than {_MOST_CONTAINERS} lists, tuples and dicts")
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
+            raise UnsafePickleError(f"a memo of {argument} entries after {count} instructions")
+
+
 def read_batch(path: Path) -> dict[str, Any]:
     """The dict in a pickled CIFAR batch: `data` an array (N, 3072) uint8, the rest lists, numbers and text.
 
     Raises UnsafePickleError, having run nothing, where the pickle asks for anything but byte arrays;
-    ValueError where it is damaged or not a dict.
+    ValueError where it is damaged, too large or not a dict.
     """
+    refuse_larger(path, path.stat().st_size)
     try:
-        with open(path, "rb") as file:
-            content = _Reader(file, encoding="bytes").load()
+        raw = path.read_bytes()
+        _check_instructions(raw)
+        content = _Reader(io.BytesIO(raw), encoding="bytes").load()
     except UnsafePickleError as error:
         raise UnsafePickleError(
             f"{path} is refused: as a pickle it asks for {error}, which CIFAR's data does not need. Nothing "

@@ -31,8 +31,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import drawing
 from ..autograd import no_grad
 from ..devices import CPU, move
+from ..errors import DistributionError
 from ..random import Generator, draws
 from ..tensor import Tensor
 
@@ -103,7 +105,7 @@ def trunc_normal_(
 
     array = _floating("trunc_normal_", tensor)
     if not (a < b and std > 0):
-        raise ValueError(f"trunc_normal_: expected a < b and std > 0, got a={a}, b={b}, std={std}")
+        raise DistributionError(f"trunc_normal_: expected a < b and std > 0, got a={a}, b={b}, std={std}")
     low, high = (a - mean) / std, (b - mean) / std
     # Φ is exact near 0 and rounded near 1: the right tail is drawn as the left one, mirrored.
     mirrored = low > 0
@@ -111,8 +113,14 @@ def trunc_normal_(
         low, high = -high, -low
     u = move(draws(generator, tensor.device).random(array.shape), CPU)
     z = ndtri(ndtr(low) + (ndtr(high) - ndtr(low)) * u)
-    # Rounding may step over an end of the interval by one unit in the last place.
-    return _write(tensor, np.clip(mean + std * (-z if mirrored else z), a, b).astype(array.dtype))
+    kind = array.dtype
+    values = drawing.rounded(
+        mean + std * (-z if mirrored else z),
+        kind,
+        drawing.least(kind, a),
+        drawing.largest(kind, b, below=False),
+    )
+    return _write(tensor, values)
 
 
 @no_grad()

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..ops.shape import cat
 from ..tensor import Tensor
+from ..utils.data.collate import rebuilt
 
 _USED_UP = (GeneratorType, map, zip, filter, enumerate)  # these yield what they have once, and nothing ever after
 
@@ -37,16 +38,14 @@ def checked_loader(who: str, loader: Any, passes: int = 1) -> int | None:
 
 
 def to_device(value: Any, device: Any) -> Any:
-    """The same with all tensors in it on a device, also those in tuples, lists and dicts."""
+    """The same with all tensors in it on a device, also those in sequences and mappings, which keep their types."""
     if isinstance(value, Tensor):
         here = value.device
         return value if here is device or here == device else value.to(device)
-    if isinstance(value, list):
-        return [to_device(item, device) for item in value]
-    if isinstance(value, tuple):
-        return tuple([to_device(item, device) for item in value])
     if isinstance(value, Mapping):
-        return {key: to_device(item, device) for key, item in value.items()}
+        return rebuilt(value, {key: to_device(item, device) for key, item in value.items()})
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return rebuilt(value, [to_device(item, device) for item in value])
     return value
 
 

@@ -9,20 +9,27 @@ import numpy as np
 
 from ..autograd.modes import modes
 from ..devices import array_module
-from ..dtypes import as_dtype, get_default_dtype
+from ..dtypes import as_dtype, float32, float64, get_default_dtype
 from ..tensor import Tensor
+from ..utils.images import scaled_to_bytes
 from ._image import is_pil
 
-# PIL mode → dtype, where it is not uint8
-_WIDE_MODES = {"I": np.int32, "I;16": np.int16, "F": np.float32}
-_ONE_CHANNEL = {"uint8": "L", "int16": "I;16", "int32": "I", "float32": "F"}
+# dtype → PIL modes of one channel, the usual one first
+_ONE_CHANNEL = {
+    "uint8": ("L",),
+    "int16": ("I;16",),
+    "uint16": ("I;16",),
+    "int32": ("I", "I;16"),
+    "float32": ("F",),
+}
 _MODES = {1: ("L",), 2: ("LA",), 3: ("RGB", "YCbCr", "HSV"), 4: ("RGBA", "CMYK", "RGBX")}
 
 
 def to_tensor(pic: Any) -> Tensor:
     """A PIL image or an array (H, W) or (H, W, C) as a tensor (C, H, W).
 
-    Bytes 0 … 255 become floats 0 … 1 (x/255, in the default dtype); other dtypes keep their values.
+    Bytes 0 … 255 become floats 0 … 1 (x/255, in the default dtype); other dtypes keep their values. Greys of 16 bits
+    (mode I;16) are int32, since no tensor is uint16.
     Source: torchvision.transforms.functional.to_tensor.
     """
     if not is_pil(pic) and not isinstance(pic, np.ndarray):
@@ -36,7 +43,10 @@ def to_tensor(pic: Any) -> Tensor:
 
 
 def pil_to_tensor(pic: Any) -> Tensor:
-    """A PIL image as a tensor (C, H, W), values and dtype unchanged. Source: torchvision's function."""
+    """A PIL image as a tensor (C, H, W), values unchanged: uint8, int32 (modes I and I;16) or float32 (mode F).
+
+    Source: torchvision.transforms.functional.pil_to_tensor, whose I;16 is uint16.
+    """
     if not is_pil(pic):
         raise TypeError(f"pil_to_tensor: pic is a {type(pic).__name__}; expected a PIL image")
     return Tensor._wrap(np.array(_channels_first(_pil_array(pic)), order="C"))
@@ -44,9 +54,11 @@ def pil_to_tensor(pic: Any) -> Tensor:
 
 def _pil_array(pic: Any) -> np.ndarray:
     """The pixels (H, W, C) of a PIL image."""
-    array = np.asarray(pic, dtype=_WIDE_MODES.get(pic.mode))
+    array = np.asarray(pic)
     if pic.mode == "1":
         array = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype.kind in "iu" and array.itemsize > 1:  # I and the kinds of I;16, in either order of bytes
+        array = array.astype(np.int32)
     return array[:, :, None] if array.ndim == 2 else array
 
 
@@ -63,19 +75,17 @@ def _channels_first(array: np.ndarray) -> np.ndarray:
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
     """A tensor (C, H, W) or (H, W), or an array (H, W, C) or (H, W), as a PIL image.
 
-    Floating tensors are taken as 0 … 1 and become bytes (⌊255 x⌋), unless mode is "F". `mode` names PIL's
+    Floats are taken as 0 … 1 and become bytes (⌊255 x⌋, clipped to 0 … 255), unless mode is "F". `mode` names PIL's
     reading of the channels; by their number it is L, LA, RGB or RGBA (one channel: by dtype).
-    Raises ValueError for a number of channels or a mode that does not fit. Source: torchvision's
-    to_pil_image.
+    Raises ValueError for a number of channels, a mode or values that do not fit, TypeError for a dtype that PIL does
+    not know. Source: torchvision's to_pil_image.
     """
     from PIL import Image
 
     if isinstance(pic, Tensor):
-        array = pic.detach().to("cpu").numpy()
+        array = pic.numpy(force=True)
         if array.ndim not in (2, 3):
             raise ValueError(f"to_pil_image: pic has shape {array.shape}; expected (H, W) or (C, H, W)")
-        if array.dtype.kind == "f" and mode != "F":
-            array = (array * 255).astype(np.uint8)
         array = array.transpose(1, 2, 0) if array.ndim == 3 else array[:, :, None]
     elif isinstance(pic, np.ndarray):
         if pic.ndim not in (2, 3):
@@ -83,11 +93,13 @@ def to_pil_image(pic: Any, mode: str | None = None) -> Any:
         array = pic if pic.ndim == 3 else pic[:, :, None]
     else:
         raise TypeError(f"to_pil_image: pic is a {type(pic).__name__}; expected a Tensor or a NumPy array")
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32) if mode == "F" else scaled_to_bytes(array)
     channels = array.shape[2]
     if channels not in _MODES:
         raise ValueError(f"to_pil_image: pic has {channels} channels; an image has 1 to 4")
     if channels == 1:
-        permitted: tuple[str, ...] = (_ONE_CHANNEL[array.dtype.name],) if array.dtype.name in _ONE_CHANNEL else ()
+        permitted: tuple[str, ...] = _ONE_CHANNEL.get(array.dtype.name, ())
     else:
         permitted = _MODES[channels] if array.dtype == np.uint8 else ()
     if not permitted:
@@ -96,8 +108,12 @@ def to_pil_image(pic: Any, mode: str | None = None) -> Any:
         raise ValueError(
             f"to_pil_image: mode = {mode!r}; {channels} channels of dtype {array.dtype} are {' or '.join(permitted)}"
         )
+    mode = mode or permitted[0]
+    if mode == "I;16" and array.size and not 0 <= array.min() <= array.max() < 2**16:
+        raise ValueError(f"to_pil_image: mode I;16 holds 0 … 65535, pic goes from {array.min()} to {array.max()}")
+    native = np.dtype("<u2") if mode == "I;16" else array.dtype.newbyteorder("=")
     height, width = array.shape[:2]
-    return Image.frombytes(mode or permitted[0], (width, height), np.ascontiguousarray(array).tobytes())
+    return Image.frombytes(mode, (width, height), np.ascontiguousarray(array, native).tobytes())
 
 
 def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> Tensor:
@@ -139,6 +155,8 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
 def convert_image_dtype(image: Tensor, dtype: Any = None) -> Tensor:
     """Change the dtype and the range with it: floats span 0 … 1, integers 0 … their largest value.
 
+    Floats outside 0 … 1 are clipped on the way to integers.
+
     Raises RuntimeError for float32 → int32 or int64 and float64 → int64, where large values would not
     survive.
     Source: torchvision.transforms.functional.convert_image_dtype.
@@ -152,7 +170,8 @@ def convert_image_dtype(image: Tensor, dtype: Any = None) -> Tensor:
             raise RuntimeError(
                 f"convert_image_dtype: {source} cannot hold all values of {target}; convert by way of uint8"
             )
-        return (image * (_largest(target) + 1 - 1e-3)).to(target)
+        wide = image.to(float64 if target.itemsize >= 4 else float32)  # float16 does not hold 255.999
+        return (wide.clamp(0, 1) * (_largest(target) + 1 - 1e-3)).to(target)
     if target.is_floating_point:
         return image.to(target) / _largest(source)
     high, low = _largest(source), _largest(target)

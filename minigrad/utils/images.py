@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import IO, Any
 
+import numpy as np
+
 from ..autograd import no_grad
 from ..creation import full
-from ..dtypes import uint8
 from ..ops.shape import cat, stack
 from ..tensor import Tensor
 
@@ -71,7 +72,7 @@ def save_image(
     """Write images, values 0 … 1, into one picture file: byte = ⌊255 · value + ½⌋, clipped to 0 … 255.
 
     Args:
-        tensor, kwargs: as for :func:`make_grid`.
+        tensor, kwargs: as for :func:`make_grid`, of any dtype.
         fp: a path or an open binary file.
         format: such as "png"; by the file's name if None.
     Raises OSError where the file cannot be written, ValueError where its name tells no format.
@@ -80,8 +81,14 @@ def save_image(
     from PIL import Image
 
     grid = make_grid(tensor, **kwargs)
-    pixels = (grid.to("cpu") * 255 + 0.5).clamp(0, 255).to(uint8).permute(1, 2, 0)  # (C, H, W) → (H, W, C)
-    Image.fromarray(pixels.numpy()).save(fp, format=format)
+    pixels = scaled_to_bytes(grid.numpy(force=True), 0.5).transpose(1, 2, 0)  # (C, H, W) → (H, W, C)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(fp, format=format)
+
+
+def scaled_to_bytes(values: np.ndarray, shift: float = 0.0) -> np.ndarray:
+    """⌊255 · value + shift⌋ in 0 … 255: what lies outside is clipped, not wrapped round, and NaN is 0."""
+    scaled = values.astype(np.promote_types(values.dtype, np.float32)) * 255 + shift
+    return np.clip(np.nan_to_num(scaled, copy=False, nan=0.0), 0, 255).astype(np.uint8)
 
 
 def _batch(tensor: Tensor | Sequence[Tensor]) -> Tensor:
@@ -104,5 +111,6 @@ def _batch(tensor: Tensor | Sequence[Tensor]) -> Tensor:
 
 
 def _rescaled(images: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+    images = images if images.is_floating_point() else images.float()  # the span of integers may not fit their dtype
     low, high = value_range or (images.min().item(), images.max().item())
     return (images.clamp(low, high) - low) / max(high - low, 1e-5)

@@ -3,6 +3,7 @@
 import contextlib
 import pickle
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -292,3 +293,48 @@ def test_permitted_names_cannot_be_misused(tmp_path, code):
         CIFAR10(tmp_path)
     (tmp_path / "data_batch_1").write_bytes(good)
     assert len(CIFAR10(tmp_path)) == 15
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        (b"(" * DEEP + b"t" * DEEP + b".", "more than 100 lists, tuples and dicts"),
+        (b"}(" + b"(" * DEEP + b"t" * DEEP + b"I1\nu.", "more than 100"),  # as a key, which is hashed
+        (b"}" + b")" + b"\x85" * DEEP + b"I1\ns.", "more than 100"),
+        (b"]" + b"q\x00]h\x00a" * DEEP + b".", "more than 100"),
+        (b"](" + b"(d" * DEEP + b"e.", "more than 100"),
+        (b"]r" + (2**28).to_bytes(4, "little") + b".", "a memo of 268435456 entries after 1 instructions"),
+        (b"]p268435456\n.", "a memo of 268435456 entries"),
+        (b"]q\xff.", "a memo of 255 entries"),
+    ],
+)
+def test_a_small_pickle_takes_neither_stack_nor_memory(tmp_path, code, problem):
+    write10(tmp_path, "py")
+    (tmp_path / "data_batch_1").write_bytes(code)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=rf"data_batch_1 is refused: as a pickle it asks for {problem}"):
+            CIFAR10(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["bin", "py"])
+def test_a_file_of_gigabytes_is_told(tmp_path, kind):
+    write10(tmp_path, kind)
+    path = tmp_path / ("data_batch_2" if kind == "py" else "data_batch_2.bin")
+    with open(path, "r+b") as file:
+        file.truncate(1 << 40)  # takes no space on the disk
+    with pytest.raises(ValueError, match=r"data_batch_2\S* holds 1099511627776 bytes, more than the"):
+        CIFAR10(tmp_path)
+
+
+def test_labels_that_fit_into_no_array_are_told(tmp_path):
+    write10(tmp_path, "py")
+    write_py2(tmp_path / "data_batch_1", {"labels": [2**80], "data": np.zeros((1, 3072), np.uint8)})
+    with pytest.raises(ValueError, match="data_batch_1 has a label that is no number of a class"):
+        CIFAR10(tmp_path)

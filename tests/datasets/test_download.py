@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import struct
 import tarfile
 import threading
@@ -13,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from minigrad.datasets import CIFAR10, CIFAR100, MNIST, download
+from minigrad.datasets import CIFAR10, CIFAR100, MNIST, download, limits
 from minigrad.datasets.download import DownloadError, extract, fetch
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
@@ -226,6 +227,20 @@ def test_what_is_no_file_is_not_taken(tmp_path, kind):
     nothing_else(tmp_path, "a.tar.gz")
 
 
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "LARGEST", 100_000)
+    bombs = {
+        "member": [("d/one", bytes(200_000))],
+        "another": [("d/one", b"1"), ("d/other", bytes(200_000))],
+        "name": [("d/" + "n" * 200_000, b"1"), ("d/one", b"1")],
+    }
+    for name, entries in bombs.items():
+        (tmp_path / f"{name}.tar.gz").write_bytes(archive(entries))
+        with pytest.raises(ValueError, match=rf"{name}.tar.gz unpacks to at least \d+ bytes, more than the 100000"):
+            extract(tmp_path / f"{name}.tar.gz", ["d/one"], tmp_path / "out")
+    nothing_else(tmp_path, *(f"{name}.tar.gz" for name in bombs))
+
+
 @pytest.mark.parametrize("cut", [0, 15, 200, -1, None])
 def test_a_damaged_archive_leaves_nothing(tmp_path, cut):
     raw = archive([("d/one", CONTENT), ("d/two", CONTENT)])
@@ -239,7 +254,8 @@ def test_a_damaged_archive_leaves_nothing(tmp_path, cut):
 # --- whole data sets
 
 
-def test_mnist_downloads_what_is_missing(server, tmp_path, monkeypatch):
+@pytest.fixture
+def mnist_server(server, monkeypatch):
     resources = []
     for name, shape in (("images-idx3", (2, 28, 28)), ("labels-idx1", (2,))):
         for split in ("train", "t10k"):
@@ -251,13 +267,66 @@ def test_mnist_downloads_what_is_missing(server, tmp_path, monkeypatch):
     resources.sort(key=lambda entry: ("train" not in entry[0], entry[0]))
     monkeypatch.setattr(MNIST, "resources", resources)
     monkeypatch.setattr(MNIST, "mirrors", [server.url("absent/"), server.url("")])
+    return server
+
+
+def test_mnist_downloads_what_is_missing(mnist_server, tmp_path):
     data = MNIST(tmp_path, download=True)
     assert len(data) == 2
     assert len(MNIST(tmp_path, train=False)) == 2
-    before = len(server.asked)
+    before = len(mnist_server.asked)
     (tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte.gz").unlink()
     MNIST(tmp_path, download=True)
-    assert {path.rsplit("/", 1)[1] for path, _ in server.asked[before:]} == {"t10k-labels-idx1-ubyte.gz"}
+    assert {path.rsplit("/", 1)[1] for path, _ in mnist_server.asked[before:]} == {"t10k-labels-idx1-ubyte.gz"}
+
+
+@pytest.mark.parametrize("keep", [0, 10, 16, 500, -1])
+def test_mnist_repairs_a_cut_file(mnist_server, tmp_path, keep):
+    MNIST(tmp_path, download=True)
+    before = len(mnist_server.asked)
+    packed = tmp_path / "MNIST/raw/train-images-idx3-ubyte.gz"
+    plain = packed.with_suffix("")
+    plain.write_bytes(gzip.decompress(packed.read_bytes())[:keep])
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte .*download=True"):
+        MNIST(tmp_path)
+    assert len(MNIST(tmp_path, download=True)) == 2  # from the gzipped file beside it
+    assert len(mnist_server.asked) == before
+
+    packed.write_bytes(packed.read_bytes()[: min(keep, 30)])  # now that one, of which the rest is got
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz .*download=True"):
+        MNIST(tmp_path)
+    assert len(MNIST(tmp_path, download=True)) == 2
+    assert {path for path, _ in mnist_server.asked[before:]} <= {f"/{packed.name}", f"/absent/{packed.name}"}
+
+    plain.write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    before = len(mnist_server.asked)
+    assert len(MNIST(tmp_path, download=True)) == 2  # whole: nothing to do
+    plain.write_bytes(plain.read_bytes()[:keep])
+    assert len(MNIST(tmp_path, download=True)) == 2
+    assert len(mnist_server.asked) == before + 2  # one address does not have it
+
+
+@pytest.mark.parametrize(("cls", "record"), [(CIFAR10, 3073), (CIFAR100, 3074)])
+@pytest.mark.parametrize("damage", ["gone", "cut", "cut at a record", "empty", "all gone", "archive"])
+def test_cifar_repairs_from_the_archive_beside_it(tmp_path, monkeypatch, cls, record, damage):
+    names = [f"{cls.binary_folder}/{name}.bin" for name in cls.train_files + cls.test_files]
+    raw = archive((name, bytes(2 * record)) for name in names)
+    (tmp_path / "cifar.tar.gz").write_bytes(raw)
+    monkeypatch.setattr(cls, "url", "http://127.0.0.1:9/cifar.tar.gz")  # nobody answers there
+    monkeypatch.setattr(cls, "md5", hashlib.md5(raw).hexdigest())
+    cls(tmp_path, download=True)
+    path = tmp_path / names[0]
+    if damage == "gone":
+        path.unlink()
+    elif damage == "all gone":
+        shutil.rmtree(path.parent)
+    elif damage == "archive":  # the files themselves are whole
+        (tmp_path / "cifar.tar.gz").write_bytes(raw[:100])
+    else:
+        path.write_bytes(bytes({"cut": 2 * record - 7, "cut at a record": record, "empty": 0}[damage]))
+    for train in (True, False):
+        assert len(cls(tmp_path, train=train, download=True)) == 2 * len(cls.train_files if train else cls.test_files)
 
 
 @pytest.mark.parametrize(("cls", "record"), [(CIFAR10, 3073), (CIFAR100, 3074)])

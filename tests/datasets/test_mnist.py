@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -123,6 +124,28 @@ def test_a_cut_archive_is_told(tmp_path, cut):
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz is damaged .*download=True"):
         MNIST(tmp_path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_that_asks_for_gigabytes_is_told(tmp_path, packed):
+    huge = struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
+    write(tmp_path, packed=packed, train_images=huge + bytes(100))
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.* asks in its header .*is not of this data set"):
+        MNIST(tmp_path)
+
+
+@pytest.mark.parametrize("images", [6, 0, 20_000])
+def test_no_more_is_unpacked_than_the_header_asks_for(tmp_path, images):
+    """30 kB of gzipped zeros stand for 32 MB; a header may ask for less of them or for none."""
+    header = struct.pack(">BBBBIII", 0, 0, 8, 3, images, 28, 28)
+    write(tmp_path, packed=True, train_images=header + bytes(1 << 25))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"images-idx3-ubyte.gz holds more bytes, but its header .* asks for"):
+            MNIST(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2_500_000 + 784 * images * 1.2
+    finally:
+        tracemalloc.stop()
 
 
 def test_vision_dataset_refuses_both_kinds_of_transform(tmp_path):

@@ -1,12 +1,17 @@
 """Data sets of one's own images, a folder a class, and of noise."""
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minigrad.datasets import FakeData, ImageFolder
+from minigrad.datasets import FakeData, ImageFolder, VisionDataset
+from minigrad.datasets import folder as folder_module
+from minigrad.datasets.vision import StandardTransform
 from minigrad.transforms import ToTensor
 from minigrad.utils.data import DataLoader
 
@@ -60,6 +65,114 @@ def test_what_is_missing_is_named(folder):
         ImageFolder(folder / "bird")
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
         ImageFolder(folder / "nowhere")
+
+
+def test_a_damaged_file_is_named(folder):
+    whole = (folder / "dog/more/a.PNG").read_bytes()
+    for content in (b"", b"no image", whole[: len(whole) // 2], whole[:40] + bytes(9) + whole[49:]):
+        (folder / "dog/b.png").write_bytes(content)
+        with pytest.raises(OSError, match=r"dog/b\.png is damaged or no image"):
+            ImageFolder(folder)[1]
+    data = ImageFolder(folder)
+    (folder / "cat/only.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match=r"cat/only\.jpg"):
+        data[0]
+
+
+def test_a_loader_of_ones_own_has_the_file_named_too(folder):
+    def loader(path):
+        raise KeyError("colour")
+
+    with pytest.raises(KeyError) as caught:
+        ImageFolder(folder, loader=loader)[0]
+    assert caught.value.__notes__ == [f"Raised by the loader of ImageFolder for {folder}/cat/only.jpg."]
+
+
+def test_no_image_is_given_to_another_program(folder, monkeypatch):
+    """Encapsulated PostScript under a picture's name: PIL would start Ghostscript."""
+    (folder / "dog/b.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n")
+    with pytest.raises(OSError, match=r"b\.png is damaged or no image \(UnidentifiedImageError"):
+        ImageFolder(folder)[1]
+
+
+def test_an_image_that_unpacks_to_gigabytes_is_named(folder):
+    black = zlib.compress(bytes(10_000))
+    size = struct.pack(">II", 60_000, 60_000)
+    chunks = [(b"IHDR", size + bytes([8, 2, 0, 0, 0])), (b"IDAT", black), (b"IEND", b"")]
+    png = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    (folder / "dog/b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + png)
+    with pytest.raises(OSError, match=r"b\.png is damaged or no image \(DecompressionBombError"):
+        ImageFolder(folder)[1]
+
+
+def test_links_are_followed_once(folder):
+    (folder / "dog/again").symlink_to(folder / "dog")
+    (folder / "dog/more/up").symlink_to(folder, target_is_directory=True)
+    (folder / "dog/itself.png").symlink_to(folder / "dog/itself.png")
+    (folder / "wolf").symlink_to(folder / "dog")
+    (folder / "dog/more/link.png").symlink_to(folder / "dog/b.png")
+    data = ImageFolder(folder)
+    assert data.classes == ["cat", "dog", "wolf"]
+    names = [path.replace(f"{folder}/", "") for path, label in data.samples if label == 1]
+    assert {name for name in names if "more/up" not in name} == {
+        "dog/b.png",
+        "dog/itself.png",
+        "dog/more/a.PNG",
+        "dog/more/link.png",
+    }
+    with pytest.raises(OSError, match=r"itself\.png is damaged or no image"):
+        data[data.samples.index((f"{folder}/dog/itself.png", 1))]
+
+
+def test_a_pipe_is_named_and_not_waited_for(folder):
+    os.mkfifo(folder / "cat/pipe")  # not an image by its name
+    assert len(ImageFolder(folder)) == 3
+    os.mkfifo(folder / "cat/pipe.png")
+    with pytest.raises(OSError, match=r"cat/pipe\.png is neither a file nor a folder"):
+        ImageFolder(folder)
+
+
+def test_a_thousand_classes_are_indexed_in_one_pass(tmp_path, monkeypatch):
+    for i in range(1000):
+        (tmp_path / f"{i:03}").mkdir()
+        (tmp_path / f"{i:03}/x.png").touch()
+    gathered = []
+
+    def counting(items=()):
+        gathered.extend(items)
+        return set(items)
+
+    monkeypatch.setattr(folder_module, "set", counting, raising=False)
+    assert ImageFolder(tmp_path).targets == list(range(1000))
+    assert len(gathered) <= 1000
+
+
+def test_subclasses_get_their_transforms_in_either_form(tmp_path):
+    class Mine(VisionDataset):
+        def __getitem__(self, index):
+            return (index, -index) if self.transforms is None else self.transforms(index, -index)
+
+        def __len__(self):
+            return 3
+
+    assert Mine(tmp_path)[2] == (2, -2)
+    assert Mine(tmp_path, transform=str)[2] == ("2", -2)
+    assert Mine(tmp_path, target_transform=str)[2] == (2, "-2")
+    data = Mine(tmp_path, transform=float, target_transform=str)
+    assert data[2] == (2.0, "-2")
+    assert isinstance(data.transforms, StandardTransform)
+    data.transform = abs  # what is set later counts
+    assert data[1] == (1, "-1")
+    assert Mine(tmp_path, transforms=lambda x, y: (y, x))[2] == (-2, 2)
+    assert Mine(tmp_path, transforms=StandardTransform(target_transform=abs))[2] == (2, 2)
+    for separate in ({"transform": str}, {"target_transform": str}):
+        with pytest.raises(ValueError, match="transforms excludes"):
+            Mine(tmp_path, transforms=max, **separate)
+    assert repr(data).splitlines()[-3:] == [
+        "    StandardTransform",
+        "    Transform: <built-in function abs>",
+        "    Target transform: <class 'str'>",
+    ]
 
 
 def test_fake_data_is_noise_that_stays_the_same():

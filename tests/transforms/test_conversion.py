@@ -35,13 +35,35 @@ def test_the_default_dtype_is_used():
 
 @pytest.mark.parametrize(
     ("mode", "dtype", "values"),
-    [("I", np.int32, [-5, 70_000]), ("F", np.float32, [0.5, -300.25]), ("I;16", np.int16, [3, 30_000])],
+    [
+        ("I", "<i4", [-5, 70_000]),
+        ("F", "<f4", [0.5, -300.25]),
+        ("I;16", "<u2", [3, 30_000, 32_768, 65_535]),
+        ("I;16L", "<u2", [3, 65_535]),
+        ("I;16B", ">u2", [3, 256, 65_535]),
+    ],
 )
 def test_wide_images_keep_their_values(mode, dtype, values):
-    img = Image.frombytes(mode, (2, 1), np.array(values, dtype=dtype).tobytes())
+    img = Image.frombytes(mode, (len(values), 1), np.array(values, dtype=dtype).tobytes())
     for x in (F.to_tensor(img), F.pil_to_tensor(img)):
-        assert x.dtype.numpy == dtype
+        assert x.dtype == (minigrad.float32 if mode == "F" else minigrad.int32)
         assert x.tolist() == [[values]]
+
+
+def test_a_file_of_16_bit_greys_there_and_back(tmp_path):
+    greys = np.array([[0, 255, 256], [32_767, 32_768, 65_535]], np.uint16)
+    Image.fromarray(greys).save(tmp_path / "greys.png")
+    with Image.open(tmp_path / "greys.png") as img:
+        x = F.pil_to_tensor(img)
+        assert x[0].tolist() == greys.tolist()
+        for back in (F.to_pil_image(x, "I;16"), F.to_pil_image(greys), F.to_pil_image(greys.astype(">u2"))):
+            assert (back.mode, back.tobytes()) == ("I;16", img.tobytes())
+        assert F.to_pil_image(x).mode == "I"
+    for wide in (minigrad.tensor([[70_000]], dtype=minigrad.int32), np.array([[-1]], np.int32)):
+        with pytest.raises(ValueError, match=r"I;16 holds 0 … 65535, pic goes from (70000|-1)"):
+            F.to_pil_image(wide, "I;16")
+    with pytest.raises(ValueError, match="I;16 holds 0 … 65535, pic goes from -3"):
+        F.to_pil_image(minigrad.tensor([[-3]], dtype=minigrad.int16))
 
 
 def test_black_and_white_images():
@@ -113,12 +135,37 @@ def test_to_pil_image_from_arrays_and_flat_tensors():
     assert list(F.to_pil_image(x).tobytes()) == [0, 127, 255]  # rounded down, as in torchvision
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [None, 1, 2, 3, 4])
+def test_to_pil_image_takes_floats_as_0_to_1(dtype, channels):
+    values = np.array([[0.0, 0.5, 1.0], [-0.1, 1.2, np.nan]], dtype)
+    array = values if channels is None else np.stack([values] * channels, -1)
+    with np.errstate(all="raise"):
+        img = F.to_pil_image(array)
+    assert img.mode == {2: "LA", 3: "RGB", 4: "RGBA"}.get(channels, "L")
+    expected = np.array([[0, 127, 255], [0, 255, 0]], np.uint8)  # clipped, not wrapped round
+    np.testing.assert_array_equal(np.asarray(img).reshape(array.shape).T, np.broadcast_to(expected.T, array.T.shape))
+    tensor = minigrad.tensor(array if channels is None else array.transpose(2, 0, 1))
+    assert F.to_pil_image(tensor).tobytes() == img.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4"])
+def test_to_pil_image_keeps_floats_in_mode_f(dtype):
+    values = np.array([[0.5, -300.25]], dtype)
+    img = F.to_pil_image(values, "F")
+    assert img.mode == "F"
+    np.testing.assert_array_equal(np.asarray(img), values.astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("pic", "mode", "kind", "message"),
     [
         (minigrad.zeros(5, 2, 2), None, ValueError, "5 channels"),
         (minigrad.zeros(2), None, ValueError, "shape \\(2,\\)"),
-        (np.zeros((2, 2, 3)), None, TypeError, "3 channels of dtype float64"),
+        (np.zeros((2, 2, 3), np.int64), None, TypeError, "3 channels of dtype int64"),
+        (np.zeros((2, 2), np.bool_), None, TypeError, "1 channels of dtype bool"),
+        (np.zeros((2, 2, 3)), "F", TypeError, "3 channels of dtype float32"),
+        (np.zeros((2, 2)), "I", ValueError, "mode = 'I'; 1 channels of dtype uint8 are L"),
         (np.zeros((2, 2, 3), np.uint8), "L", ValueError, "mode = 'L'; 3 channels of dtype uint8 are RGB or"),
         ("text", None, TypeError, "pic is a str"),
     ],
@@ -193,6 +240,15 @@ def test_convert_from_bytes_to_floats_and_back():
     assert F.convert_image_dtype(y, minigrad.float64).dtype == minigrad.float64
     assert F.convert_image_dtype(x, minigrad.uint8).tolist() == list(range(256))
     assert F.convert_image_dtype(x).dtype == minigrad.float32
+
+
+@pytest.mark.parametrize("source", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("target", ["uint8", "int8", "int16"])
+def test_convert_from_floats_reaches_the_ends_and_clips(source, target):
+    top = np.iinfo(target).max
+    x = minigrad.tensor(np.array([0.0, 0.5, 1.0, -0.2, 1.3], source))
+    y = F.convert_image_dtype(x, getattr(minigrad, target))
+    assert y.tolist() == [0, (top + 1) // 2 - 1, top, 0, top]
 
 
 @pytest.mark.parametrize("source", INTEGERS)

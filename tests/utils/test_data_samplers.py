@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad.utils.data import (
     BatchSampler,
+    DataLoader,
     RandomSampler,
     Sampler,
     SequentialSampler,
     SubsetRandomSampler,
+    TensorDataset,
     WeightedRandomSampler,
 )
 
@@ -148,3 +150,40 @@ def test_the_order_is_drawn_when_iteration_begins():
 def test_a_sampler_must_iterate():
     with pytest.raises(NotImplementedError, match="Sampler must define __iter__"):
         iter(Sampler())
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [
+        [4, 2, 9],
+        (4, 2, 9),
+        range(4, 10, 2),
+        np.array([4, 2, 9]),
+        np.array([4, 2, 9], np.uint8),
+        minigrad.tensor([4, 2, 9]),
+        [np.int32(4), np.int64(2), 9],
+        [minigrad.tensor(4), minigrad.tensor(2)],
+        ["a", "bc", "d"],
+        [(1, 2), (3, 4)],
+        [(1, 2), (3, 4, 5)],
+        [True, False],
+        [],
+    ],
+    ids=repr,
+)
+def test_a_subset_can_be_any_sequence(indices):
+    sampler = SubsetRandomSampler(indices, generator=minigrad.Generator().manual_seed(0))
+    given = indices.tolist() if hasattr(indices, "tolist") else [getattr(i, "item", lambda i=i: i)() for i in indices]
+    assert len(sampler) == len(given)
+    drawn = [getattr(i, "item", lambda i=i: i)() for i in sampler]
+    assert sorted(map(repr, drawn)) == sorted(map(repr, given))
+    if given and isinstance(given[0], int):
+        data = TensorDataset(minigrad.arange(10) * 10)
+        (batch,) = DataLoader(data, len(given), sampler=SubsetRandomSampler(indices))
+        assert sorted(batch[0].tolist()) == sorted(10 * int(i) for i in given)
+
+
+@pytest.mark.parametrize("indices", [{1, 2}, {1: 2}, iter([1]), 3])
+def test_a_subset_of_what_has_no_order_is_refused(indices):
+    with pytest.raises(TypeError, match=f"indices is a {type(indices).__name__}; expected a sequence"):
+        SubsetRandomSampler(indices)

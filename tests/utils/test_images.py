@@ -57,6 +57,24 @@ def test_a_file_holds_rounded_and_clipped_bytes(tmp_path):
     assert save_image is minigrad.utils.save_image
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int64", "bool", "float16", "float64"])
+def test_no_dtype_wraps_round(tmp_path, dtype):
+    values = np.array([[0, 1, 2], [100, 127, 1]]).astype(dtype)
+    save_image(minigrad.tensor(values), tmp_path / "image.png")
+    with Image.open(tmp_path / "image.png") as image:
+        np.testing.assert_array_equal(np.asarray(image)[..., 0], np.minimum(values.astype(int), 1) * 255)
+    if dtype in ("float16", "float64"):
+        save_image(minigrad.tensor([[float("nan"), float("inf"), -float("inf")]]), tmp_path / "image.png")
+        with Image.open(tmp_path / "image.png") as image:
+            assert np.asarray(image)[0, :, 0].tolist() == [0, 255, 0]
+
+
+def test_integers_are_stretched_over_their_whole_span():
+    images = minigrad.tensor([-128, 127, 0, 64], dtype=minigrad.int8).reshape(4, 1, 1, 1)
+    grid = make_grid(images, padding=0, normalize=True)[0, 0]
+    np.testing.assert_allclose(grid.numpy(), (np.array([-128, 127, 0, 64]) + 128) / 255, rtol=1e-6)
+
+
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(TypeError, match="tensor is a ndarray; expected a Tensor or a list"):
         make_grid(np.zeros((2, 3, 4, 4)))

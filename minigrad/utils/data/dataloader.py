@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -11,8 +12,9 @@ from ...random import Generator, default_generator
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset, TensorDataset
 from .fetch import Fetcher, TensorFetcher, make_fetcher
-from .iterators import LocalIterator, Progress, WorkerIterator, index_tasks
+from .iterators import LocalIterator, Replay, WorkerIterator, index_tasks
 from .pool import WorkerPool, get_context
+from .resuming import Progress, is_stateful, mark_of_task, own_sources, program_sources, put_state, refusal, state_of
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
 from .worker import Plan
 
@@ -181,54 +183,80 @@ class DataLoader(Generic[T_co]):
         return samples // self.batch_size if self.drop_last else math.ceil(samples / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        generators = self._generators()
-        now = [g.get_state() for g in generators]
+        sources = self._sources()
+        now = [state_of(source) for source in sources]
         resumed, self._resume = self._resume, None
         progress = resumed or Progress(start=now)
+        replay = Replay(progress, type(self.dataset).__name__) if self._replays() else None
+        local, pool = None, None
         try:
             if resumed:
-                for generator, state in zip(generators, resumed.start, strict=True):
-                    generator.set_state(state)
+                for source, state in zip(sources, resumed.start, strict=True):
+                    put_state(source, state)
+                if resumed.stream is not None:
+                    self.dataset.load_state_dict(resumed.stream)  # type: ignore[attr-defined]
             base_seed = draw_seed(self.generator or default_generator())
             fetcher = self._fetcher() if self.num_workers == 0 else None
-            tasks = self._tasks(fetcher, progress.yielded)
+            tasks = self._tasks(fetcher, progress, replay)
+            if fetcher is not None:
+                local = LocalIterator(fetcher, tasks, progress, replay)
+            else:
+                pool = self._workers(base_seed)
         finally:
-            # The order was drawn again only to find the place; the generators go on from where they were.
+            # The order was drawn again only to find the place; the generators go on from where they were. A sampler
+            # that keeps its own state has come to where it was by itself.
             if resumed:
-                for generator, state in zip(generators, now, strict=True):
-                    generator.set_state(state)
+                for source, state in zip(sources, now, strict=True):
+                    if not is_stateful(source):
+                        put_state(source, state)
         self._progress = progress
-        if fetcher is not None:
-            return LocalIterator(fetcher, tasks, progress)
-        pool = self._workers(base_seed)
-        return WorkerIterator(pool, tasks, progress, self.timeout, self._streams, self.persistent_workers)
+        if local is not None:
+            return local
+        assert pool is not None
+        return WorkerIterator(pool, tasks, progress, self.timeout, self.persistent_workers, replay)
 
-    def _generators(self) -> list[Generator]:
-        """What an epoch's order can come from: the default generator, then the loader's and samplers' own."""
-        inner = getattr(self.batch_sampler, "sampler", None)
-        own = [
-            self.generator,
-            *(getattr(s, "generator", None) for s in (self.sampler, self.batch_sampler, inner)),
-        ]
-        found = [default_generator()]
-        for generator in own:
-            if isinstance(generator, Generator) and not any(generator is g for g in found):
-                found.append(generator)
-        return found
+    def _sources(self) -> list[Any]:
+        """All random sources that the samples of an epoch may come from, in this process."""
+        order: Any = self.batch_sampler if self.batch_sampler is not None else self.sampler
+        if self._streams:
+            order = range(0) if self.num_workers else self.dataset
+        return program_sources(order) + self._own_sources()
+
+    def _own_sources(self) -> list[Any]:
+        """The random sources that belong to the loader alone: its generator, those of its samplers and dataset."""
+        return own_sources(self.generator, self.sampler, self.batch_sampler, self.dataset)
+
+    def _tells_place(self) -> bool:
+        """Whether the dataset is a stream that goes on by itself from a state of its own."""
+        return self._streams and self.num_workers == 0 and is_stateful(self.dataset)
+
+    def _replays(self) -> bool:
+        """Whether a batch depends on those made before it, so that resuming must make these again.
+
+        So it is for streams, and where workers draw from generators that are not seeded anew for each batch.
+        """
+        if self._streams:
+            return not self._tells_place()
+        return self.num_workers > 0 and (self.worker_init_fn is not None or bool(own_sources(self.dataset)))
 
     def _fetcher(self) -> Fetcher:
         return make_fetcher(self.dataset, self.collate_fn, self.batch_size, self.drop_last, self._batched)
 
-    def _tasks(self, fetcher: Fetcher | None, skip: int) -> Iterator[Any]:
-        """What the fetcher is to get, batch by batch, from the `skip`-th on."""
+    def _tasks(self, fetcher: Fetcher | None, progress: Progress, replay: Replay | None) -> Iterator[Any]:
+        """What the fetcher is to get, batch by batch: in a resumed epoch what was not handed out yet, or all again."""
         if self._streams:
-            return itertools.repeat(None)  # the iterators skip: a stream must be read to be passed over
-        if isinstance(fetcher, TensorFetcher) and (arrays := index_tasks(self.batch_sampler, skip)) is not None:
-            return arrays
-        tasks = iter(self.batch_sampler if self.batch_sampler is not None else self.sampler)
-        for _ in range(skip):  # now, while the generators stand where the epoch began: samplers may draw late
-            next(tasks, None)
-        return tasks
+            return itertools.repeat(None)
+        arrays = index_tasks(self.batch_sampler) if isinstance(fetcher, TensorFetcher) else None
+        source = self.batch_sampler if self.batch_sampler is not None else self.sampler
+        tasks = iter(source) if arrays is None else arrays
+        # Drawn again now, while the generators stand where the epoch began: samplers may draw as they go.
+        before = list(itertools.islice(tasks, progress.drawn))
+        if (
+            len(before) < progress.drawn
+            or functools.reduce(lambda m, t: mark_of_task(t, m), before, 0) != progress.order
+        ):
+            raise refusal(f"the sampler {type(source if self.sampler is None else self.sampler).__name__}")
+        return itertools.chain(before[progress.yielded if replay is None else 0 :], progress.noted(tasks))
 
     def _workers(self, base_seed: int) -> WorkerPool:
         if self._pool is not None and self._pool.workers:
@@ -251,33 +279,44 @@ class DataLoader(Generic[T_co]):
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands: plain numbers, fit for `minigrad.save` and for JSON.
 
-        Within an epoch: how many batches were handed out, and the random state in which the epoch began, so
-        that `load_state_dict` on a loader made the same way yields exactly the batches that remain. It holds
-        the state of the loader's and the samplers' own generators as well, but not that of minigrad's default
-        generator, which belongs to the whole program (`minigrad.get_rng_state()`); transforms that run in
-        this process draw from that one.
+        Within an epoch: how many batches were handed out, marks of their order, and the states in which the random
+        generators of the program, the loader, its samplers and its dataset stood when the epoch began, so that
+        `load_state_dict` on a loader made the same way yields exactly the batches that remain. It does not hold where
+        the program's generators stand now (`minigrad.get_rng_state()`, NumPy's and Python's global ones); transforms
+        that run in this process draw from these.
         """
         progress = self._progress if self._progress is not None and not self._progress.finished else self._resume
+        begun = progress is not None and progress is not self._resume
+        stream = self.dataset.state_dict() if begun and self._tells_place() else getattr(progress, "stream", None)  # type: ignore[attr-defined]
+        progress = progress or Progress([])
         return {
-            "batches": progress.yielded if progress else 0,
-            "epoch_start": list(progress.start) if progress else None,
-            "generators": [g.get_state() for g in self._generators()[1:]],
+            "batches": progress.yielded,
+            "drawn": progress.drawn,
+            "order": progress.order,
+            "content": progress.content,
+            "stream": stream,
+            "epoch_start": list(progress.start) or None,
+            "generators": [state_of(source) for source in self._own_sources()],
             "length": self._length(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Stand where `state` was taken: the next `iter(loader)` yields the rest of that epoch.
 
-        Samplers must give the same order from the same random state (all of minigrad's do). A stream
-        (IterableDataset) is read from its beginning and the batches already seen are dropped.
-        Raises ValueError, changing nothing, for a state of another loader.
+        It finds the place by beginning the epoch again from the same random states: the sampler draws its order again,
+        a stream (IterableDataset) is read again from its beginning, unless it runs in this process and has
+        `state_dict` and `load_state_dict` of its own. What comes out is compared with what came out before.
+        Raises ValueError, changing nothing, for a state of another loader. Where sampler or stream come out
+        differently, `iter(loader)`, or with workers its first batch, raises RuntimeError.
         """
         keys = {"batches", "epoch_start", "generators", "length"}
-        if not isinstance(state, dict) or set(state) != keys:
+        if isinstance(state, dict) and state.get("epoch_start") is not None:
+            keys |= {"drawn", "order", "content", "stream"}
+        if not isinstance(state, dict) or not keys <= set(state):
             raise ValueError(
                 f"DataLoader.load_state_dict: not a state of a DataLoader; expected a dict with {sorted(keys)}"
             )
-        own = self._generators()[1:]
+        own = self._own_sources()
         if state["length"] != self._length():
             raise ValueError(
                 f"DataLoader.load_state_dict: the state is of a loader with {state['length']} batches in an "
@@ -288,11 +327,23 @@ class DataLoader(Generic[T_co]):
                 f"DataLoader.load_state_dict: the state is of a loader with {len(state['generators'])} "
                 f"generators of its own, this one has {len(own)}; pass generator= as there"
             )
-        for generator, snapshot in zip(own, state["generators"], strict=True):
-            generator.set_state(snapshot)
-        start = state["epoch_start"]
-        self._progress = None
-        self._resume = None if start is None else Progress(list(start), int(state["batches"]))
+        if state["epoch_start"] is not None and len(state["epoch_start"]) != len(self._sources()):
+            raise ValueError(
+                f"DataLoader.load_state_dict: the state is of a loader whose order comes from "
+                f"{len(state['epoch_start'])} random generators, here it is {len(self._sources())}; use the same "
+                "sampler, and for a stream the same num_workers"
+            )
+        if state.get("stream") is not None and not self._tells_place():
+            raise ValueError(
+                "DataLoader.load_state_dict: the state is of a stream that told its own place in the loader's process; "
+                "this one does not. Use num_workers=0 and the same dataset"
+            )
+        for source, snapshot in zip(own, state["generators"], strict=True):
+            put_state(source, snapshot)
+        self._progress = self._resume = None
+        if state["epoch_start"] is not None:
+            place = {"yielded": state["batches"], **{key: state[key] for key in ("drawn", "order", "content")}}
+            self._resume = Progress(list(state["epoch_start"]), stream=state["stream"], **place)
 
     def _length(self) -> int | None:
         try:

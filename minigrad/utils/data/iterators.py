@@ -5,27 +5,18 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .fetch import EXHAUSTED, Fetcher, StreamFetcher
+from .fetch import EXHAUSTED, Fetcher
 from .pool import Worker, WorkerPool
+from .resuming import Progress, mark_of, refusal
 from .sampler import BatchSampler, IndexSampler, SequentialSampler
 
 
-@dataclass
-class Progress:
-    """How far an epoch has come, and what it takes to begin it again the same way."""
-
-    start: list[Any]  # states of the generators just before the epoch began
-    yielded: int = 0  # batches handed out
-    finished: bool = False
-
-
-def index_tasks(batch_sampler: Any, skip: int) -> Iterator[Any] | None:
-    """A sampler's batches, from the `skip`-th on, as slices or index arrays, for the fast path.
+def index_tasks(batch_sampler: Any) -> Iterator[Any] | None:
+    """A sampler's batches as slices or index arrays, for the fast path.
 
     No index becomes a Python object. None for a sampler whose order is no array.
     """
@@ -40,24 +31,60 @@ def index_tasks(batch_sampler: Any, skip: int) -> Iterator[Any] | None:
         order = sampler.draw()
         n = len(order)
     end = n - n % size if batch_sampler.drop_last else n
-    return _cut(order, size, skip * size, end)
+    return _cut(order, size, end)
 
 
-def _cut(order: np.ndarray | None, size: int, start: int, end: int) -> Iterator[Any]:
-    for i in range(start, end, size):
+def _cut(order: np.ndarray | None, size: int, end: int) -> Iterator[Any]:
+    for i in range(0, end, size):
         yield slice(i, min(i + size, end)) if order is None else order[i : min(i + size, end)]
+
+
+class Replay:
+    """Where the next batch depends on those before it (a stream), a resumed epoch makes them all again.
+
+    It counts those that were handed out before the interruption and marks them, to compare; after that, it marks what
+    is handed out.
+    """
+
+    def __init__(self, progress: Progress, who: str) -> None:
+        self._progress = progress
+        self._who = who
+        self._behind = progress.yielded
+        self._content = 0
+
+    def passes(self, batch: Any) -> bool:
+        """Whether a batch is new, and not one of those handed out before. Raises RuntimeError if these differ."""
+        self._content = mark_of(batch, self._content)
+        if not self._behind:
+            self._progress.content = self._content
+            return True
+        self._behind -= 1
+        if not self._behind and self._content != self._progress.content:
+            raise refusal(self._who)
+        return False
+
+    def end(self) -> None:
+        """Nothing comes any more. Raises RuntimeError if there was more before."""
+        if self._behind:
+            raise refusal(self._who)
 
 
 class LocalIterator:
     """Makes each batch when it is asked for."""
 
-    def __init__(self, fetcher: Fetcher, tasks: Iterable[Any], progress: Progress) -> None:
+    def __init__(
+        self, fetcher: Fetcher, tasks: Iterable[Any], progress: Progress, replay: Replay | None = None
+    ) -> None:
         self._fetcher = fetcher
         self._tasks = iter(tasks)
         self._progress = progress
-        if isinstance(fetcher, StreamFetcher):
-            for _ in range(progress.yielded):  # a stream has no indices: what was seen is read again and dropped
-                fetcher(None)
+        self._replay = replay
+        if replay is not None:
+            for _ in range(progress.yielded):  # what was seen is read again and dropped
+                batch = fetcher(None)
+                if batch is EXHAUSTED:
+                    replay.end()
+                replay.passes(batch)
 
     def __iter__(self) -> LocalIterator:
         return self
@@ -71,6 +98,8 @@ class LocalIterator:
             if batch is EXHAUSTED:
                 self._tasks = iter(())
                 break
+            if self._replay is not None:
+                self._replay.passes(batch)
             self._progress.yielded += 1
             return batch
         self._progress.finished = True
@@ -91,8 +120,8 @@ class WorkerIterator:
         tasks: Iterable[Any],
         progress: Progress,
         timeout: float,
-        streams: bool,
         keep: bool,
+        replay: Replay | None = None,
     ) -> None:
         self._pool = pool
         self._epoch = pool.epoch
@@ -101,8 +130,8 @@ class WorkerIterator:
         self._keep = keep  # persistent workers: the pool outlives the epoch
         self._awaited: deque[Worker] = deque()
         self._done = False
-        self._drop = progress.yielded if streams else 0
-        self._tasks = enumerate(tasks, start=0 if streams else progress.yielded)
+        self._replay = replay
+        self._tasks = enumerate(tasks, start=progress.yielded if replay is None else 0)
         try:
             for _ in range(pool.depth):
                 for worker in list(pool.workers):
@@ -130,11 +159,9 @@ class WorkerIterator:
         try:
             while True:
                 batch = self._next_answer()
-                if self._drop:  # a resumed stream: these batches were handed out before the interruption
-                    self._drop -= 1
-                    continue
-                self._progress.yielded += 1
-                return batch
+                if self._replay is None or self._replay.passes(batch):
+                    self._progress.yielded += 1
+                    return batch
         except StopIteration:
             self._done = self._progress.finished = True
             if not self._keep:
@@ -153,6 +180,8 @@ class WorkerIterator:
                 continue
             self._give(worker)
             return batch
+        if self._replay is not None:
+            self._replay.end()
         raise StopIteration
 
     @property

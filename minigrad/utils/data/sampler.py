@@ -7,12 +7,14 @@ skips what was seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from ...random import Generator, default_generator, draws
+from ...tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -120,16 +122,35 @@ class RandomSampler(IndexSampler):
         return self.num_samples
 
 
-class SubsetRandomSampler(IndexSampler):
-    """The given indices in random order, each once. Source: torch.utils.data.SubsetRandomSampler."""
+def _one_axis(sequence: Any) -> np.ndarray:
+    """A sequence as an array (N,): of int64 if it holds whole numbers, else of the objects themselves."""
+    plain = sequence.numpy(force=True) if isinstance(sequence, Tensor) else sequence
+    with contextlib.suppress(ValueError):  # rows of different lengths
+        numbers = np.asarray(plain)
+        if numbers.ndim == 1 and numbers.dtype.kind in "iu":
+            return numbers.astype(np.int64)
+    objects = np.empty(len(plain), dtype=object)
+    for i, item in enumerate(plain):
+        objects[i] = item
+    return objects
 
-    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+
+class SubsetRandomSampler(IndexSampler):
+    """The given indices in random order, each once. Source: torch.utils.data.SubsetRandomSampler.
+
+    Args: indices: a list, range, array, tensor or other sequence; of anything, if the dataset is indexed by it.
+    Raises TypeError for what is no sequence.
+    """
+
+    def __init__(self, indices: Sequence[Any], generator: Generator | None = None) -> None:
+        if not hasattr(indices, "__len__") or not hasattr(indices, "__getitem__") or isinstance(indices, Mapping):
+            raise TypeError(f"SubsetRandomSampler: indices is a {type(indices).__name__}; expected a sequence")
         self.indices = indices
         self.generator = generator
 
     def draw(self) -> np.ndarray:
         order = draws(_generator(self.generator)).permutation(len(self.indices))
-        return np.asarray(self.indices, dtype=np.int64)[order]
+        return _one_axis(self.indices)[order]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -155,7 +176,7 @@ class WeightedRandomSampler(IndexSampler):
         self.num_samples = _positive("WeightedRandomSampler: num_samples", num_samples)
         if not isinstance(replacement, bool):
             raise TypeError(f"WeightedRandomSampler: replacement = {replacement!r}; expected True or False")
-        values = weights.numpy() if hasattr(weights, "numpy") else weights
+        values = weights.numpy(force=True) if isinstance(weights, Tensor) else weights
         self.weights = np.array(values, dtype=np.float64)
         if self.weights.ndim != 1:
             raise ValueError(f"WeightedRandomSampler: weights have shape {self.weights.shape}; expected one axis (N,)")
