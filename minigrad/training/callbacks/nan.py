@@ -37,7 +37,7 @@ class TerminateOnNaN(Callback):
         self._buffers = Buffers(trainer.model)
 
     def on_before_backward(self, trainer: Trainer) -> None:
-        if not math.isfinite(trainer.loss.item()):
+        if not math.isfinite(trainer.loss.item()) and trainer.loss_weight:
             self._end(trainer)
 
     def on_before_step(self, trainer: Trainer) -> None:
