@@ -21,6 +21,7 @@ from .. import kernels
 from ..plot.graph_svg import GraphPicture
 from ..serialization import save
 from ..tensor import Tensor
+from ..terminal import say
 from .json_file import plain, read_json, write_json
 from .progress import Progress
 from .report import Block, Drawing, Page, Picture, Table, Text, render
@@ -211,7 +212,7 @@ class Run:
     def say(self, text: str) -> None:
         """Print, above the progress bar if there is one."""
         if self._progress is None:
-            print(text, flush=True)
+            say(text)
         else:
             self._progress.say(text)
 

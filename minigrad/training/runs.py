@@ -49,13 +49,13 @@ def _runs(place: Path, groups: bool) -> Iterator[RunRecord]:
     for below in sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink()):
         if below.name not in _NO_RUNS_INSIDE and not below.name.startswith("."):
             inside += _runs(below, groups)
-    if (not inside or groups) and (record := _read(place)) is not None:
+    if (not inside or groups) and (record := run_in(place)) is not None:
         yield record
     yield from inside
 
 
-def _read(place: Path) -> RunRecord | None:
-    """The run in a folder; None if there is none."""
+def run_in(place: Path) -> RunRecord | None:
+    """The run in a folder; None if there is none, or, with a warning, if it is damaged."""
     try:
         config = read_any_json(place / "config.json")
         written_by_run = isinstance(config, dict) and {"name", "environment"} <= config.keys()

@@ -21,6 +21,7 @@ from ..creation import from_numpy
 from ..nn import Module
 from ..random import get_rng_state, set_rng_state
 from ..tensor import Tensor
+from ..terminal import fitting
 from .layer_costs import Field, Rule, Shape, field_after, multiply_adds, window_axes
 
 
@@ -122,7 +123,7 @@ class Summary:
             for line in table
         ]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([line.rstrip() for line in [lines[0], rule, *lines[1:], rule, *self.notes()]])
+        return fitting("\n".join([line.rstrip() for line in [lines[0], rule, *lines[1:], rule, *self.notes()]]))
 
     __repr__ = __str__
 
