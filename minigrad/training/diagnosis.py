@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import detect_anomaly, enable_grad, no_grad
+from ..autograd import detect_anomaly, enable_grad
 from ..errors import AnomalyError
 from ..nn import Module
 from ..tensor import Tensor
+from ..utils.undisturbed import Buffers
 from .checkpoint import random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -31,18 +32,6 @@ def diagnose(trainer: Trainer) -> str:
     """
     with np.errstate(all="ignore"):  # there is something wrong, which is why we are here
         return _diagnosis(trainer)
-
-
-class Buffers:
-    """The values of a model's buffers (batch norm's running statistics) at a moment, to go back to."""
-
-    def __init__(self, model: Module) -> None:
-        self._kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
-
-    def put_back(self) -> None:
-        with no_grad():
-            for buffer, value in self._kept:
-                buffer.copy_(value)
 
 
 def _diagnosis(trainer: Trainer) -> str:

@@ -29,10 +29,11 @@ from ..devices import device as Device
 from ..nn import Module
 from ..optim import Optimizer
 from ..tensor import Tensor
+from ..utils.undisturbed import Buffers
 from .batches import checked_loader, joined, loss_weight, samples_in, split, to_device
 from .callbacks.base import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFit
 from .checkpoint import load_checkpoint
-from .diagnosis import Buffers, NonFiniteError, diagnose
+from .diagnosis import NonFiniteError, diagnose
 from .progress import calls_on_interrupt
 from .streaming import Mean, Metric
 from .trainer_checks import check_optimizer, checked_callbacks, checked_metrics, device_of, nobody_logs

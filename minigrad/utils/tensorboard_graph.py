@@ -8,7 +8,8 @@ from typing import Any
 from ..autograd import enable_grad
 from ..nn import Module
 from ..tensor import Tensor
-from .graph_walk import nodes_behind, source_of, sources, tensors_in, undisturbed, watched
+from .graph_walk import nodes_behind, source_of, sources, tensors_in, watched
+from .undisturbed import undisturbed
 
 
 def graph_of(model: Module, inputs: Any) -> Any:

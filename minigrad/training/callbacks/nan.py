@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnosis import Buffers, diagnose
+from ...utils.undisturbed import Buffers
+from ..diagnosis import diagnose
 from .base import Callback, CancelBatch, Order
 
 if TYPE_CHECKING:
