@@ -12,6 +12,7 @@ from ..autograd import detect_anomaly, enable_grad
 from ..errors import AnomalyError
 from ..nn import Module
 from ..tensor import Tensor
+from ..utils.graph_walk import tensors_in
 from ..utils.undisturbed import Buffers
 from .checkpoint import random_state, set_random_state
 
@@ -37,7 +38,8 @@ def diagnose(trainer: Trainer) -> str:
 def _diagnosis(trainer: Trainer) -> str:
     where = f"epoch {max(trainer.epoch, 1)}, batch {trainer.batch_index}"
     *inputs, target = trainer.batch
-    data = [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the target", target)]
+    parts = [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the target", target)]
+    data = [(name, tensor) for name, part in parts for tensor in tensors_in(part)]
     weights = list(trainer.model.named_parameters())
     if found := _first(data, np.isnan):
         return f"NaN in the data: {found} of {where} holds it already"

@@ -34,7 +34,7 @@ class SummaryWriter:
     text; two tags are one curve only if they are equal.
 
     Args:
-        log_dir: the folder of the logs; ``runs/<date>_<host><comment>`` if None.
+        log_dir: the folder of the logs; ``runs/<date>_<host><comment>`` if None or "".
         comment: the ending of that default name; no effect if log_dir is given.
         purge_step: on taking up an interrupted run again, logs from this step on are hidden.
         max_queue, flush_secs: accepted for PyTorch's sake; an entry is written when it is added, none waits.
@@ -55,9 +55,13 @@ class SummaryWriter:
     ) -> None:
         with _torch_left_alone():
             from tensorboardX.proto.event_pb2 import Event, SessionLog
-        if log_dir is None:
+        if not log_dir:
             log_dir = Path("runs") / f"{datetime.now():%b%d_%H-%M-%S}_{socket.gethostname()}{comment}"
         self.log_dir: str = os.fspath(log_dir)
+        if "://" in self.log_dir:
+            raise ValueError(
+                f"SummaryWriter: log_dir is {self.log_dir!r}, expected a folder; addresses cannot be written"
+            )
         self._suffix = filename_suffix
         self._files: dict[str, EventFile] = {}  # folder → the file that is open in it
         file = self._file_in(self.log_dir)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 
+import cuda_double
 import numpy as np
 import pytest
 
@@ -225,3 +226,25 @@ def test_accuracy_takes_one_hot_and_soft_rows():
         accuracy = Accuracy()
         accuracy.update(output, minigrad.tensor(rows))
         assert accuracy.compute() == 0.5
+
+
+def test_losses_are_counted_on_a_gpus_arrays(monkeypatch):
+    """There a weight is a tensor, so that no batch waits for the device."""
+    cuda_double.install(monkeypatch)
+    criterion, x, t = nn.CrossEntropyLoss(WEIGHT.clone(), ignore_index=1), *CASES["ignored"][1:]
+    t = t.clip(0)
+    t[:7] = 1
+    expected = criterion(x, t).item()
+    criterion.to("cuda")
+    metrics = {"accuracy": Accuracy()}
+    found = Trainer(nn.Identity(), criterion, metrics=metrics, device="cuda").evaluate(batches(x, t, 7))
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+    plain = nn.CrossEntropyLoss(ignore_index=1)
+    expected = plain(x, t).item()
+    trainer = Trainer(nn.Identity(), plain, device="cuda")
+    assert trainer.evaluate(batches(x, t, 7))["loss"] == pytest.approx(expected, rel=1e-5)
+    rows = nn.functional.one_hot(t, CLASSES)
+    Accuracy().update(x.to("cuda"), rows.to("cuda"))
+    rows[3] = 1
+    with pytest.raises(ValueError, match="row 3 of the target"):
+        Accuracy().update(x.to("cuda"), rows.to("cuda"))

@@ -114,6 +114,17 @@ def test_two_writers_in_one_folder_keep_both_files(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_where_logs_go(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for writer in (SummaryWriter(), SummaryWriter("", comment="-more"), SummaryWriter(comment="-more")):
+        writer.close()
+    first, *others = sorted(Path("runs").iterdir(), key=lambda path: path.name.endswith("-more"))
+    assert len(list(first.iterdir())) == 1
+    assert sum(len(list(other.iterdir())) for other in others) == 2
+    with pytest.raises(ValueError, match="expected a folder"):
+        SummaryWriter("s3://bucket/logs")
+
+
 def test_what_was_added_is_there_after_a_kill(tmp_path):
     code = (
         "import os, signal, sys\n"
