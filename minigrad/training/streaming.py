@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -125,7 +126,7 @@ class AUC(Metric):
 
     def update(self, output: Tensor, target: Tensor) -> None:
         scores, truth = output.numpy(force=True).ravel(), target.numpy(force=True).ravel()
-        if scores.shape != truth.shape or len(truth) != len(target):
+        if scores.shape != truth.shape or math.prod(target.shape[1:]) != 1:
             raise ValueError(
                 f"AUC: output has shape {tuple(output.shape)}, target {tuple(target.shape)}; expected (N,) or (N, 1)"
             )

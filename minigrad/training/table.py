@@ -15,6 +15,10 @@ from typing import Any
 
 import numpy as np
 
+_TRUTH = {"True": 1, "False": 0}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a text that begins so may be one
+
 
 def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]], first: str | None = None) -> None:
     """Write rows {column: value} as CSV. A column that a row does not have stays empty; the order is that of first use.
@@ -45,17 +49,13 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, float]]:
         for line in lines[1:]:
             if len(line) > len(columns):
                 raise ValueError(f"a row has {len(line)} cells, the head {len(columns)}")
-            row = {name: float(cell) for name, cell in zip(columns, line, strict=False) if cell}
+            row = {name: float(_TRUTH.get(cell, cell)) for name, cell in zip(columns, line, strict=False) if cell}
             if not math.isfinite(row.get(columns[0], math.nan)):
                 raise ValueError(f"a row has no number under {columns[0]!r}")
             rows.append(row)
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{os.fspath(path)} is damaged: {error}") from None
     return rows
-
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a text that begins so may be one
 
 
 def _cell(value: Any) -> Any:

@@ -15,7 +15,7 @@ import pytest
 
 import minigrad
 from minigrad import plot
-from minigrad.training import Run
+from minigrad.training import Run, RunRecord
 
 
 def summary(run):
@@ -225,6 +225,7 @@ def test_what_is_no_number_cannot_be_logged(tmp_path, value):
                 log(1, loss=0.5, odd=value)
         run.log(1, loss=np.array([[0.5]]), right=minigrad.tensor([True]))
     assert (run.folder / "history.csv").read_text() == "epoch,loss,right\n1,0.5,True\n"
+    assert RunRecord.read(run.folder).history == [{"epoch": 1, "loss": 0.5, "right": 1}]
 
 
 def test_the_error_of_the_work_is_not_hidden_by_that_of_the_files(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 import minigrad
 from minigrad import nn
-from minigrad.training import Accuracy, Mean, Trainer
+from minigrad.training import AUC, Accuracy, Mean, Trainer
 from minigrad.training.callbacks import EpochTimer, LRFinder, OverfitOneBatch, TerminateOnNaN
 
 CLASSES, SAMPLES = 4, 50
@@ -218,6 +218,11 @@ def test_accuracy_refuses_samples_of_several_classes(rows):
     target = minigrad.tensor(np.array(rows, np.float32))
     with pytest.raises(ValueError, match=rf"Accuracy: row {len(rows) - 1} of the target .* of no one class"):
         Accuracy().update(numbers(0, len(rows), 3), target)
+
+
+def test_auc_refuses_scores_of_several_classes():
+    with pytest.raises(ValueError, match=r"AUC: output has shape \(5, 2\), target \(5, 2\)"):
+        AUC().update(numbers(0, 5, 2), minigrad.ones(5, 2))
 
 
 def test_accuracy_takes_one_hot_and_soft_rows():
