@@ -81,7 +81,7 @@ class SummaryWriter:
 
         if tag is not None:
             for value in summary.value:
-                value.tag = tag
+                value.tag = messages.checked_tag("SummaryWriter", tag)
         step = step_number("SummaryWriter", global_step)
         self._file_in(folder or self.log_dir).add(Event(summary=summary), step, walltime)
 
@@ -248,7 +248,7 @@ class SummaryWriter:
 
         if not isinstance(text_string, str):
             raise TypeError(f"add_text: {tag!r} is a {type(text_string).__name__}, expected text; write str(...)")
-        self._add(text(tag, text_string), global_step, walltime)
+        self._add(text(messages.checked_tag("add_text", tag), text_string), global_step, walltime)
 
     def add_pr_curve(
         self,

@@ -46,8 +46,11 @@ def step_number(who: str, step: Any) -> int | None:
     return int(count)
 
 
-def _one(what: str, value: Any) -> int | float:
-    array = np.asarray(on_host(value))
+def _one(what: str, value: Any) -> Any:
+    host = on_host(value)
+    if hasattr(host, "__float__") and not isinstance(host, (np.ndarray, np.generic)):
+        return host  # Python's numbers: also fractions, and integers of any size
+    array = np.asarray(host)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what} is {value!r} ({type(value).__name__}), expected a real number")
     if array.size != 1:
@@ -62,10 +65,17 @@ def _numbers(what: str, value: Any) -> np.ndarray:
     return array
 
 
+def checked_tag(who: str, tag: Any) -> str:
+    if not isinstance(tag, str):
+        raise TypeError(f"{who}: tag is {tag!r} ({type(tag).__name__}), expected text")
+    return tag
+
+
 def scalar(tag: str, value: Any) -> Any:
     from tensorboardX.proto.summary_pb2 import Summary
 
-    return Summary(value=[Summary.Value(tag=tag, simple_value=number(f"add_scalar: {tag!r}", value))])
+    figure = number(f"add_scalar: {tag!r}", value)
+    return Summary(value=[Summary.Value(tag=checked_tag("add_scalar", tag), simple_value=figure)])
 
 
 def histogram(tag: str, values: Any, bins: Any, max_bins: int | None) -> Any:
@@ -85,7 +95,7 @@ def histogram(tag: str, values: Any, bins: Any, max_bins: int | None) -> Any:
         least, largest, total = array.min(), array.max(), float("nan")
         bars = HistogramProto(min=least, max=largest, sum=total, sum_squares=total, bucket_limit=[0.0], bucket=[0.0])
     bars.num = array.size
-    return Summary(value=[Summary.Value(tag=tag, histo=bars)])
+    return Summary(value=[Summary.Value(tag=checked_tag("add_histogram", tag), histo=bars)])
 
 
 def _growing_bins() -> list[float]:
@@ -100,6 +110,8 @@ def _growing_bins() -> list[float]:
 def pixels(what: str, image: Any) -> np.ndarray:
     """uint8 as it is; other numbers times 255, in 0 … 255. NaN is black."""
     array = _numbers(what, image)
+    if not array.size:
+        raise ValueError(f"{what} has shape {array.shape}, so there is nothing to show")
     if array.dtype == np.uint8:
         return array
     with np.errstate(over="ignore"):
@@ -127,6 +139,8 @@ def hparams(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[li
     for name, given in (("hparam_dict", settings), ("metric_dict", metrics)):
         if not isinstance(given, Mapping):
             raise TypeError(f"add_hparams: {name} is a {type(given).__name__}, expected a dict")
+    for key in (*settings, *metrics):
+        checked_tag("add_hparams", key)
     figures = {key: number(f"add_hparams: metric_dict[{key!r}]", value) for key, value in metrics.items()}
     plain = {key: _setting(key, value) for key, value in settings.items() if value is not None}
     return list(summary.hparams(plain, figures)), figures
@@ -137,10 +151,10 @@ def _setting(key: str, value: Any) -> bool | float | str:
     if isinstance(value, enum.Enum):
         return value.name
     plain = _listed(on_host(value))
-    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
-        return float(plain)
     if isinstance(plain, (bool, str)):
         return plain
+    if hasattr(plain, "__float__"):
+        return float(plain)
     if isinstance(plain, (list, tuple, dict, set, frozenset, range, os.PathLike)):
         return str(plain)
     if callable(plain):

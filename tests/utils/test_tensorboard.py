@@ -7,6 +7,8 @@ import errno
 import inspect
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +208,9 @@ class Colour(enum.Enum):
 
 NUMBERS = [
     (3, 3.0),
+    (10**30, np.float32(10**30)),
+    (Fraction(1, 2), 0.5),
+    (Decimal("1.5"), 1.5),
     (True, 1.0),
     (np.float16(0.5), 0.5),
     (np.int64(2), 2.0),
@@ -225,7 +230,8 @@ def test_numbers_of_every_kind(given, expected, tmp_path):
         writer.add_scalar("c", given)
         writer.add_hparams({"x": given}, {"figure": given}, run_name="trial")
     assert scalars(tmp_path)[-3:] == [("b", 3, expected), ("c", 0, expected), ("figure", 0, expected)]
-    assert hparams_in(tmp_path)["x"] == (str(given) if isinstance(given, list) else expected)
+    setting = str(given) if isinstance(given, list) else pytest.approx(expected)
+    assert hparams_in(tmp_path)["x"] == setting
 
 
 def hparams_in(folder):
@@ -275,6 +281,15 @@ def test_what_is_no_number_is_named(tmp_path):
         for bad in ("1", [1, 2], float("nan")):
             with pytest.raises((TypeError, ValueError), match="global_step"):
                 writer.add_scalar("loss", 1.0, bad)
+        for write in (writer.add_scalar, writer.add_histogram, writer.add_text):
+            with pytest.raises(TypeError, match=r"tag is 3 \(int\), expected text"):
+                write(3, "text" if write == writer.add_text else 1.0)
+        with pytest.raises(TypeError, match=r"tag is 3 \(int\), expected text"):
+            writer.add_image(3, minigrad.rand(3, 2, 2))
+        with pytest.raises(TypeError, match=r"tag is 3 \(int\), expected text"):
+            writer.add_hparams({3: 1}, {})
+        with pytest.raises(ValueError, match=r"add_image: 'none' has shape \(0, 3, 2, 2\)"):
+            writer.add_images("none", minigrad.zeros(0, 3, 2, 2))
         with pytest.raises(TypeError, match=r"add_text: 'notes' is a int"):
             writer.add_text("notes", 3)
         with pytest.raises(ValueError, match=r"add_histogram: 'w' has no elements"):
