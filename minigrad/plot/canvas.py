@@ -51,6 +51,8 @@ def legend(figure: Any, axes: Any, lines: Sequence[tuple[str, Any]], columns: in
     style: dict[str, Any] = {"frameon": False, "fontsize": "small", "labels": ["?"] * len(names)}
     if len(names) > 4:
         fitting = max(1, min(columns, _LETTERS // (6 + max(map(len, names)))))
+        rows = -(-len(names) // fitting)
+        figure.set_figheight(figure.get_figheight() + 0.19 * max(0, rows - 2))  # which the axes would lose otherwise
         made = figure.legend(handles=handles, loc="outside lower center", ncols=fitting, **style)
     else:
         made = axes.legend(handles=handles, loc=loc, **style)

@@ -21,7 +21,7 @@ def roc_curve(curves: Mapping[str, tuple[Any, Any, float]], title: str = "") -> 
     """
     if not curves:
         raise ValueError("roc_curve: curves is empty, expected {name: (fpr, tpr, auc)}")
-    figure, ((axes,),) = new_figure(4.4, 4.4 if len(curves) < 4 else 4.5 + 0.11 * len(curves))
+    figure, ((axes,),) = new_figure(4.4, 4.4 if len(curves) < 4 else 4.9)
     (guessing,) = axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1.0, linestyle=(0, (4, 4)))
     drawn = [("guessing (AUC 0.5)", guessing)]
     for i, (name, (fpr, tpr, auc)) in enumerate(curves.items()):

@@ -17,7 +17,7 @@ import numpy as np
 
 _TRUTH = {"True": 1, "False": 0}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a text that begins so may be one
+_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # a text that begins so (the last ones full-width) may be one
 
 
 def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]], first: str | None = None) -> None:

@@ -131,7 +131,22 @@ def test_a_number_too_large_for_a_float_is_no_figure(tmp_path):
 
 
 # What a spreadsheet takes for a formula, and what it does not.
-FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=", "-", "-x", "+-1", "-1_000"]
+FORMULAS = [
+    "=1+1",
+    "\uff1d1+1",
+    "\uff20x",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "=",
+    "-",
+    "-x",
+    "+-1",
+    "-1_000",
+]
 TEXTS = ["a=b", " =1", "'=1", "-5", "+1.5e-3", "-.5", "1-2", "x@y", "", "a\n=b", '"=1"']
 
 
