@@ -68,7 +68,7 @@ def loss_weight(criterion: Any, output: Any, target: Any, samples: int) -> Any:
     and ignored targets it is not the number of samples, which counts otherwise.
     """
     told = getattr(criterion, "divisor", None)
-    if told is None or getattr(criterion, "reduction", "mean") == "sum":
+    if not callable(told) or getattr(criterion, "reduction", "mean") == "sum":
         return samples
     return told(output, target) if isinstance(output, Tensor) and isinstance(target, Tensor) else samples
 

@@ -14,8 +14,14 @@ def classes_of(who: str, output: Tensor, target: Tensor, threshold: float = 0.0)
     """(true, predicted) classes, arrays (N,) on the tensors' device.
 
     Outputs (N, K) are scores, the target (N,) numbers or (N, K) one-hot rows; outputs (N,) or (N, 1) are scores of
-    class 1 of two, which is predicted above ``threshold``. Raises ValueError for other shapes, by the name of ``who``.
+    class 1 of two, which is predicted above ``threshold``. Raises ValueError for other shapes and TypeError for what is
+    no tensor, by the name of ``who``.
     """
+    for name, value in (("output", output), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{who}: {name} is a {type(value).__name__}, expected a tensor; of several, take the one that is meant"
+            )
     scores, truth = output.detach()._array, target.detach()._array
     if scores.ndim == 2 and scores.shape[1] > 1:
         predicted = scores.argmax(1)

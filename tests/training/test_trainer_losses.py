@@ -220,6 +220,11 @@ def test_accuracy_refuses_samples_of_several_classes(rows):
         Accuracy().update(numbers(0, len(rows), 3), target)
 
 
+def test_accuracy_of_one_of_several_targets_needs_to_know_which():
+    with pytest.raises(TypeError, match="Accuracy: target is a tuple, expected a tensor"):
+        Accuracy().update(numbers(0, 2, 3), (minigrad.tensor([0, 1]), minigrad.tensor([0, 1])))
+
+
 def test_auc_refuses_scores_of_several_classes():
     with pytest.raises(ValueError, match=r"AUC: output has shape \(5, 2\), target \(5, 2\)"):
         AUC().update(numbers(0, 5, 2), minigrad.ones(5, 2))
