@@ -86,7 +86,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file beside its place and move it there: a reader, or a kill, never meets half of it.
 
-    Raises OSError if it cannot be written; what stood there before still stands then.
+    Raises OSError, with its name, if it cannot be written; what stood there before still stands then.
     """
     target = Path(path)
     draft = target.parent / f".{target.name}-{secrets.token_hex(4)}.tmp"
@@ -94,7 +94,9 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         with open(draft, "xb") as file:
             file.write(content)
         os.replace(draft, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             draft.unlink()
+        if isinstance(error, OSError) and error.filename is None:  # a full disk
+            raise OSError(error.errno, error.strerror, str(target)) from None
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 
@@ -158,6 +159,18 @@ def test_cells_are_no_formulas(tmp_path):
     assert head == ["'=name", "number", "count", "numpy"]
     assert [line[0] for line in found] == [*(f"'{text}" for text in FORMULAS), *TEXTS]
     assert {tuple(line[1:]) for line in found} == {("-1.5", "-2", "-0.5")}
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "table.csv").write_text("before")
+
+    def full(*paths):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*table\.csv'"):
+        write_table(tmp_path / "table.csv", [{"a": 1}])
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("table.csv", "before")]
 
 
 def test_a_name_that_was_guarded_comes_back(tmp_path):
