@@ -88,12 +88,16 @@ def first_samples(value: Any, count: int) -> Any:
 
 
 def samples_in(batch: Sequence[Any]) -> int:
-    """The length of the target's first axis; of that of the first tensor in the batch, if the target is no tensor."""
+    """The length of the target's first axis; of that of the first tensor in the batch, if the target is no tensor.
+
+    Without any tensor, the length of the target, and 1 if it has none.
+    """
     target = batch[-1]
     if isinstance(target, Tensor) and target.ndim:
         return len(target)
     tensor = _first_tensor(batch)
-    return 1 if tensor is None else len(tensor)
+    counted = target if tensor is None else tensor
+    return len(counted) if hasattr(counted, "__len__") else 1
 
 
 def _first_tensor(value: Any) -> Tensor | None:

@@ -66,9 +66,10 @@ def _numbers(what: str, value: Any) -> np.ndarray:
 
 
 def checked_tag(who: str, tag: Any) -> str:
+    """The tag as a file can hold it: the bytes of a name that is no UTF-8 (lone surrogates) are written out."""
     if not isinstance(tag, str):
         raise TypeError(f"{who}: tag is {tag!r} ({type(tag).__name__}), expected text")
-    return tag
+    return tag.encode("utf-8", "backslashreplace").decode()
 
 
 def scalar(tag: str, value: Any) -> Any:

@@ -181,6 +181,12 @@ def test_a_tag_is_what_it_is_called(tmp_path):
     assert {("acc@1", 0, 1.0), ("acc%1", 0, 2.0)} <= set(scalars(tmp_path / "more" / "trial"))
 
 
+def test_a_tag_that_is_no_utf8_is_written_out(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("\udcff", 1.0, 0)
+    assert scalars(tmp_path) == [("\\udcff", 0, 1.0)]
+
+
 def test_after_close_another_file_is_opened(tmp_path):
     writer = SummaryWriter(tmp_path, purge_step=3)
     writer.add_scalar("a", 1.0, 5)
