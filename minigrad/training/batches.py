@@ -96,8 +96,9 @@ def samples_in(batch: Sequence[Any]) -> int:
     if isinstance(target, Tensor) and target.ndim:
         return len(target)
     tensor = _first_tensor(batch)
-    counted = target if tensor is None else tensor
-    return len(counted) if hasattr(counted, "__len__") else 1
+    if tensor is not None:
+        return len(tensor)
+    return len(target) if hasattr(target, "__len__") and not isinstance(target, Tensor) else 1
 
 
 def _first_tensor(value: Any) -> Tensor | None:

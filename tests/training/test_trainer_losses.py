@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
+from types import SimpleNamespace
 
 import cuda_double
 import numpy as np
@@ -197,6 +198,24 @@ def test_batches_with_several_targets(form):
     assert overfit.passed
     assert len(finder.rates) > 0
     assert math.isfinite(row["val_loss"])
+
+
+@pytest.mark.parametrize(
+    ("batch", "samples"),
+    [
+        ((minigrad.ones(4, 2), minigrad.ones(4)), 4),
+        ((minigrad.ones(4, 2), [minigrad.tensor(1), minigrad.ones(4)]), 4),
+        ((minigrad.ones(4, 2), {"names": ["a"] * 4}), 4),
+        ((None, range(10)), 10),
+        ((None, 3.0), 1),
+        ((minigrad.tensor(1.0), minigrad.tensor(2.0)), 1),
+    ],
+)
+def test_samples_of_a_batch(batch, samples):
+    trainer = SimpleNamespace(batch=batch)
+    timer = EpochTimer()
+    timer.on_batch_end(trainer)
+    assert timer.state_dict()["samples"] == samples
 
 
 def test_the_rate_finder_passes_over_batches_without_a_loss():
