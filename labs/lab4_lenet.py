@@ -9,7 +9,6 @@ the report is worked out from what was measured, run by run.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from minigrad.optim.lr_scheduler import CyclicLR, ReduceLROnPlateau, StepLR
 from minigrad.profiler import profile
 from minigrad.training import Accuracy, Run, Trainer
 from minigrad.training import callbacks as cb
+from minigrad.training.json_file import write_json
 from minigrad.training.probes import peak_memory
 from minigrad.training.runs import RunRecord
 from minigrad.utils.data import DataLoader
@@ -204,7 +204,7 @@ def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namesp
         return done
     out.mkdir(parents=True, exist_ok=True)
     template = {**args.template, "experiment": "baseline", "monitors": "off", **settings}
-    (out / "settings.json").write_text(json.dumps(template, indent=2) + "\n", encoding="utf-8")
+    write_json(out / "settings.json", template)
     command = [sys.executable, __file__, "--config", str(out / "settings.json"), "--out", str(out)]
     if args.data is not None:
         command += ["--data", args.data]

@@ -12,9 +12,10 @@ from lab_parser import LabParser, run_folder
 
 import minigrad
 from minigrad.datasets import data_root
+from minigrad.terminal import readable_output
 from minigrad.training import Run
 from minigrad.training.checkpoint import checkpoints_in
-from minigrad.training.runs import RunRecord
+from minigrad.training.runs import RunRecord, run_in
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ def command_line(
     one first. count: "epochs" or "steps", and its default (None: the experiment's own). resumable: whether it has
     `--resume`.
     """
+    readable_output()
     main = next(iter(experiments))
     listed = "".join(f"\n  {name:<12} {what}" for name, what in experiments.items())
     parser = LabParser(
@@ -199,8 +201,8 @@ def finished(args: argparse.Namespace, out: Path, name: str) -> RunRecord | None
     """With `--resume`: the run of that name in a run of runs, if it was finished before the interruption."""
     if args.resume is None:
         return None
-    records = [RunRecord.read(folder) for folder in _members(out, name)]
-    return next((record for record in records if record.status == "finished"), None)
+    records = [run_in(folder) for folder in _members(out, name)]
+    return next((record for record in records if record is not None and record.status == "finished"), None)
 
 
 def _members(out: Path, name: str) -> list[Path]:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.datasets import data_root
+from minigrad.terminal import readable_output
 from minigrad.training.table import write_text
 
 Split = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # features (N, 11), answers (N, 1)
@@ -199,6 +200,7 @@ def cut(source: Path, folder: Path, seed: int = 42) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
+    readable_output()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="the competition's train.csv")
     parser.add_argument("folder", type=Path, help=f"where {TRAIN} and {TEST} are written")

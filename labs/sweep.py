@@ -37,10 +37,12 @@ import sweep_cell
 from sweep_cell import Outcome, run_cell
 from sweep_grid import assignment, choices, folder_name
 
+from minigrad.terminal import readable_output
 from minigrad.training.compare import write_comparison
 from minigrad.training.figures import key_figure, mode_of
+from minigrad.training.json_file import read_json
 from minigrad.training.report import shown
-from minigrad.training.runs import RunRecord, find_runs
+from minigrad.training.runs import RunRecord, find_runs, run_in
 from minigrad.training.table import write_text
 
 LABS = Path(__file__).resolve().parent
@@ -85,7 +87,7 @@ def check(lab: ModuleType, cells: dict[str, dict[str, Any]]) -> None:
 def newest_run(cell: Path) -> RunRecord | None:
     """The run that was begun last in a cell's folder, if any; it may hold other runs."""
     found = [path for path in sorted(cell.glob("[0-9]*-*")) if (path / "config.json").exists()]
-    return RunRecord.read(found[-1]) if found else None
+    return run_in(found[-1]) if found else None
 
 
 def options_for(lab: ModuleType, cell: Path) -> list[str] | None:
@@ -145,7 +147,7 @@ def records_in(out: Path) -> list[RunRecord]:
         cell, run, outcome = file.parent, newest_run(file.parent), Outcome.read(file.parent)
         runs = [] if run is None else find_runs(run.folder)
         if run is None and outcome is not None:
-            settings = json.loads(file.read_text(encoding="utf-8"))
+            settings = read_json(file)
             runs = [RunRecord(cell, cell.name, "running", settings, {}, {}, outcome.seconds, [], [])]
         if outcome is not None and outcome.status != "finished":
             how = f"{outcome.status}, exit code {outcome.exit_code}:\n{outcome.output}"
@@ -252,6 +254,7 @@ def run(lab: ModuleType, cells: Sequence[Path], out: Path, args: argparse.Namesp
 
 
 def main(argv: list[str] | None = None) -> int:
+    readable_output()
     parser = command_line()
     args = parser.parse_args(argv)
     if args.dask is not None and args.jobs is not None:

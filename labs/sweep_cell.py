@@ -42,9 +42,9 @@ class Outcome:
         """From the cell's folder; None if it was not run to an end."""
         try:
             found = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return cls(str(folder), found["status"], found["exit_code"], found["seconds"], found["output"])
+        except (OSError, ValueError, LookupError, TypeError):  # not there, or damaged
             return None
-        return cls(str(folder), found["status"], found["exit_code"], found["seconds"], found["output"])
 
 
 def run_cell(script: str, options: Sequence[str], folder: str, threads: int, stop: str) -> Outcome:

@@ -26,6 +26,8 @@ from image_data import Images
 from image_lab import EVALUATION_BATCH, Settings
 from torch_twin import Recipe
 
+from minigrad.terminal import readable_output
+
 
 def accuracies(network: Recipe, images: Images, settings: Settings, seed: int, device: str = "cpu") -> Iterator[float]:
     """Train, and yield the share of test images told right after each epoch."""
@@ -54,6 +56,7 @@ def accuracies(network: Recipe, images: Images, settings: Settings, seed: int, d
 
 
 def main(argv: list[str] | None = None) -> int:
+    readable_output()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=lab5.RUNS, help="one of lab 5's")
     image_lab.add_seeds(parser, "42")

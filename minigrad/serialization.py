@@ -273,7 +273,7 @@ def _decode_file(data: bytes, name: str) -> tuple[dict[str, np.ndarray], dict[st
                 f"to one of {', '.join(_DTYPES)}"
             )
         arrays[key] = array.reshape(entry["shape"])
-    return arrays, header.get("__metadata__", {})
+    return arrays, header.get("__metadata__") or {}  # null in files of other writers
 
 
 def _arrange(tensors: OrderedDict[str, Tensor], metadata: dict[str, str], name: str) -> Any:

@@ -154,6 +154,14 @@ def test_we_read_pytorchs(tmp_path):
         np.testing.assert_array_equal(ours[name].numpy(), t.numpy())
 
 
+@pytest.mark.parametrize("metadata", ["null", "{}", '{"note": "by hand"}'])
+def test_a_file_of_another_writer_with_or_without_metadata(tmp_path, metadata):
+    header = f'{{"__metadata__":{metadata},"w":{{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}}}'.encode()
+    data = np.array([1.0, 2.0], "<f4").tobytes()
+    (tmp_path / "f").write_bytes(len(header).to_bytes(8, "little") + header + data)
+    assert minigrad.load(tmp_path / "f")["w"].tolist() == [1.0, 2.0]
+
+
 def test_bfloat16_becomes_float32(tmp_path):
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file

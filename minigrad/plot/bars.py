@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .canvas import COLOURS, as_chart, new_figure
+from .canvas import COLOURS, as_chart, name_ticks, new_figure
 
 _RED = "#b5202c"
 _FAR = 1e3  # a ratio of gradients, between the first layer and the last, that hinders learning
@@ -81,7 +81,7 @@ def _horizontal(names: list[str], lengths: list[float], colours: list[str], log:
     """Figure and axes with a bar for each name, the first on top, and room for the numbers at their ends."""
     figure, ((axes,),) = new_figure(5.6, 0.9 + 0.27 * len(names))
     axes.barh(range(len(names)), lengths, color=colours, height=0.66)
-    axes.set_yticks(range(len(names)), names, fontsize="small")
+    name_ticks(axes.yaxis, names, fontsize="small")
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_axisbelow(True)
     if log:
@@ -102,5 +102,6 @@ def _write(axes: Any, lengths: list[float], texts: list[str]) -> None:
             va="center",
             ha="right" if left else "left",
             fontsize="small",
+            parse_math=False,
         )
     axes.margins(x=0.04 + 0.018 * max(map(len, texts)))

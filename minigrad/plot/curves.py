@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..utils.smoothing import smooth
-from .canvas import COLOURS, as_chart, legend, new_figure, to_array
+from .canvas import COLOURS, as_chart, head, legend, new_figure, one_line, to_array
 
 
 def curves(
@@ -22,16 +22,17 @@ def curves(
     Raises ValueError where x and y differ in length.
     """
     figure, ((axes,),) = new_figure()
+    drawn = []
     for i, (name, (x, y)) in enumerate(lines.items()):
         x, y = _points("curves", name, x, y)
         style: dict[str, Any] = {"linestyle": (0, (4, 4))} if name in dashed else {}
-        _line(axes, x, y, i, label=name, linewidth=1.6, **style)
+        drawn.append((name, _line(axes, x, y, i, label=name, linewidth=1.6, **style)))
     if log:
         axes.set_yscale("log")
     as_chart(axes, xlabel, ylabel, title)
     _count(axes)
     if len(lines) > 1:
-        legend(figure, axes, len(lines))
+        legend(figure, axes, drawn)
     return figure
 
 
@@ -50,16 +51,17 @@ def smoothed_curves(
     Raises ValueError where x and y differ in length, and for a weight outside 0 ≤ weight < 1.
     """
     figure, ((axes,),) = new_figure()
+    drawn = []
     for i, (name, (x, y)) in enumerate(lines.items()):
         x, y = _points("smoothed_curves", name, x, y)
         _line(axes, x, y, i, linewidth=1.0, alpha=0.3)
-        _line(axes, x, smooth(y, weight), i, label=name, linewidth=1.8)
+        drawn.append((name, _line(axes, x, smooth(y, weight), i, label=name, linewidth=1.8)))
     if log:
         axes.set_yscale("log")
     as_chart(axes, xlabel, ylabel, title)
     _count(axes)
     if len(lines) > 1:
-        legend(figure, axes, len(lines))
+        legend(figure, axes, drawn)
     return figure
 
 
@@ -73,9 +75,10 @@ def _points(function: str, name: str, x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-def _line(axes: Any, x: Any, y: Any, number: int, **style: Any) -> None:
+def _line(axes: Any, x: Any, y: Any, number: int, **style: Any) -> Any:
     marker = "o" if len(x) == 1 else None  # a line needs two points
-    axes.plot(x, y, color=COLOURS[number % len(COLOURS)], marker=marker, markersize=4, **style)
+    (line,) = axes.plot(x, y, color=COLOURS[number % len(COLOURS)], marker=marker, markersize=4, **style)
+    return line
 
 
 def _count(axes: Any) -> None:
@@ -107,9 +110,8 @@ def fit(x: Any, y: Any, true: Any, snapshots: Mapping[str, Any], title: str = ""
         axes.plot(
             x[order], to_array(predicted).ravel()[order], color=COLOURS[1], linewidth=1.8, label="network", zorder=3
         )
-        as_chart(axes, "x" if i >= len(snapshots) - columns else "", "y" if i % columns == 0 else "", name)
+        as_chart(axes, "x" if i >= len(snapshots) - columns else "", "y" if i % columns == 0 else "", one_line(name))
         if i == 0:
             axes.legend(frameon=False, fontsize="small", loc="upper left")
-    if title:
-        figure.suptitle(title, fontsize="medium")
+    head(figure, title)
     return figure

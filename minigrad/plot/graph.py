@@ -10,7 +10,8 @@ from ..autograd import enable_grad
 from ..errors import GraphError
 from ..nn import Module
 from ..tensor import Tensor
-from ..utils.graph_walk import undisturbed, watched
+from ..utils.graph_walk import watched
+from ..utils.undisturbed import undisturbed
 from .graph_boxes import Draft
 from .graph_svg import GraphPicture, draw
 

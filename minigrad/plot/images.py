@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .canvas import new_figure, to_array
+from .canvas import head, new_figure, one_line, to_array
 
 _RED = "#b5202c"
 
@@ -79,7 +79,7 @@ def predictions(
         raise ValueError(
             f"predictions: classes run from {np.min(pairs)} to {np.max(pairs)}, but names has {len(names)}"
         )
-    words = [[str(k) if names is None else str(names[k]) for k in pair] for pair in pairs]
+    words = [[str(k) if names is None else one_line(names[k], 20) for k in pair] for pair in pairs]
     between = "\n→ " if max(len(a) + len(b) for a, b in words) > 14 else " → "
     titles = [between.join(pair) for pair in words]
     if confidence is not None:
@@ -147,6 +147,5 @@ def _grid(pixels: Any, titles: list[str], title: str, **style: Any) -> tuple[Any
     for axes, image, text in zip(shown, pixels, titles, strict=True):
         axes.imshow(image, interpolation="nearest", **style)
         axes.set_title(text, fontsize="x-small", pad=2)
-    if title:
-        figure.suptitle(title, fontsize="medium")
+    head(figure, title)
     return figure, shown

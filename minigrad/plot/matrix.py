@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .canvas import new_figure, to_array
+from .canvas import name_ticks, new_figure, one_line, to_array
 
 
 def confusion_matrix(counts: Any, names: Sequence[str] | None = None, title: str = "") -> Any:
@@ -17,15 +17,15 @@ def confusion_matrix(counts: Any, names: Sequence[str] | None = None, title: str
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ValueError(f"confusion_matrix: counts has shape {counts.shape}, expected (K, K)")
     k = len(counts)
-    names = [str(i) for i in range(k)] if names is None else list(names)
+    names = [one_line(name) for name in (range(k) if names is None else names)]
     if len(names) != k:
         raise ValueError(f"confusion_matrix: {len(names)} names for {k} classes")
     side = max(3.2, 1.2 + 0.55 * k)
     figure, ((axes,),) = new_figure(side + 0.6, side)
     axes.imshow(counts, cmap="Blues", vmin=0)
     slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 4 else {}
-    axes.set_xticks(range(k), names, **slanted)
-    axes.set_yticks(range(k), names)
+    name_ticks(axes.xaxis, names, **slanted)
+    name_ticks(axes.yaxis, names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     for i in range(k):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .canvas import COLOURS, new_figure, to_array
+from .canvas import COLOURS, head, new_figure, one_line, to_array
 
 _DECADES = 4  # from the greatest gradient down to the darkest colour
 
@@ -52,13 +52,12 @@ def receptive_fields(
         axes.set_axis_on()
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_title(name, fontsize="small")
+        axes.set_title(one_line(name, 24), fontsize="small")
         axes.imshow(shares, cmap="viridis", norm=LogNorm(10.0**-_DECADES, 1), interpolation="nearest")
         if boxes is not None and name in boxes:
             top, left, height, width = boxes[name]
             frame = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=COLOURS[1], linewidth=1.6)
             axes.add_patch(frame)
     figure.colorbar(drawn[0].images[0], ax=figure.axes, label="|∂y/∂x| of the greatest", shrink=0.8, aspect=30)
-    if title:
-        figure.suptitle(title, fontsize="medium")
+    head(figure, title)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .canvas import COLOURS, as_chart, legend, new_figure, to_array
+from .canvas import COLOURS, as_chart, legend, new_figure, one_line, to_array
 
 
 def roc_curve(curves: Mapping[str, tuple[Any, Any, float]], title: str = "") -> Any:
@@ -21,8 +21,9 @@ def roc_curve(curves: Mapping[str, tuple[Any, Any, float]], title: str = "") -> 
     """
     if not curves:
         raise ValueError("roc_curve: curves is empty, expected {name: (fpr, tpr, auc)}")
-    figure, ((axes,),) = new_figure(4.4, 4.4 if len(curves) <= 4 else 4.5 + 0.11 * len(curves))
-    axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1.0, linestyle=(0, (4, 4)), label="guessing (AUC 0.5)")
+    figure, ((axes,),) = new_figure(4.4, 4.4 if len(curves) < 4 else 4.9)
+    (guessing,) = axes.plot([0, 1], [0, 1], color="#9aa5b1", linewidth=1.0, linestyle=(0, (4, 4)))
+    drawn = [("guessing (AUC 0.5)", guessing)]
     for i, (name, (fpr, tpr, auc)) in enumerate(curves.items()):
         fpr, tpr = to_array(fpr), to_array(tpr)
         if fpr.shape != tpr.shape or fpr.ndim != 1 or len(fpr) < 2:
@@ -36,10 +37,11 @@ def roc_curve(curves: Mapping[str, tuple[Any, Any, float]], title: str = "") -> 
                     f"roc_curve: curve {name!r} has {what} positive rates from {rates.min()} to {rates.max()}, "
                     "expected 0 … 1 (NaN: one of the classes has no samples)"
                 )
-        axes.plot(fpr, tpr, color=COLOURS[i % len(COLOURS)], linewidth=1.6, label=f"{name} (AUC {float(auc):.3f})")
+        (line,) = axes.plot(fpr, tpr, color=COLOURS[i % len(COLOURS)], linewidth=1.6)
+        drawn.append((f"{one_line(name, 28)} (AUC {float(auc):.3f})", line))
     as_chart(axes, "false positive rate", "true positive rate", title)
     axes.set_aspect("equal")
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
-    legend(figure, axes, len(curves), columns=2, loc="lower right")
+    legend(figure, axes, drawn, columns=2, loc="lower right")
     return figure

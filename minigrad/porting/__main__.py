@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..terminal import readable_output
 from .check import missing, names_used
 from .rewrite import files_of, ported, read, run
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{str(options.script)!r} is {'a folder' if options.script.is_dir() else 'not there'}")
     try:
         if options.diff:
+            readable_output()
             show_diff(options.script)
             return 0
         if options.check:

@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _RECORDING = (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE)
 _taken = threading.Lock()  # held by the one profiler that runs
+_running: list[profile] = []  # that one
 
 
 class ProfilerActivity(enum.Enum):
@@ -45,7 +46,8 @@ class profile:
         print(p.key_averages().table())
         p.export_chrome_trace("trace.json")  # to be opened in https://ui.perfetto.dev
 
-    Ops of all threads are recorded, each thread for itself; the wall time is that of the thread that begins. A first
+    Ops of all threads are recorded, each thread for itself; the wall time is that of the thread that begins. Forked
+    processes, such as a DataLoader's workers, are not recorded, and may have a profiler of their own. A first
     call may compile a kernel: warm up before, or give a ``schedule``. Memory grows by about half a kilobyte an op
     until the recording ends.
 
@@ -129,6 +131,7 @@ class profile:
                 "first, or name parts of a program with record_function"
             )
         self._started = True
+        _running.append(self)
         self._recordings, self._events, self.step_num = [], None, 0
         try:
             self._turn_to(self._action_of_step())
@@ -225,7 +228,22 @@ class profile:
             self._end_recording()
         finally:
             self.current_action, self._started = ProfilerAction.NONE, False
+            _running.clear()
             _taken.release()
+
+
+def _end_in_child() -> None:
+    """Let a forked process, which nobody will ask for what it did, be as it was before the recording."""
+    if _running:
+        (inherited,) = _running
+        if inherited._recorder is not None:
+            inherited._recorder.drop()
+            inherited._recorder = None
+        inherited._release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_end_in_child)
 
 
 class record_function:

@@ -108,10 +108,14 @@ class Recorder:
         self.noted.clear()
         self.begun = self.begin()
 
-    def stop(self) -> Recording:
-        ended = self.begin()
+    def drop(self) -> None:
+        """End without a recording."""
         Recorder.running = None
         self._put_back()
+
+    def stop(self) -> Recording:
+        ended = self.begin()
+        self.drop()
         fields = iter(self.noted[:])  # other threads may still be ending ops
         records = [Record(*one) for one in zip(*[fields] * len(Record._fields), strict=True)]
         records = [r for r in records if r.start >= self.begun]  # not what began before forget()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..terminal import fitting
+
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6}
 
 
@@ -88,7 +90,7 @@ def text(
     if len(shown) < len(rows):
         lines.append(f"{len(rows) - len(shown)} more rows: row_limit=-1 shows them")
     lines.append(f"Recorded: {_duration(sum(row.seconds for row in rows), time_unit)}")
-    return "\n".join(([header] if header else []) + lines)
+    return fitting("\n".join(([header] if header else []) + lines))
 
 
 def _duration(seconds: float, unit: str | None = None) -> str:

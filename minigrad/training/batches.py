@@ -60,13 +60,44 @@ def split(batch: Any) -> tuple[Sequence[Any], Any]:
     return batch[:-1], batch[-1]
 
 
+def loss_weight(criterion: Any, output: Any, target: Any, samples: int) -> Any:
+    """What a batch's mean loss counts for in the mean over the set: what the criterion divided by, if it can tell.
+
+    A loss of minigrad.nn can, as can every criterion with a method ``divisor(output, target)``: with weights of classes
+    and ignored targets it is not the number of samples, which counts otherwise.
+    """
+    told = getattr(criterion, "divisor", None)
+    if not callable(told) or getattr(criterion, "reduction", "mean") == "sum":
+        return samples
+    return told(output, target) if isinstance(output, Tensor) and isinstance(target, Tensor) else samples
+
+
+def first_samples(value: Any, count: int) -> Any:
+    """The same of the first samples: of every tensor in it, and of lists that hold something else for each sample."""
+    if isinstance(value, Tensor):
+        return value[:count] if value.ndim else value
+    if isinstance(value, Mapping):
+        return {key: first_samples(item, count) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        if _first_tensor(value) is None:
+            return value[:count]
+        items = [first_samples(item, count) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
 def samples_in(batch: Sequence[Any]) -> int:
-    """The length of the target's first axis; of that of the first tensor in the batch, if the target is no tensor."""
+    """The length of the target's first axis; of that of the first tensor in the batch, if the target is no tensor.
+
+    Without any tensor, the length of the target, and 1 if it has none.
+    """
     target = batch[-1]
     if isinstance(target, Tensor) and target.ndim:
         return len(target)
     tensor = _first_tensor(batch)
-    return 1 if tensor is None else len(tensor)
+    if tensor is not None:
+        return len(tensor)
+    return len(target) if hasattr(target, "__len__") and not isinstance(target, Tensor) else 1
 
 
 def _first_tensor(value: Any) -> Tensor | None:

@@ -14,12 +14,18 @@ def classes_of(who: str, output: Tensor, target: Tensor, threshold: float = 0.0)
     """(true, predicted) classes, arrays (N,) on the tensors' device.
 
     Outputs (N, K) are scores, the target (N,) numbers or (N, K) one-hot rows; outputs (N,) or (N, 1) are scores of
-    class 1 of two, which is predicted above ``threshold``. Raises ValueError for other shapes, by the name of ``who``.
+    class 1 of two, which is predicted above ``threshold``. Raises ValueError for other shapes and TypeError for what is
+    no tensor, by the name of ``who``.
     """
+    for name, value in (("output", output), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{who}: {name} is a {type(value).__name__}, expected a tensor; of several, take the one that is meant"
+            )
     scores, truth = output.detach()._array, target.detach()._array
     if scores.ndim == 2 and scores.shape[1] > 1:
         predicted = scores.argmax(1)
-        truth = truth.argmax(1) if truth.shape == scores.shape else truth
+        truth = _class_of_rows(who, truth) if truth.shape == scores.shape else truth
     else:
         predicted, truth = scores.reshape(-1) > threshold, truth.reshape(-1) > 0.5
     if predicted.shape != truth.shape:
@@ -28,6 +34,18 @@ def classes_of(who: str, output: Tensor, target: Tensor, threshold: float = 0.0)
             "or (N, K), or for two classes (N,) or (N, 1)"
         )
     return truth, predicted
+
+
+def _class_of_rows(who: str, rows: Any) -> Any:
+    """The class that each row (K,) is highest in."""
+    largest = (rows == rows.max(1, keepdims=True)).sum(1)
+    if (largest != 1).any():
+        row = int((largest != 1).argmax())
+        raise ValueError(
+            f"{who}: row {row} of the target is {rows[row].tolist()}, which is of no one class; expected one-hot rows. "
+            "Where a sample may be of several classes, count each class by itself"
+        )
+    return rows.argmax(1)
 
 
 def classes_on_host(who: str, output: Tensor, target: Tensor, threshold: float = 0.0) -> tuple[Any, Any]:

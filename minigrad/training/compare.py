@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..terminal import readable_output
 from .callbacks.best import Mode
 from .comparison import comparison_page
 from .figures import checked_key
@@ -34,6 +35,7 @@ def write_comparison(
 
 
 def main(argv: list[str] | None = None) -> int:
+    readable_output()
     parser = argparse.ArgumentParser(
         prog="python -m minigrad.training.compare",
         description="Set runs side by side: as a table, runs_summary.csv, and as a page, comparison.html.",

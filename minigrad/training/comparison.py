@@ -21,7 +21,6 @@ from .table import write_text
 LINES = 8  # of a picture, in colours that can be told apart; further ones are drawn in grey behind them
 FIGURES = 5  # columns of the table beside the figure that it is sorted by
 LEGEND = 36  # letters of a line's name at most
-LETTERS = 85  # that fit into a line below a picture
 
 
 def comparison_page(
@@ -224,10 +223,6 @@ class _Comparison:
         log = bool(values) and min(values) > 0 and max(values) > 50 * min(values)
         xlabel = units.pop() if len(units) == 1 else "share of the training"
         picture = plot.curves(coloured, xlabel, _words(figure), log=log)
-        for names in list(picture.legends):  # below the axes: as many columns as there is room for
-            names.remove()
-            columns = max(1, min(4, LETTERS // (6 + max(map(len, coloured)))))
-            picture.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=columns)
         for x, y in list(lines.values())[LINES:]:
             picture.axes[0].plot(x, y, color="#9aa5b1", linewidth=0.8, zorder=1)
         others = len(lines) - LINES

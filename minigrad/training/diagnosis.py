@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import detect_anomaly, enable_grad, no_grad
+from ..autograd import detect_anomaly, enable_grad
 from ..errors import AnomalyError
 from ..nn import Module
 from ..nn.hooks import through
 from ..tensor import Tensor
+from ..utils.graph_walk import tensors_in
+from ..utils.undisturbed import Buffers
 from .checkpoint import random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -34,22 +36,11 @@ def diagnose(trainer: Trainer) -> str:
         return _diagnosis(trainer)
 
 
-class Buffers:
-    """The values of a model's buffers (batch norm's running statistics) at a moment, to go back to."""
-
-    def __init__(self, model: Module) -> None:
-        self._kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
-
-    def put_back(self) -> None:
-        with no_grad():
-            for buffer, value in self._kept:
-                buffer.copy_(value)
-
-
 def _diagnosis(trainer: Trainer) -> str:
     where = f"epoch {max(trainer.epoch, 1)}, batch {trainer.batch_index}"
     *inputs, target = trainer.batch
-    data = [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the target", target)]
+    parts = [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the target", target)]
+    data = [(name, tensor) for name, part in parts for tensor in tensors_in(part)]
     weights = list(trainer.model.named_parameters())
     if found := _first(data, np.isnan):
         return f"NaN in the data: {found} of {where} holds it already"

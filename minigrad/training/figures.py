@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
+import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def is_figure(value: Any) -> TypeGuard[float]:
     """Whether it is a number that can be compared: finite, and no truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number may be too large for a float, which is what figures are compared and drawn as.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def mode_of(name: str) -> Mode | None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from ..terminal import fitting, is_terminal, say
+
 T = TypeVar("T")
 
 
@@ -23,7 +25,7 @@ class Progress(Generic[T]):
         if steps.interrupted: ...
 
     A step costs some 0.1 µs: the bar is drawn a few times a second, and where stderr is no terminal (a log file) every
-    ten seconds. A second Ctrl-C does what Ctrl-C does elsewhere.
+    ten seconds; without a stderr there is no bar. A second Ctrl-C does what Ctrl-C does elsewhere.
 
     Args:
         items: what to iterate over.
@@ -45,11 +47,16 @@ class Progress(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         from tqdm import tqdm
 
-        pause = 0.2 if sys.stderr.isatty() else 10.0  # seconds between drawings
-        with (
-            calls_on_interrupt(self._stop),
-            tqdm(self.items, desc=self.label or None, total=self.total, mininterval=pause, dynamic_ncols=True) as bar,
-        ):
+        pause = 0.2 if is_terminal(sys.stderr) else 10.0  # seconds between drawings
+        bar = tqdm(
+            self.items,
+            desc=fitting(self.label, sys.stderr) or None,
+            total=self.total,
+            mininterval=pause,
+            dynamic_ncols=True,
+            disable=sys.stderr is None,
+        )
+        with calls_on_interrupt(self._stop), bar:
             self._bar = bar
             for item in bar:
                 yield item
@@ -61,14 +68,15 @@ class Progress(Generic[T]):
     def show(self, **metrics: float) -> None:
         """Put numbers behind the bar when it is drawn next: `show(loss=0.25)`."""
         if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(f"{k} {v:.4g}" for k, v in metrics.items()), refresh=False)
+            figures = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
+            self._bar.set_postfix_str(fitting(figures, sys.stderr), refresh=False)
 
     def say(self, text: str) -> None:
         """Print a line (to stdout) above the bar."""
-        if self._bar is not None and sys.stderr.isatty():
-            self._bar.write(text)
+        if self._bar is not None and is_terminal(sys.stderr) and sys.stdout is not None:
+            self._bar.write(fitting(text))
         else:  # a bar in a log file is drawn seldom, and not moved out of the way
-            print(text, flush=True)
+            say(text)
 
     def _stop(self) -> None:
         self.interrupted = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import math
 import os
 import platform
@@ -21,9 +21,11 @@ from .. import kernels
 from ..plot.graph_svg import GraphPicture
 from ..serialization import save
 from ..tensor import Tensor
+from ..terminal import say
+from .json_file import plain, read_json, write_json
 from .progress import Progress
 from .report import Block, Drawing, Page, Picture, Table, Text, render
-from .table import write_table, write_text
+from .table import write_bytes, write_table, write_text
 
 T = TypeVar("T")
 
@@ -48,19 +50,23 @@ class Run:
     - summary.json: `status` ("finished", "interrupted" by Ctrl-C, "failed"), `results`, the reference figures, notices;
     - report.html: all of it, with the pictures, as one page; weights.safetensors, pictures, TensorBoard's logs.
 
+    The summary is written last: a run that is killed before has none, and can be taken up again.
+
     What depends on the machine stands in config.json, summary.json and performance.csv alone, so that equal seeds give
     equal files elsewhere. Each file is whole at any moment, also if the process is killed.
 
     Args:
         out: the folder of runs; made if need be.
         name: of the experiment; letters, digits, `-`, `_` and `.`.
-        config: the settings, of JSON's types.
+        config: the settings, of JSON's types; NumPy's numbers, tensors and paths become those.
         title: of the report; the name if None.
         unit: what `log` counts, the first column of history.csv.
         template: the settings that start a like run; written to experiment_template.json if given.
     Attributes:
         checkpoints: the folder for checkpoints.
-    Raises OSError where the folder cannot be made or written: before any work is done.
+        results: what came of it, for the summary: of JSON's types, or what becomes those.
+    Raises OSError where the folder cannot be made or written, TypeError for a setting that JSON lacks: before any work
+    is done.
     """
 
     def __init__(
@@ -75,11 +81,13 @@ class Run:
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"Run: the name {name!r} is not fit for a folder; use letters, digits, '-', '_' and '.'")
         self._begin(name, config, title, unit)
+        settings = {"name": name, **plain(self.config, "Run: config")}
+        settings["environment"] = {"started": self._started.isoformat(timespec="seconds"), **_environment()}
+        written = None if template is None else plain(template, "Run: template")
         self.folder = _new_folder(Path(out), name)
-        environment = {"started": self._started.isoformat(timespec="seconds"), **_environment()}
-        self._write_json("config.json", {"name": name, **self.config, "environment": environment})
-        if template is not None:
-            self._write_json("experiment_template.json", template)
+        write_json(self.folder / "config.json", settings)
+        if written is not None:
+            write_json(self.folder / "experiment_template.json", written)
 
     def _begin(self, name: str, config: Mapping[str, Any], title: str | None, unit: str) -> None:
         self.name = name
@@ -107,15 +115,17 @@ class Run:
         """Open the folder of a run that was interrupted, to go on in it.
 
         `rewind` says from where; until then it has no history. Raises FileNotFoundError if it is no run's folder, and
-        ValueError if the run in it is finished.
+        ValueError if the run in it is finished, or its config.json or summary.json is damaged.
         """
         place = Path(folder)
         try:
-            begun = json.loads((place / "config.json").read_text(encoding="utf-8"))
+            begun = read_json(place / "config.json")
         except FileNotFoundError:
             raise FileNotFoundError(f"Run.resume: {place} is not the folder of a run: it has no config.json") from None
         if read_summary(place).get("status") == "finished":
             raise ValueError(f"Run.resume: the run in {place} is finished; there is nothing to go on with")
+        if not isinstance(begun.get("name"), str) or not isinstance(begun.get("resumed", []), list):
+            raise ValueError(f"{place / 'config.json'} is damaged: it does not say which run this is")
         run = cls.__new__(cls)
         run._begin(begun["name"], config, title, unit)
         run.folder = place
@@ -123,7 +133,7 @@ class Run:
             draft.unlink()
         again = {"started": run._started.isoformat(timespec="seconds"), **_environment()}
         begun.setdefault("resumed", []).append(again)
-        run._write_json("config.json", begun)
+        write_json(place / "config.json", begun)
         return run
 
     @property
@@ -150,10 +160,11 @@ class Run:
         return self.status == "interrupted" or (self._progress is not None and self._progress.interrupted)
 
     def log(self, count: int, /, **values: Any) -> None:
-        """A row of history at a step or epoch: numbers, or tensors of one element. Also on bar and TensorBoard."""
-        numbers = {
-            key: value.item() if isinstance(value, (Tensor, np.generic)) else value for key, value in values.items()
-        }
+        """A row of history at a step or epoch: numbers, or tensors of one element. Also on bar and TensorBoard.
+
+        Raises TypeError, with its name, for what is no number.
+        """
+        numbers = {key: _number(key, value) for key, value in values.items()}
         self.history.append({self.unit: count, **numbers})
         for key, number in numbers.items():
             self.writer.add_scalar(key, number, count)
@@ -164,9 +175,10 @@ class Run:
 
     def log_performance(self, count: int, /, **values: float) -> None:
         """A row of what depends on the machine: times, memory. Also on TensorBoard."""
-        if values:
-            self.performance.append({self.unit: count, **values})
-        for key, number in values.items():
+        numbers = {key: _number(key, value) for key, value in values.items()}
+        if numbers:
+            self.performance.append({self.unit: count, **numbers})
+        for key, number in numbers.items():
             self.writer.add_scalar(f"performance/{key}", number, count)
 
     @property
@@ -200,7 +212,7 @@ class Run:
     def say(self, text: str) -> None:
         """Print, above the progress bar if there is one."""
         if self._progress is None:
-            print(text, flush=True)
+            say(text)
         else:
             self._progress.say(text)
 
@@ -224,11 +236,12 @@ class Run:
     def picture(self, figure: Any, name: str, caption: str, kind: Literal["chart", "image"] = "chart") -> None:
         """Save a Matplotlib figure as `<name>.png`, or a graph as `<name>.svg`, and put it into the report."""
         if isinstance(figure, GraphPicture):
-            figure.save(self.folder / f"{name}.svg")
+            write_text(self.folder / f"{name}.svg", figure.svg)
             self.blocks.append(Drawing(figure.svg, caption))
             return
-        path = self.folder / f"{name}.png"
-        figure.savefig(path)
+        path, content = self.folder / f"{name}.png", io.BytesIO()
+        figure.savefig(content, format="png")
+        write_bytes(path, content.getvalue())
         self.blocks.append(Picture(path, caption, kind))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> None:
@@ -248,32 +261,60 @@ class Run:
         self._compared.insert(0, Table("Beside the reference", ["", "reference", ours], table, note))
 
     def finish(self) -> None:
-        """Write history, summary and report. Leaving the `with` block does this."""
-        for writer in self._writers.values():
-            writer.close()
+        """Write history, report and, last, the summary. Leaving the `with` block does this.
+
+        Every file is written, whatever becomes of the others; then the first error is raised. A result that JSON lacks
+        (a TypeError) is left out and named in a notice; a file that cannot be written makes the run a failed one.
+        """
+        seconds = round(time.perf_counter() - self._clock, 3)
+        errors: list[Exception] = []
+        results = self._kept("results", self.results, errors)
+        reference = self._kept("reference", self.reference, errors)
         if self.status == "running":
             self.status = "finished"
-        self._write_history()
-        seconds = round(time.perf_counter() - self._clock, 3)
-        self._write_json(
-            "summary.json",
-            {
-                "name": self.name,
-                "status": self.status,
-                "results": self.results,
-                "reference": self.reference,
-                "notices": self.notices,
-                "seconds": seconds,
-            },
-        )
+        for write in (self._close_writers, self._write_history, lambda: self._write_report(results, seconds)):
+            try:
+                write()
+            except Exception as error:
+                errors.append(error)
+                self.status = "failed"
+                self.notices.append(f"The run could not be written: {type(error).__name__}: {error}")
+        summary = {
+            "name": self.name,
+            "status": self.status,
+            "results": results,
+            "reference": reference,
+            "notices": [str(notice) for notice in self.notices],
+            "seconds": seconds,
+        }
+        write_json(self.folder / "summary.json", summary)
+        if errors:
+            raise errors[0]
+        self.say(f"{self.status.capitalize()} after {seconds:.1f} s. Report: {self.folder / 'report.html'}")
+
+    def _kept(self, name: str, values: Mapping[str, Any], errors: list[Exception]) -> dict[str, Any]:
+        """Those of the values that a file can hold."""
+        kept: dict[str, Any] = {}
+        for key, value in values.items():
+            try:
+                kept[str(key)] = plain(value, f"{name}[{key!r}]")
+            except (TypeError, ValueError) as error:
+                errors.append(error)
+                self.notices.append(f"Left out: {error}")
+        return kept
+
+    def _close_writers(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def _write_report(self, results: Mapping[str, Any], seconds: float) -> None:
         subtitle = f"{self.name}, {self._started:%Y-%m-%d %H:%M} UTC, {self.status} after {seconds:.1f} s"
-        plain = _plain(self.results).items()  # lists and nested results are for tables and pictures of one's own
-        figures = [(name.replace("_", " "), value) for name, value in plain if not isinstance(value, (list, dict))]
-        results = [Table("Results", ["", "this run"], figures)] if figures else []
-        blocks = [*self._compared, *results, *self.blocks]
+        # Lists and nested results are for tables and pictures of one's own.
+        figures = [(key.replace("_", " "), v) for key, v in results.items() if not isinstance(v, (list, dict))]
+        table = [Table("Results", ["", "this run"], figures)] if figures else []
+        blocks = [*self._compared, *table, *self.blocks]
         page = Page(self.title, subtitle, self.notices, blocks, _flat(self.config))
         write_text(self.folder / "report.html", render(page))
-        self.say(f"{self.status.capitalize()} after {seconds:.1f} s. Report: {self.folder / 'report.html'}")
 
     def __enter__(self) -> Self:
         return self
@@ -285,7 +326,12 @@ class Run:
         if error is not None:
             self.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self.notices.append(f"The run ended early: {type(error).__name__}: {error}".rstrip(": "))
-        self.finish()
+        try:
+            self.finish()
+        except Exception as another:
+            if error is None:
+                raise
+            error.add_note(f"Then the run could not be written as a whole: {type(another).__name__}: {another}")
 
     def _write_history(self) -> None:
         write_table(self.folder / "history.csv", self.history, self.unit)
@@ -293,18 +339,22 @@ class Run:
             write_table(self.folder / "performance.csv", self.performance, self.unit)
         self._written = time.perf_counter()
 
-    def _write_json(self, name: str, content: Any) -> None:
-        text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.folder / name, text + "\n")
-
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json of a run's folder; {} as long as there is none."""
+    """summary.json of a run's folder; {} as long as there is none. Raises ValueError if it is damaged."""
     try:
-        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return read_json(folder / "summary.json")
     except FileNotFoundError:
         return {}
-    return summary
+
+
+def _number(name: str, value: Any) -> float:
+    """A number to log, Python's."""
+    if isinstance(value, (Tensor, np.ndarray, np.generic)) and math.prod(value.shape) == 1:
+        value = value.item()
+    if not isinstance(value, (bool, int, float)):
+        raise TypeError(f"Run.log: {name} is {value!r} ({type(value).__name__}), expected one number")
+    return value
 
 
 def _environment() -> dict[str, Any]:
@@ -330,19 +380,6 @@ def _new_folder(out: Path, name: str) -> Path:
             number += 1
         else:
             return folder
-
-
-def _plain(value: Any) -> Any:
-    """Of JSON's types: tensors and NumPy's numbers become Python's, what is not finite becomes None, paths text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (Tensor, np.ndarray, np.generic)):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, os.PathLike) else value
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -13,7 +11,9 @@ from typing import Any, Self
 
 from .callbacks.best import Mode
 from .figures import is_figure
+from .json_file import read_json
 from .run import read_summary
+from .table import read_table
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,18 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> Self:
-        """Raises FileNotFoundError if it is no run's folder, ValueError if a file in it is damaged."""
+        """Raises FileNotFoundError if it is no run's folder; ValueError, with its name, if a file in it is damaged."""
         place = Path(folder)
         try:
-            config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-            summary = read_summary(place)
+            config = read_json(place / "config.json")
         except FileNotFoundError:
             raise FileNotFoundError(f"{place} is not the folder of a run: it has no config.json") from None
-        except ValueError as error:
-            raise ValueError(f"{place}: config.json or summary.json is damaged: {error}") from None
+        summary = read_summary(place)
+        for key, (kind, expected) in _SUMMARY.items():
+            if key in summary and not isinstance(summary[key], kind):
+                raise ValueError(
+                    f"{place / 'summary.json'} is damaged: {key} is {summary[key]!r:.60}, expected {expected}"
+                )
         return cls(
             place,
             str(config.get("name", place.name)),
@@ -61,7 +64,7 @@ class RunRecord:
             summary.get("seconds"),
             _rows(place / "history.csv"),
             _rows(place / "performance.csv"),
-            summary.get("notices", []),
+            [str(notice) for notice in summary.get("notices", [])],
         )
 
     @property
@@ -111,17 +114,18 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return level
 
 
+_SUMMARY: dict[str, tuple[Any, str]] = {  # what stands in summary.json, and what it must be
+    "status": (str, "text"),
+    "results": (dict, "a dict"),
+    "reference": (dict, "a dict"),
+    "seconds": ((int, float), "a number"),
+    "notices": (list, "a list"),
+}
+
+
 def _rows(path: Path) -> list[dict[str, float]]:
-    """A table of numbers; empty cells are left out, and so are cells that hold no number."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [{key: number for key, text in row.items() if (number := _number(text)) is not None} for row in rows]
-
-
-def _number(text: str | None) -> float | None:
+    """A table of numbers; none if it was not written yet."""
     try:
-        return float(text) if text else None
-    except ValueError:
-        return None
+        return read_table(path)
+    except FileNotFoundError:
+        return []

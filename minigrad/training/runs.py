@@ -18,6 +18,7 @@ from typing import Any
 
 from .comparison import comparison_page
 from .figures import mode_of, monitor_of
+from .json_file import read_any_json
 from .run_record import RunRecord, flat
 from .table import write_table
 
@@ -48,20 +49,20 @@ def _runs(place: Path, groups: bool) -> Iterator[RunRecord]:
     for below in sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink()):
         if below.name not in _NO_RUNS_INSIDE and not below.name.startswith("."):
             inside += _runs(below, groups)
-    if (not inside or groups) and (record := _read(place)) is not None:
+    if (not inside or groups) and (record := run_in(place)) is not None:
         yield record
     yield from inside
 
 
-def _read(place: Path) -> RunRecord | None:
-    """The run in a folder; None if there is none."""
+def run_in(place: Path) -> RunRecord | None:
+    """The run in a folder; None if there is none, or, with a warning, if it is damaged."""
     try:
-        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+        config = read_any_json(place / "config.json")
         written_by_run = isinstance(config, dict) and {"name", "environment"} <= config.keys()
         return RunRecord.read(place) if written_by_run else None
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         warnings.warn(f"find_runs: {place} is left out, a file in it is damaged: {error}", stacklevel=2)
         return None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
+from ..ops.elementwise import where
 from ..tensor import Tensor
 from .classes import classes_of
 
@@ -41,38 +43,47 @@ class Metric:
 
 
 class Mean(Metric):
-    """The mean over samples of a number that comes as a mean (or sum) over each batch: Σ nᵢ vᵢ / Σ nᵢ."""
+    """The mean over samples of a number that comes as a mean (or sum) over each batch: Σ nᵢ vᵢ / Σ nᵢ.
+
+    A batch of weight 0 counts for nothing, also if its mean, 0 / 0, is NaN.
+    """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         self.total: Any = 0.0
-        self.count = 0
+        self.count: Any = 0
 
-    def update(self, value: Any, weight: int = 1, count: int | None = None) -> None:
+    def update(self, value: Any, weight: Any = 1, count: Any = None) -> None:
         """``value`` (a number or a tensor of one element) stands for ``weight`` times itself, and ``count`` samples.
 
-        A batch's mean loss: weight n. A batch's summed loss: weight 1, count n.
+        A batch's mean loss: weight n. A batch's summed loss: weight 1, count n. Weighted samples: the sum of weights.
         """
         if isinstance(value, Tensor):
             # On a GPU the sum stays there: fetching it would wait for the device at every batch.
             value = value.item() if value.device.type == "cpu" else value.detach().double()
-        self.total = self.total + value * weight
-        self.count += weight if count is None else count
+        if isinstance(weight, Tensor):
+            self.total = self.total + where(weight > 0, value * weight, 0.0)
+        elif weight:
+            self.total = self.total + value * weight
+        self.count = self.count + (weight if count is None else count)
 
     def compute(self) -> float:
         """NaN before the first update."""
-        return float(self.total) / self.count if self.count else float("nan")
+        count = float(self.count)
+        return float(self.total) / count if count else float("nan")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"total": float(self.total), "count": self.count}
+        return {"total": float(self.total), "count": self.count if isinstance(self.count, int) else float(self.count)}
 
 
 class Accuracy(Metric):
     """The share of samples whose class is predicted right, 0 … 1.
 
-    Outputs (N, K) are scores of K classes, the target class numbers (N,) or one-hot rows (N, K). Outputs (N,) or (N, 1)
+    Outputs (N, K) are scores of K classes, the target class numbers (N,) or one-hot rows (N, K); rows of probabilities
+    count by their largest. Rows with no largest or several equal ones, as of samples of several classes, are refused by
+    a ValueError. Outputs (N,) or (N, 1)
     are scores of class 1 of two, which is predicted above ``threshold``; the target is 0 or 1, of either shape.
 
     Args:
@@ -115,7 +126,7 @@ class AUC(Metric):
 
     def update(self, output: Tensor, target: Tensor) -> None:
         scores, truth = output.numpy(force=True).ravel(), target.numpy(force=True).ravel()
-        if scores.shape != truth.shape:
+        if scores.shape != truth.shape or math.prod(target.shape[1:]) != 1:
             raise ValueError(
                 f"AUC: output has shape {tuple(output.shape)}, target {tuple(target.shape)}; expected (N,) or (N, 1)"
             )

@@ -29,10 +29,11 @@ from ..devices import device as Device
 from ..nn import Module
 from ..optim import Optimizer
 from ..tensor import Tensor
-from .batches import checked_loader, joined, samples_in, split, to_device
+from ..utils.undisturbed import Buffers
+from .batches import checked_loader, joined, loss_weight, samples_in, split, to_device
 from .callbacks.base import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFit
 from .checkpoint import load_checkpoint
-from .diagnosis import Buffers, NonFiniteError, diagnose
+from .diagnosis import NonFiniteError, diagnose
 from .progress import calls_on_interrupt
 from .streaming import Mean, Metric
 from .trainer_checks import check_optimizer, checked_callbacks, checked_metrics, device_of, nobody_logs
@@ -53,7 +54,9 @@ class Trainer:
     A batch is a tuple or list ``(input, …, target)``; the model is called with the inputs, the criterion with the
     model's output and the target. Logged for each epoch: ``loss`` and each metric, over the training batches as they
     passed (so while the weights moved), and with ``val_`` before the name over the validation set at the end of it.
-    Losses are means over samples, also where the last batch is shorter, or where ``criterion.reduction`` is "sum".
+    Losses are means over samples, also where the last batch is shorter, or where ``criterion.reduction`` is "sum"; with
+    weights of classes or ignored targets they are the criterion's mean over the whole set. A batch all of whose targets
+    are ignored has no loss (NaN) and counts for nothing.
 
     A model in evaluation mode is put into training mode as a whole. Of one in training mode the layers stay as they
     are: batch norm that was frozen with ``layer.eval()`` remains frozen, and so it does after an evaluation.
@@ -73,6 +76,7 @@ class Trainer:
         batch_index, batches: the number of the batch in its epoch, from 1; of all its batches (None if not known).
         step: updates made since the training began.
         batch, output, loss: of the batch under way; ``loss`` is a tensor.
+        loss_weight: what that loss counts for in the epoch's; 0 if all its targets are ignored.
         logs: the figures of the epoch under way; ``performance`` those that depend on the machine (times, memory).
         history, performance_history: a dict for each epoch done, with "epoch" and the figures above.
         stopped: why the fit was ended early, or None. ``interrupted`` tells whether it was by Ctrl-C.
@@ -109,6 +113,7 @@ class Trainer:
         self.batch: Any = None
         self.output: Any = None
         self.loss: Any = None
+        self.loss_weight: Any = 0
         self.logs: Row = {}
         self.performance: Row = {}
         self.history: list[Row] = []
@@ -242,12 +247,12 @@ class Trainer:
             pass
 
     def _train_on_batch(self) -> None:
-        inputs, target = split(self.batch)
+        inputs, _ = split(self.batch)
         before = Buffers(self.model) if self.step == 0 else None
         self.optimizer.zero_grad()
         self.output = self.model(*inputs)
-        self.loss = self._loss_of(self.output, target)
-        if before is not None and not math.isfinite(self.loss.item()):
+        self.loss = self._loss_of(self.batch, self.output)
+        if before is not None and self.loss_weight and not math.isfinite(self.loss.item()):
             before.put_back()
             raise NonFiniteError(f"Trainer.fit: {diagnose(self)}")
         self._emit("on_before_backward")
@@ -257,31 +262,33 @@ class Trainer:
         self.step += 1
         self._update_meters(self.meters[""])
 
-    def _loss_of(self, output: Any, target: Any) -> Any:
-        loss = self.criterion(output, target)
+    def _loss_of(self, batch: Any, output: Any) -> Any:
+        loss = self.criterion(output, batch[-1])
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             what = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"type {type(loss).__name__}"
             raise ValueError(
                 f"Trainer: the criterion returned something of {what}, expected a tensor of one element; take the mean "
                 "or the sum of it (a loss of minigrad.nn: not with reduction='none')"
             )
+        self.loss_weight = loss_weight(self.criterion, output, batch[-1], samples_in(batch))
         return loss
 
     def _update_meters(self, meters: Mapping[str, Any]) -> None:
         """Tell the meters of the batch, output and loss at hand."""
-        size = samples_in(self.batch)
+        summed = getattr(self.criterion, "reduction", "mean") == "sum"
         for name, meter in meters.items():
             if name == "loss":
-                meter.update(self.loss, 1 if getattr(self.criterion, "reduction", "mean") == "sum" else size, size)
+                meter.update(self.loss, 1 if summed else self.loss_weight, self.loss_weight)
             else:
                 meter.update(self.output, self.batch[-1])
 
     def update(self, batch: Any) -> tuple[Any, Any]:
         """One update on a batch, without events and figures; returns output and loss."""
-        inputs, target = split(self.to_device(batch))
+        batch = self.to_device(batch)
+        inputs, _ = split(batch)
         self.optimizer.zero_grad()
         output = self.model(*inputs)
-        loss = self._loss_of(output, target)
+        loss = self._loss_of(batch, output)
         loss.backward()
         self.optimizer.step()
         return output, loss
@@ -294,11 +301,11 @@ class Trainer:
         A callback may call it at any time: what the trainer knows of the batch under way stays. Only for the training
         loader in the middle of its epoch that is no use, which begins it anew.
         """
-        under_way = self.batch, self.output, self.loss
+        under_way = self.batch, self.output, self.loss, self.loss_weight
         try:
             return self._measure(loader, self._new_meters(), "Trainer.evaluate: loader")
         finally:
-            self.batch, self.output, self.loss = under_way
+            self.batch, self.output, self.loss, self.loss_weight = under_way
 
     def predict(self, loader: Iterable[Any]) -> Any:
         """The model's outputs for all batches, (N, …), in evaluation mode; a tuple for a model with several outputs.
@@ -327,9 +334,9 @@ class Trainer:
             for batch in loader:
                 empty = False
                 self.batch = self.to_device(batch)
-                inputs, target = split(self.batch)
+                inputs, _ = split(self.batch)
                 self.output = self.model(*inputs)
-                self.loss = self._loss_of(self.output, target)
+                self.loss = self._loss_of(self.batch, self.output)
                 self._update_meters(meters)
                 if after is not None:
                     after()

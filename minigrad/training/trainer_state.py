@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import kernels
+from ..utils.undisturbed import undisturbed
 from .checkpoint import CheckpointError, random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def put_back_after(trainer: Trainer) -> Iterator[None]:
     before, random = _copies(trainer), random_state()
     place = _place(trainer)
     try:
-        yield
+        with undisturbed(trainer.model):
+            yield
     finally:
         trainer.model.load_state_dict(before["model"])
         trainer.optimizer.load_state_dict(before["optimizer"])

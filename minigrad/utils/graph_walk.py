@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..autograd import function, no_grad
+from ..autograd import function
 from ..nn import Module
-from ..random import get_rng_state, set_rng_state
 from ..tensor import Tensor
 
 
@@ -120,21 +119,3 @@ def watched(model: Module) -> Iterator[Calls]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextlib.contextmanager
-def undisturbed(model: Module) -> Iterator[None]:
-    """Put back what running a model changes: training flags, buffers, the state of the CPU's random numbers."""
-    flags = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer._version[0], buffer.clone()) for buffer in model.buffers()]
-    state = get_rng_state()
-    try:
-        yield
-    finally:
-        for module, training in flags:
-            module.training = training
-        with no_grad():
-            for buffer, version, before in buffers:
-                if buffer._version[0] != version:
-                    buffer.copy_(before)
-        set_rng_state(state)

@@ -1,16 +1,15 @@
 """A model as a table: what each layer makes, holds, costs and sees.
 
 The table is found by running the model once, in evaluation and without a graph, with hooks that watch every module
-begin and end. What was changed for it (training flags, hooks, the state of the CPU's random numbers) is put back, also
-when the model fails.
+begin and end. What was changed by it (training flags, hooks, buffers, the state of the CPU's random numbers) is put
+back, also when the model fails.
 """
 
 from __future__ import annotations
 
-import contextlib
 import html
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,9 +18,10 @@ import numpy as np
 from ..autograd import no_grad
 from ..creation import from_numpy
 from ..nn import Module
-from ..random import get_rng_state, set_rng_state
 from ..tensor import Tensor
+from ..terminal import fitting
 from .layer_costs import Field, Rule, Shape, field_after, multiply_adds, window_axes
+from .undisturbed import undisturbed
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Summary:
             for line in table
         ]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([line.rstrip() for line in [lines[0], rule, *lines[1:], rule, *self.notes()]])
+        return fitting("\n".join([line.rstrip() for line in [lines[0], rule, *lines[1:], rule, *self.notes()]]))
 
     __repr__ = __str__
 
@@ -229,30 +229,15 @@ def _tensors(value: Any) -> list[Tensor]:
     return [t for item in value for t in _tensors(item)] if isinstance(value, (list, tuple)) else []
 
 
-@contextlib.contextmanager
-def _undisturbed(model: Module) -> Iterator[None]:
-    """The model in evaluation and without a graph; flags and random numbers are as before afterwards."""
-    flags = [(module, module.training) for module in model.modules()]
-    state = get_rng_state()
-    try:
-        model.eval()
-        with no_grad():
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
-        set_rng_state(state)
-
-
 def summary(model: Module, input_size: Any, rules: Mapping[type, Rule] | None = None) -> Summary:
     """The layers of a model as a table: output shapes, parameters, multiply-adds and receptive fields.
 
         print(minigrad.utils.summary(model, (1, 3, 32, 32)))
 
-    The model is run once, in evaluation and under ``no_grad``; its training flags, its hooks and the state of the CPU's
-    random numbers are put back, also when it fails. What is counted, and how the receptive field is found, is told at
-    the top of :mod:`minigrad.utils.layer_costs`. Receptive fields follow tensors from layer to layer: one that a
-    function made on the way (``F.relu``, a sum of branches) ends the path, so write ``nn.ReLU``.
+    The model is run once, in evaluation and under ``no_grad``; its training flags, hooks and buffers and the state of
+    the CPU's random numbers are put back, also when it fails. What is counted, and how the receptive field is found, is
+    told at the top of :mod:`minigrad.utils.layer_costs`. Receptive fields follow tensors from layer to layer: one that
+    a function made on the way (``F.relu``, a sum of branches) ends the path, so write ``nn.ReLU``.
 
     Args:
         model: a module.
@@ -281,7 +266,8 @@ def summary(model: Module, input_size: Any, rules: Mapping[type, Rule] | None = 
         for module in model.modules():
             handles.append(module.register_forward_pre_hook(watch.begin, with_kwargs=True))
             handles.append(module.register_forward_hook(watch.end, with_kwargs=True))
-        with _undisturbed(model):
+        with undisturbed(model), no_grad():
+            model.eval()
             model(*inputs)
     except Exception as error:
         error.add_note(

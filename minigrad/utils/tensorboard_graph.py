@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..autograd import enable_grad
 from ..nn import Module
 from ..tensor import Tensor
-from .graph_walk import nodes_behind, source_of, sources, tensors_in, undisturbed, watched
+from .graph_walk import nodes_behind, source_of, sources, tensors_in, watched
+from .undisturbed import undisturbed
 
 
 def graph_of(model: Module, inputs: Any) -> Any:
@@ -18,14 +20,14 @@ def graph_of(model: Module, inputs: Any) -> Any:
         raise ValueError(
             "add_graph: input_to_model is None; give an input, since the graph is found by running the model"
         )
-    arguments = [_followed(x) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
+    arguments = [_followed(x) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
     with undisturbed(model), watched(model) as calls, enable_grad():
         model.eval()
         output = model(*arguments)
     made = [t for t in tensors_in(output) if t.grad_fn is not None]
     if not made:
         raise ValueError("add_graph: no output of the model depends on a parameter or on an input of float dtype")
-    draft = _Draft(model, arguments)
+    draft = _Draft(model, tensors_in(arguments))
     for node in nodes_behind(made):
         call = calls.of(node)
         draft.op(node, call.name if call is not None else "")
@@ -33,14 +35,21 @@ def graph_of(model: Module, inputs: Any) -> Any:
 
 
 def _followed(x: Any) -> Any:
-    """A float tensor that the graph reaches back to; anything else as it is."""
-    return x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x
+    """The same with all float tensors, also those in containers, as leaves that the graph reaches back to."""
+    if isinstance(x, Tensor):
+        return x.detach().requires_grad_() if x.is_floating_point() else x
+    if isinstance(x, Mapping):
+        return {key: _followed(item) for key, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        items = [_followed(item) for item in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+    return x
 
 
 class _Draft:
     """The message while it grows, and the names of what is in it already."""
 
-    def __init__(self, model: Module, inputs: list[Any]) -> None:
+    def __init__(self, model: Module, inputs: list[Tensor]) -> None:
         from tensorboardX.proto.graph_pb2 import GraphDef
 
         self.root = type(model).__name__
@@ -48,8 +57,7 @@ class _Draft:
         self.taken: dict[str, int] = {}
         self.graph = GraphDef()
         for i, x in enumerate(inputs):
-            if isinstance(x, Tensor):
-                self.leaf(x, f"input/{i}", "input")
+            self.leaf(x, f"input/{i}", "input")
         for name, parameter in model.named_parameters():
             self.leaf(parameter, self.place(name), "parameter")
 

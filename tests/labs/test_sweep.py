@@ -32,7 +32,7 @@ def toy(tmp_path, monkeypatch):
     shutil.copy(TOY, labs / "lab0_toy.py")
     monkeypatch.setattr(sweep, "LABS", labs)
     monkeypatch.syspath_prepend(str(labs))
-    monkeypatch.setenv("PYTHONPATH", str(LABS))  # where the lab finds lab_parser
+    monkeypatch.setenv("PYTHONPATH", str(LABS), prepend=os.pathsep)  # where the lab finds lab_parser
     monkeypatch.chdir(tmp_path)
     yield lambda *argv: sweep.main(["lab0_toy", "--out", "out", *argv])
     sys.modules.pop("lab0_toy", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import product
 from typing import Any
 
@@ -18,6 +19,8 @@ from minigrad.profiler import (
     schedule,
     supported_activities,
 )
+from minigrad.profiler.recorder import Recorder
+from minigrad.utils.data import DataLoader, Dataset
 
 # --- beginning and ending ---------------------------------------------------------------------------------------------
 
@@ -264,3 +267,42 @@ def test_scopes_across_the_ends_of_a_recording_are_left_out() -> None:
     assert names(p.events()) == []
     with pytest.raises(TypeError, match="name must be a string, got int"):
         record_function(3)  # type: ignore[arg-type]
+
+
+# --- other processes --------------------------------------------------------------------------------------------------
+
+
+class Watched(Dataset):
+    """Says whether ops are recorded where its samples are made, and whether a profiler can be started there."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, i: int) -> Any:
+        recording = Recorder.running is not None or "run" in Op.apply.__qualname__
+        with profile() as p:
+            minigrad.ones(2).exp()
+        return recording, names(p.events()) == ["Exp"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_that_begin_inside_are_not_recorded(workers: int) -> None:
+    loader = DataLoader(Watched(), batch_size=2, num_workers=workers, persistent_workers=True)
+    with profile() as p:
+        inside = [[part.tolist() for part in batch] for batch in loader]
+        minigrad.ones(2).exp()
+    after = [[part.tolist() for part in batch] for batch in loader]
+    assert inside == after == [[[False] * 2, [True] * 2]] * 2
+    assert "Exp" in names(p.events())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_may_end_what_its_parent_began() -> None:
+    with profile() as p:
+        child = os.fork()
+        if child == 0:
+            p.stop()
+            os._exit(int(Recorder.running is not None))
+        minigrad.ones(2).exp()
+    assert os.waitpid(child, 0)[1] == 0
+    assert names(p.events()) == ["Exp"]

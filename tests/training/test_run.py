@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import enum
 import json
+import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minigrad
 from minigrad import plot
-from minigrad.training import Run
+from minigrad.training import Run, RunRecord
 
 
 def summary(run):
@@ -142,3 +146,145 @@ def test_an_unwritable_place_is_an_error_at_the_start(tmp_path):
     with pytest.raises(ValueError, match=r"'a/b' is not fit for a folder"):
         Run(tmp_path, "a/b", {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# --------------------------------------------------------------------------------------------- what a file cannot hold
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+LACKING = [{1, 2}, datetime.date(2024, 1, 2), Colour.RED, 1j, b"x", object(), np.complex64(1), [1, {"a": {2}}]]
+
+
+@pytest.mark.parametrize("value", LACKING, ids=lambda value: type(value).__name__)
+def test_a_result_that_a_file_lacks_is_named_and_all_else_is_written(tmp_path, value):
+    def work():
+        with Run(tmp_path, "base", {}) as run:
+            run.log(1, loss=0.5)
+            run.picture(plot.curves({"train": ([1], [2])}), "loss", "The loss")
+            run.results.update(good=np.float32(0.5), odd=value, last=minigrad.tensor([1, 2]))
+
+    with pytest.raises(TypeError, match=r"results\['odd'\]"):
+        work()
+    folder = tmp_path / "001-base"
+    left = json.loads((folder / "summary.json").read_text())
+    assert left["results"] == {"good": 0.5, "last": [1, 2]}
+    assert left["status"] == "finished"
+    assert "results['odd']" in left["notices"][0]
+    assert (folder / "history.csv").read_text() == "epoch,loss\n1,0.5\n"
+    assert "results[&#39;odd&#39;]" in (folder / "report.html").read_text()
+    assert (folder / "loss.png").exists()
+
+
+def test_results_of_all_that_becomes_json(tmp_path):
+    with Run(tmp_path, "base", {"path": tmp_path, "lr": np.float32(0.5), 1: (np.int8(2), None)}) as run:
+        run.results.update(
+            nan=float("nan"),
+            array=np.array([1.0, np.inf]),
+            nested={"a": {2: minigrad.tensor(True)}},
+            text="\udcff = größe",
+            empty=[],
+        )
+    left = summary(run)["results"]
+    assert left == {
+        "nan": None,
+        "array": [1.0, None],
+        "nested": {"a": {"2": True}},
+        "text": "\udcff = größe",
+        "empty": [],
+    }
+    config = json.loads((run.folder / "config.json").read_text())
+    assert (config["path"], config["lr"], config["1"]) == (str(tmp_path), 0.5, [2, None])
+
+
+def test_a_result_that_contains_itself_is_named(tmp_path):
+    loop = {}
+    loop["again"] = loop
+    with pytest.raises(ValueError, match=r"results\['loop'\] contains itself"), Run(tmp_path, "base", {}) as run:
+        run.results["loop"] = loop
+    assert (tmp_path / "001-base" / "summary.json").exists()
+
+
+def test_a_bad_setting_is_named_before_there_is_a_folder(tmp_path):
+    with pytest.raises(TypeError, match=r"config\['sizes'\]\[1\]"):
+        Run(tmp_path, "base", {"sizes": [1, {2}]})
+    with pytest.raises(TypeError, match=r"template\['when'\]"):
+        Run(tmp_path, "base", {}, template={"when": datetime.date(2024, 1, 2)})
+    with pytest.raises(TypeError, match=r"config has two keys that are one as text"):
+        Run(tmp_path, "base", {1: 2, "1": 3})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["high", None, [1, 2], {1}, np.ones(2), 1j])
+def test_what_is_no_number_cannot_be_logged(tmp_path, value):
+    with Run(tmp_path, "base", {}) as run:
+        for log in (run.log, run.log_performance):
+            with pytest.raises(TypeError, match=r"odd is .*expected one number"):
+                log(1, loss=0.5, odd=value)
+        run.log(1, loss=np.array([[0.5]]), right=minigrad.tensor([True]))
+    assert (run.folder / "history.csv").read_text() == "epoch,loss,right\n1,0.5,True\n"
+    assert RunRecord.read(run.folder).history == [{"epoch": 1, "loss": 0.5, "right": 1}]
+
+
+def test_the_error_of_the_work_is_not_hidden_by_that_of_the_files(tmp_path):
+    def work():
+        with Run(tmp_path, "base", {}) as run:
+            run.results["odd"] = {1}
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom") as caught:
+        work()
+    assert "results['odd']" in caught.value.__notes__[0]
+    assert json.loads((tmp_path / "001-base" / "summary.json").read_text())["status"] == "failed"
+
+
+# ------------------------------------------------------------------------------------------------------ killed, damaged
+
+
+def test_the_summary_comes_last(tmp_path, monkeypatch):
+    """A kill at any write but the last leaves a run that is not finished, and can be taken up again."""
+    written = []
+    replace = os.replace
+    monkeypatch.setattr("os.replace", lambda a, b: (written.append(Path(b).name), replace(a, b)))
+    with Run(tmp_path, "base", {}) as run:
+        run.log(1, loss=0.5)
+        run.picture(plot.curves({"train": ([1], [2])}), "loss", "The loss")
+        run.picture(plot.graph((minigrad.ones(2, requires_grad=True) * 2).sum()), "graph", "The graph")
+    assert written == ["config.json", "loss.png", "graph.svg", "history.csv", "report.html", "summary.json"]
+    (run.folder / "summary.json").unlink()
+    with Run.resume(run.folder, {}) as again:
+        again.log(2, loss=0.25)
+    assert summary(run)["status"] == "finished"
+
+
+def test_a_report_that_fails_leaves_a_failed_run(tmp_path):
+    run = Run(tmp_path, "base", {})
+    run.results["accuracy"] = 0.5
+    run.table("Too few cells", ["a", "b"], [(1,)])
+    with pytest.raises(IndexError):
+        run.finish()
+    left = summary(run)
+    assert (left["status"], left["results"]) == ("failed", {"accuracy": 0.5})
+    assert "could not be written" in left["notices"][0]
+
+
+DAMAGE = [b"", b"{", b"[1, 2]", b"null", b"\xff\xfe", b'{"name": 3}', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("content", DAMAGE, ids=[repr(content[:9]) for content in DAMAGE])
+def test_a_damaged_config_is_named(tmp_path, content):
+    with Run(tmp_path, "base", {}) as run:
+        run.interrupt("Stopped")
+    (run.folder / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"001-base/config\.json is damaged"):
+        Run.resume(run.folder, {})
+
+
+def test_a_damaged_summary_is_named_by_resume(tmp_path):
+    with Run(tmp_path, "base", {}) as run:
+        pass
+    (run.folder / "summary.json").write_bytes(b'{"status": "fini')
+    with pytest.raises(ValueError, match=r"001-base/summary\.json is damaged"):
+        Run.resume(run.folder, {})

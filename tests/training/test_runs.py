@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 
+import numpy as np
 import pytest
 
+from minigrad.training.compare import main as compare
 from minigrad.training.figures import checked_key, key_figure, mode_of, monitor_of
 from minigrad.training.runs import RunRecord, find_runs, write_runs_summary
+from minigrad.training.table import write_table
 from tests.some_runs import make_run
 
 
@@ -72,13 +76,113 @@ def test_a_run_of_runs_is_known_by_those_in_it(tmp_path):
     assert names(find_runs(tmp_path, groups=True)) == ["001-width", "001-width-5", "002-width-10"]
 
 
-@pytest.mark.parametrize("file", ["config.json", "summary.json"])
-def test_a_damaged_run_is_left_out_with_a_warning(tmp_path, file):
-    make_run(tmp_path, "whole")
-    damaged = make_run(tmp_path, "damaged")
-    (damaged / file).write_text('{"name": "dam')
-    with pytest.warns(UserWarning, match="002-damaged is left out, a file in it is damaged"):
+DAMAGE = {
+    "config.json": [b'{"name": "dam', b"", b"\xff", b"[" * 100_000],
+    "summary.json": [
+        b'{"name": "dam',
+        b"",
+        b"\x00",
+        b"[]",
+        b"3",
+        b'{"results": []}',
+        b'{"status": ["finished"]}',
+        b'{"seconds": "long"}',
+        b'{"notices": "none"}',
+        b'{"reference": null}',
+    ],
+    "history.csv": [
+        b"epoch,loss\n1,\xff",
+        b"epoch,loss\n1,2,3",
+        b"epoch,loss\n,0.5",
+        b"epoch,loss\nnan,0.5",
+        b"epoch,loss\n1,high",
+        b'epoch,loss\n"1,0.5',
+        b"epoch,loss\n1,\x00",
+        b"epoch,loss\n" + b"1" * 200_000,
+    ],
+    "performance.csv": [b"epoch,seconds\n1,2,3"],
+}
+
+
+@pytest.mark.parametrize(("file", "content"), [(file, content) for file in DAMAGE for content in DAMAGE[file]])
+def test_a_damaged_run_is_left_out_with_a_warning(tmp_path, file, content):
+    make_run(tmp_path, "whole", curves={"loss": [2.0, 1.0]})
+    damaged = make_run(tmp_path, "damaged", curves={"loss": [2.0, 1.0]})
+    (damaged / file).write_bytes(content)
+    with pytest.warns(UserWarning, match=f"002-damaged is left out, a file in it is damaged: .*{file} is damaged"):
         assert names(find_runs(tmp_path)) == ["001-whole"]
+    with pytest.warns(UserWarning, match=file):
+        assert compare([str(tmp_path)]) == 0
+    assert "001-whole" in (tmp_path / "runs_summary.csv").read_text()
+
+
+def test_a_history_that_was_cut_between_rows_is_read(tmp_path):
+    folder = make_run(tmp_path, curves={"loss": [2.0, 1.0]})
+    for content, rows in (("", 0), ("epoch", 0), ("epoch,loss\n", 0), ("epoch,loss\n1", 1), ("epoch,loss\n1,2.0\n", 1)):
+        (folder / "history.csv").write_text(content)
+        assert len(RunRecord.read(folder).history) == rows
+        assert compare([str(tmp_path)]) == 0
+
+
+def test_a_number_too_large_for_a_float_is_no_figure(tmp_path):
+    folder = make_run(tmp_path, results={"accuracy": 0.5})
+    (folder / "summary.json").write_text(f'{{"status": "finished", "results": {{"accuracy": 1{"0" * 400}}}}}')
+    assert RunRecord.read(folder).figures == {}
+    assert compare([str(tmp_path)]) == 0
+
+
+# What a spreadsheet takes for a formula, and what it does not.
+FORMULAS = [
+    "=1+1",
+    "\uff1d1+1",
+    "\uff20x",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "=",
+    "-",
+    "-x",
+    "+-1",
+    "-1_000",
+]
+TEXTS = ["a=b", " =1", "'=1", "-5", "+1.5e-3", "-.5", "1-2", "x@y", "", "a\n=b", '"=1"']
+
+
+def test_cells_are_no_formulas(tmp_path):
+    rows = [{"=name": text, "number": -1.5, "count": -2, "numpy": np.float32(-0.5)} for text in [*FORMULAS, *TEXTS]]
+    write_table(tmp_path / "table.csv", rows)
+    with open(tmp_path / "table.csv", newline="") as file:
+        head, *found = list(csv.reader(file))
+    assert head == ["'=name", "number", "count", "numpy"]
+    assert [line[0] for line in found] == [*(f"'{text}" for text in FORMULAS), *TEXTS]
+    assert {tuple(line[1:]) for line in found} == {("-1.5", "-2", "-0.5")}
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "table.csv").write_text("before")
+
+    def full(*paths):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*table\.csv'"):
+        write_table(tmp_path / "table.csv", [{"a": 1}])
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("table.csv", "before")]
+
+
+def test_a_name_that_was_guarded_comes_back(tmp_path):
+    folder = make_run(tmp_path, "-run", {"=x": "=1+1", "y": ["=1"]}, {"-loss": [-1.0, float("-inf")]}, {"@r": "+1+1"})
+    record = RunRecord.read(folder)
+    assert record.curves == ["-loss"]
+    assert record.column("-loss")[1] == [-1.0, float("-inf")]
+    write_runs_summary([record], tmp_path / "runs_summary.csv")
+    with open(tmp_path / "runs_summary.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["name"], row["settings.=x"], row["results.@r"]) == ("'-run", "'=1+1", "'+1+1")
+    assert row["last.-loss"] == "-inf"
 
 
 def test_the_summary_has_a_row_for_each_run(tmp_path):
@@ -158,6 +262,6 @@ def test_no_folder_of_a_run_is_an_error(tmp_path):
         RunRecord.read(tmp_path)
     folder = make_run(tmp_path)
     (folder / "summary.json").write_text("")
-    with pytest.raises(ValueError, match=r"config\.json or summary\.json is damaged"):
+    with pytest.raises(ValueError, match=r"summary\.json is damaged"):
         RunRecord.read(folder)
     assert json.loads((folder / "config.json").read_text())["name"] == "base"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import minigrad
 from minigrad import nn
-from minigrad.utils.graph_walk import nodes_behind, sources, tensors_in, undisturbed, watched
+from minigrad.utils.graph_walk import nodes_behind, sources, tensors_in, watched
+from minigrad.utils.undisturbed import undisturbed
 
 
 class Outer(nn.Module):

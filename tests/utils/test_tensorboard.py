@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import enum
+import errno
 import inspect
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,7 +67,7 @@ def test_what_is_missing_says_so(tmp_path):
                 writer.add_scalar("a", 1, 0, **{option: True})
         with pytest.raises(NotImplementedError, match="hparam_domain_discrete"):
             writer.add_hparams({}, {}, {"lr": [1, 2]})
-        with pytest.raises(AttributeError, match=r"no 'add_nothing'; it offers add_embedding, add_figure"):
+        with pytest.raises(AttributeError, match=r"no 'add_nothing'; it offers add_audio, add_custom_scalars"):
             _ = writer.add_nothing
         assert callable(writer.add_mesh)
 
@@ -94,6 +99,283 @@ def test_on_host_looks_into_containers():
     assert isinstance(found["b"], tuple)
     assert found["a"][1] == 1
     assert found["b"][1] == "x"
+
+
+# ------------------------------------------------------------------------------------------------------- the files
+
+
+def scalars(folder):
+    return sorted((tag, step, value.simple_value) for tag, step, value in values(folder))
+
+
+def test_two_writers_in_one_folder_keep_both_files(tmp_path):
+    with SummaryWriter(tmp_path) as one, SummaryWriter(tmp_path) as other, SummaryWriter(tmp_path):
+        one.add_scalar("a", 1.0, 0)
+        other.add_scalar("b", 2.0, 0)
+        assert scalars(tmp_path) == [("a", 0, 1.0), ("b", 0, 2.0)]  # before either is closed
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_where_logs_go(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for writer in (SummaryWriter(), SummaryWriter("", comment="-more"), SummaryWriter(comment="-more")):
+        writer.close()
+    first, *others = sorted(Path("runs").iterdir(), key=lambda path: path.name.endswith("-more"))
+    assert len(list(first.iterdir())) == 1
+    assert sum(len(list(other.iterdir())) for other in others) == 2
+    with pytest.raises(ValueError, match="expected a folder"):
+        SummaryWriter("s3://bucket/logs")
+
+
+def test_what_was_added_is_there_after_a_kill(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from minigrad.utils.tensorboard import SummaryWriter\n"
+        "writer = SummaryWriter(sys.argv[1])\n"
+        "for step in range(100): writer.add_scalar('loss', step, step)\n"
+        "writer.add_text('notes', 'x' * 100_000)\n"
+        "writer.flush()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    assert len(values(tmp_path)) == 101
+
+
+def test_a_full_disk_raises_and_leaves_whole_records(tmp_path):
+    code = (
+        "import resource, sys\n"
+        "from minigrad.utils.tensorboard import SummaryWriter\n"
+        "writer = SummaryWriter(sys.argv[1])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))\n"
+        "writer.add_scalar('first', 1, 0)\n"
+        "for _ in range(2):\n"
+        "    try: writer.add_text('notes', 'x' * 10_000)\n"
+        "    except OSError as error: print(error.errno, error.filename)\n"
+        "writer.add_scalar('last', 2, 0)\n"
+        "writer.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    (file,) = tmp_path.iterdir()
+    assert done.stdout.splitlines() == [f"{errno.EFBIG} {file}"] * 2, done.stderr
+    assert scalars(tmp_path) == [("first", 0, 1.0), ("last", 0, 2.0)]
+
+
+def test_a_tag_is_what_it_is_called(tmp_path):
+    tags = ["acc@1", "acc%1", "acc_1", "$\\alpha$", "a b", "größe", "/leading", "two\nlines"]
+    with SummaryWriter(tmp_path) as writer:
+        for tag in tags:
+            writer.add_scalar(tag, 1.0, 0)
+            writer.add_histogram(tag, [1.0], 0)
+            writer.add_image(tag, minigrad.rand(3, 2, 2), 0)
+            writer.add_image_with_boxes(tag, minigrad.rand(3, 4, 4), minigrad.tensor([[0.0, 0, 2, 2]]), 0)
+            writer.add_pr_curve(tag, [0, 1], [0.2, 0.7], 0)
+            writer.add_text(tag.removeprefix("/"), "text", 0)
+    found = [tag for tag, _, _ in values(tmp_path)]
+    assert {tag: found.count(tag) for tag in tags} == dict.fromkeys(tags, 5)
+    assert sum(tag.endswith("/text_summary") for tag in set(found)) == len(tags)
+    with SummaryWriter(tmp_path / "more") as writer:
+        writer.add_scalars("top", {"acc@1": 1.0, "acc%1": 2.0}, 0)
+        writer.add_hparams({"lr": 1}, {"acc@1": 1.0, "acc%1": 2.0}, run_name="trial")
+    below = {path.parent.name for path in (tmp_path / "more").rglob("events.*")}
+    assert {"top_acc@1", "top_acc%1"} <= below
+    assert {("acc@1", 0, 1.0), ("acc%1", 0, 2.0)} <= set(scalars(tmp_path / "more" / "trial"))
+
+
+def test_a_tag_that_is_no_utf8_is_written_out(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("\udcff", 1.0, 0)
+    assert scalars(tmp_path) == [("\\udcff", 0, 1.0)]
+
+
+def test_after_close_another_file_is_opened(tmp_path):
+    writer = SummaryWriter(tmp_path, purge_step=3)
+    writer.add_scalar("a", 1.0, 5)
+    writer.close()
+    writer.close()
+    writer.flush()
+    writer.add_scalar("a", 2.0, 6)
+    writer.add_scalars("both", {"x": 1.0}, 6)
+    writer.add_graph(nn.Linear(2, 1), minigrad.ones(1, 2))
+    writer.add_hparams({"lr": 0.1}, {"accuracy": 0.5}, run_name="trial")
+    writer.close()
+    assert writer.get_logdir() == str(tmp_path)
+    assert len(list(tmp_path.glob("events.*"))) == 2
+    assert ("a", 6, 2.0) in scalars(tmp_path)
+    # Only what was there before this writer is hidden, not what it wrote itself.
+    assert [event.step for event in events(tmp_path) if event.HasField("session_log")] == [3]
+
+
+# --------------------------------------------------------------------------------------------------- odd things written
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+NUMBERS = [
+    (3, 3.0),
+    (10**30, np.float32(10**30)),
+    (Fraction(1, 2), 0.5),
+    (Decimal("1.5"), 1.5),
+    (True, 1.0),
+    (np.float16(0.5), 0.5),
+    (np.int64(2), 2.0),
+    (np.bool_(False), 0.0),
+    (np.array([[4.0]]), 4.0),
+    (minigrad.tensor(5), 5.0),
+    (minigrad.tensor([[6.0]], dtype=minigrad.float16, requires_grad=True), 6.0),
+    ([7.0], 7.0),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), NUMBERS)
+def test_numbers_of_every_kind(given, expected, tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("a", given, minigrad.tensor(2))
+        writer.add_scalar("b", given, np.int32(3))
+        writer.add_scalar("c", given)
+        writer.add_hparams({"x": given}, {"figure": given}, run_name="trial")
+    assert scalars(tmp_path)[-3:] == [("b", 3, expected), ("c", 0, expected), ("figure", 0, expected)]
+    setting = str(given) if isinstance(given, list) else pytest.approx(expected)
+    assert hparams_in(tmp_path)["x"] == setting
+
+
+def hparams_in(folder):
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+
+    data = [value.metadata.plugin_data.content for tag, _, value in values(folder) if tag.endswith("start_info")]
+    kept = HParamsPluginData.FromString(data[0]).session_start_info.hparams
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in kept.items()}
+
+
+def test_settings_are_converted_or_named(tmp_path):
+    settings = {
+        "sizes": [10, 20],
+        "rates": (np.float32(0.5), minigrad.tensor([1.0, 2.0])),
+        "where": Path("a/b"),
+        "colour": Colour.RED,
+        "layer": nn.ReLU,
+        "none": None,
+        "name": "x",
+        "three": minigrad.tensor([1, 2, 3]),
+    }
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_hparams(settings, {}, run_name="trial")
+        for bad in (object(), 1j, b"x"):
+            with pytest.raises(TypeError, match=r"hparam_dict\['odd'\]"):
+                writer.add_hparams({"odd": bad}, {}, run_name="bad")
+        for bad, error in (("high", TypeError), (None, TypeError), ([1.0, 2.0], ValueError)):
+            with pytest.raises(error, match=r"metric_dict\['odd'\]"):
+                writer.add_hparams({}, {"odd": bad}, run_name="bad")
+    assert not (tmp_path / "bad").exists()
+    assert hparams_in(tmp_path) == {
+        "sizes": "[10, 20]",
+        "rates": "(0.5, [1.0, 2.0])",
+        "where": "a/b",
+        "colour": "RED",
+        "layer": "ReLU",
+        "name": "x",
+        "three": "[1, 2, 3]",
+    }
+
+
+def test_what_is_no_number_is_named(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        for bad, error in (("0.5", TypeError), (None, TypeError), (1j, TypeError), ([1, 2], ValueError)):
+            with pytest.raises(error, match=r"add_scalar: 'loss'"):
+                writer.add_scalar("loss", bad, 0)
+        for bad in ("1", [1, 2], float("nan")):
+            with pytest.raises((TypeError, ValueError), match="global_step"):
+                writer.add_scalar("loss", 1.0, bad)
+        for write in (writer.add_scalar, writer.add_histogram, writer.add_text):
+            with pytest.raises(TypeError, match=r"tag is 3 \(int\), expected text"):
+                write(3, "text" if write == writer.add_text else 1.0)
+        with pytest.raises(TypeError, match=r"tag is 3 \(int\), expected text"):
+            writer.add_image(3, minigrad.rand(3, 2, 2))
+        with pytest.raises(TypeError, match=r"tag is 3 \(int\), expected text"):
+            writer.add_hparams({3: 1}, {})
+        with pytest.raises(ValueError, match=r"add_image: 'none' has shape \(0, 3, 2, 2\)"):
+            writer.add_images("none", minigrad.zeros(0, 3, 2, 2))
+        with pytest.raises(TypeError, match=r"add_text: 'notes' is a int"):
+            writer.add_text("notes", 3)
+        with pytest.raises(ValueError, match=r"add_histogram: 'w' has no elements"):
+            writer.add_histogram("w", minigrad.zeros(0), 0)
+        with pytest.raises(ValueError, match=r"predictions of 'pr' must be probabilities"):
+            writer.add_pr_curve("pr", [0, 1], [0.5, float("nan")], 0)
+        with pytest.raises(ValueError, match="3 labels and 2 predictions"):
+            writer.add_pr_curve("pr", [0, 1, 1], [0.5, 0.5], 0)
+    assert values(tmp_path) == []
+
+
+def test_scalars_that_are_not_finite_are_kept(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        for step, number in enumerate([float("nan"), float("inf"), -float("inf"), 1e300]):
+            writer.add_scalar("a", number, step)
+    found = [value for _, _, value in scalars(tmp_path)]
+    assert np.isnan(found[0])
+    assert found[1:] == [float("inf"), -float("inf"), float("inf")]  # float32 is what is kept
+
+
+HISTOGRAMS = [
+    (np.array(2.0), 1),  # 0-d
+    ([True, False, True], 3),
+    (minigrad.tensor([1.0, 60000.0], dtype=minigrad.float16), 2),
+    ([1.0, float("nan"), float("inf"), -3.0], 2),
+    ([1e30, -1e300, 0.0, 1e-40], 4),
+    (np.zeros(5), 5),
+    ([float("nan")] * 3, 0),
+    ([float("inf"), 2.0**900, 0], 2),
+]
+
+
+@pytest.mark.filterwarnings("ignore:overflow")  # NumPy's, of sums
+@pytest.mark.parametrize(("given", "counted"), HISTOGRAMS)
+@pytest.mark.parametrize("bins", ["tensorflow", 4])
+def test_histograms_of_odd_values(given, counted, bins, tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_histogram("w", given, 0, bins=bins)
+    ((_, _, value),) = values(tmp_path)
+    assert sum(value.histo.bucket) == counted
+    assert len(value.histo.bucket) == len(value.histo.bucket_limit) > 0
+    assert value.histo.num == np.size(on_host(given))
+
+
+def picture(value):
+    from io import BytesIO
+
+    from PIL import Image
+
+    return np.asarray(Image.open(BytesIO(value.image.encoded_image_string)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_images_are_clipped(dtype, tmp_path):
+    image = np.array([[-0.5, 0.0, 0.5], [1.0, 1.5, np.nan]], dtype)
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_image("image", minigrad.tensor(image), 0, dataformats="HW")
+        writer.add_images("images", np.stack([image, image])[:, None], 0)
+        writer.add_image("bytes", np.array([[0, 128, 255]], np.uint8), 0, dataformats="HW")
+        writer.add_image("mask", np.array([[True, False]]), 0, dataformats="HW")
+    found = [picture(value)[..., 0] for _, _, value in values(tmp_path)]
+    assert found[0].tolist() == [[0, 0, 127], [255, 255, 0]]
+    assert found[1].tolist() == [[0, 0, 127] * 2, [255, 255, 0] * 2]
+    assert found[2].tolist() == [[0, 128, 255]]
+    assert found[3].tolist() == [[255, 0]]
+
+
+def test_what_is_raw_and_what_lies_beside(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_histogram_raw("raw", 0, minigrad.tensor(1.0), 2, 1, 1, minigrad.tensor([0.5, 1.0]), [1, 1], 3)
+        writer.add_pr_curve_raw("curve", *[minigrad.tensor([0.5, 1.0])] * 6, 3, num_thresholds=2)
+        writer.add_mesh("points", minigrad.rand(1, 4, 3), global_step=3)
+        writer.add_custom_scalars_multilinechart(["a", "b"])
+        writer.add_custom_scalars_marginchart(["a", "b", "c"])
+        writer.add_embedding(
+            minigrad.rand(2, 3), [minigrad.tensor(1), "two\nlines\tof"], global_step=minigrad.tensor(1)
+        )
+    found = {tag: step for tag, step, _ in values(tmp_path)}
+    assert found == {"raw": 3, "curve": 3, "points_1": 3, "custom_scalars__config__": 0}
+    assert (tmp_path / "00001" / "default" / "metadata.tsv").read_text().splitlines() == ["1", "two lines of"]
 
 
 # ------------------------------------------------------------------------------------------------------- the graph
@@ -150,3 +432,33 @@ def test_a_graph_needs_an_input_and_something_that_learns(tmp_path):
             writer.add_graph(lambda x: x, minigrad.ones(1))
         with pytest.raises(ValueError, match="no output of the model depends"):
             writer.add_graph(nn.Flatten(), minigrad.ones(2, 3, dtype=minigrad.int64))
+
+
+class OfContainers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, first, *more):
+        first = first["x"] if isinstance(first, dict) else sum(first) if isinstance(first, (list, tuple)) else first
+        return self.layer(sum(more, start=first))
+
+
+@pytest.mark.parametrize(
+    ("given", "inputs"),
+    [
+        (lambda x: x, 1),
+        (lambda x: (x, x + 1), 2),
+        (lambda x: [x, x + 1], 2),
+        (lambda x: {"x": x}, 1),
+        (lambda x: ([x, x + 1], x), 3),
+        (lambda x: [{"x": x}], 1),
+    ],
+)
+def test_inputs_of_a_graph(given, inputs, tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_graph(OfContainers(), given(minigrad.ones(1, 3)))
+    nodes = graph(tmp_path)
+    assert sorted(name for name in nodes if name.startswith("input/")) == [f"input/{i}" for i in range(inputs)]
+    used = {source for node in nodes.values() for source in node.input}
+    assert {f"input/{i}" for i in range(inputs)} <= used

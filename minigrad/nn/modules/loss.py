@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...autograd.variable import namespace
 from ...ops.loss import reduction_of
 from ...tensor import Tensor
 from .. import functional as F
@@ -21,6 +22,14 @@ class _Loss(Module):
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction_of(type(self).__name__, reduction, size_average, reduce, self.reductions)
+
+    def divisor(self, input: Tensor, target: Tensor) -> Any:
+        """What ``reduction="mean"`` divides the sum of the losses by: the number of elements, or the sum of weights.
+
+        The mean over a set is Σ divisor · mean / Σ divisor over its batches, whatever their sizes. A number; on a GPU
+        a tensor, so that nobody waits for the device.
+        """
+        return max(input.numel(), target.numel())
 
 
 class _WeightedLoss(_Loss):
@@ -35,6 +44,24 @@ class _WeightedLoss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
+
+
+class _ClassLoss(_WeightedLoss):
+    """A loss whose targets may be class numbers, of which some may be ignored."""
+
+    ignore_index: int
+
+    def divisor(self, input: Tensor, target: Tensor) -> Any:
+        if target.is_floating_point():  # probabilities: a sum over the classes for each sample or pixel
+            return input.numel() // input.shape[0 if input.ndim == 1 else 1]
+        classes = target._array
+        kept = classes != self.ignore_index
+        if self.weight is None:
+            total = kept.sum()
+        else:
+            weights = self.weight._array[classes * kept]
+            total = namespace(classes).where(kept, weights, 0).sum(dtype="float64")
+        return total.item() if target.device.type == "cpu" else Tensor._wrap(total).double()
 
 
 class MSELoss(_Loss):
@@ -120,7 +147,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
         )
 
 
-class NLLLoss(_WeightedLoss):
+class NLLLoss(_ClassLoss):
     """−w[y] · x[y] for log-probabilities x (N, C) or (N, C, …) and class numbers y (N,) or (N, …).
 
     The mean is weighted: Σ losses / Σ w[y]. Targets equal to ``ignore_index`` count for nothing.
@@ -141,7 +168,7 @@ class NLLLoss(_WeightedLoss):
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class CrossEntropyLoss(_WeightedLoss):
+class CrossEntropyLoss(_ClassLoss):
     """LogSoftmax and NLLLoss in one: −w[y] log softmax(x)[y] for logits x (N, C) or (N, C, …).
 
     The target holds class numbers (N,) or (N, …), or probabilities of the shape of x. ``label_smoothing`` ε
@@ -191,3 +218,6 @@ class KLDivLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+    def divisor(self, input: Tensor, target: Tensor) -> Any:
+        return super().divisor(input, target) if self.reduction == "mean" or not input.ndim else len(input)

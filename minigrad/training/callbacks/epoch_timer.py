@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..batches import samples_in
 from .base import Callback
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class EpochTimer(Callback):
         self._since = self._trained = time.perf_counter()
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        self._samples += len(trainer.batch[-1])
+        self._samples += samples_in(trainer.batch)
         self._trained = time.perf_counter()
 
     def on_epoch_end(self, trainer: Trainer) -> None:

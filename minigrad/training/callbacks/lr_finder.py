@@ -84,8 +84,12 @@ class LRFinder(Callback):
             for group in trainer.optimizer.param_groups:
                 group["lr"] = rate
             loss = trainer.update(batch)[1].item()
+            if not trainer.loss_weight:  # all of its targets were ignored
+                continue
             average = self.smoothing * average + (1 - self.smoothing) * loss
-            smoothed = average / (1 - self.smoothing ** (i + 1))  # the average began at 0, which this undoes
+            smoothed = average / (
+                1 - self.smoothing ** (len(self.losses) + 1)
+            )  # the average began at 0, which this undoes
             if not math.isfinite(smoothed):
                 return
             if self.losses and smoothed - (best := min(self.losses)) > (self.diverged - 1) * abs(best):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnosis import Buffers, diagnose
+from ...utils.undisturbed import Buffers
+from ..diagnosis import diagnose
 from .base import Callback, CancelBatch, Order
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TerminateOnNaN(Callback):
         self._buffers = Buffers(trainer.model)
 
     def on_before_backward(self, trainer: Trainer) -> None:
-        if not math.isfinite(trainer.loss.item()):
+        if not math.isfinite(trainer.loss.item()) and trainer.loss_weight:
             self._end(trainer)
 
     def on_before_step(self, trainer: Trainer) -> None:

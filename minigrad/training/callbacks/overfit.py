@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..batches import checked_loader
+from ..batches import checked_loader, first_samples, samples_in
 from ..streaming import Metric
 from .base import Callback, Order
 
@@ -65,7 +65,7 @@ class OverfitOneBatch(Callback):
         checked_loader("OverfitOneBatch: train_loader", trainer.train_loader, passes=2)
         with trainer.undisturbed():
             for first in trainer.train_loader:
-                batch = tuple(part[: self.samples] for part in trainer.to_device(first))
+                batch = first_samples(trainer.to_device(first), self.samples)
                 self._learn(trainer, batch)
                 break
             else:
@@ -73,12 +73,12 @@ class OverfitOneBatch(Callback):
         if not self.passed and self.required and trainer.stopped is None:
             wanted = f"{self.loss_share:.0%} of that" if self.metric is None else f"a metric of {self.target}"
             raise OverfitError(
-                f"OverfitOneBatch: {len(batch[-1])} samples were not learned in {self.steps} steps: the loss went from "
-                f"{self.first_loss:.4g} to {self.last_loss:.4g}, expected {wanted}. Look at the model's last layer, "
-                "the loss, the learning rate and the labels"
+                f"OverfitOneBatch: {samples_in(batch)} samples were not learned in {self.steps} steps: the loss went "
+                f"from {self.first_loss:.4g} to {self.last_loss:.4g}, expected {wanted}. Look at the model's last "
+                "layer, the loss, the learning rate and the labels"
             )
 
-    def _learn(self, trainer: Trainer, batch: tuple[object, ...]) -> None:
+    def _learn(self, trainer: Trainer, batch: Any) -> None:
         metric = copy.deepcopy(self.metric)
         self.passed = False
         for step in range(self.steps):

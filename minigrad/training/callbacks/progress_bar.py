@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from ...terminal import fitting, is_terminal, say
 from ..report import shown
 from .base import Callback, Order
 
@@ -45,12 +46,12 @@ class ProgressBar(Callback):
     def on_epoch_end(self, trainer: Trainer) -> None:
         figures = ", ".join(f"{name} {shown(value)}" for name, value in trainer.logs.items())
         if self._bar is not None:
-            self._bar.set_postfix_str(figures, refresh=False)
+            self._bar.set_postfix_str(fitting(figures, sys.stderr), refresh=False)
             self._bar.update(trainer.batch_index - self._bar.n)
             self._close()
         else:
             seconds = time.perf_counter() - getattr(self, "_started", time.perf_counter())
-            print(f"{self._title(trainer)}: {figures} ({seconds:.1f} s)", flush=True)
+            say(f"{self._title(trainer)}: {figures} ({seconds:.1f} s)")
 
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer.inside_epoch:  # resumed there
@@ -59,7 +60,7 @@ class ProgressBar(Callback):
     def on_fit_end(self, trainer: Trainer) -> None:
         self._close()
         if trainer.stopped is not None:
-            print(f"Stopped after epoch {trainer.epoch}, batch {trainer.batch_index}: {trainer.stopped}", flush=True)
+            say(f"Stopped after epoch {trainer.epoch}, batch {trainer.batch_index}: {trainer.stopped}")
 
     def on_exception(self, trainer: Trainer, error: BaseException) -> None:
         self._close()
@@ -68,11 +69,14 @@ class ProgressBar(Callback):
         return f"{self.label} {trainer.epoch}/{trainer.epochs}"
 
     def _open(self, trainer: Trainer) -> None:
-        if sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             from tqdm import tqdm
 
             self._bar = tqdm(
-                desc=self._title(trainer), total=trainer.batches, initial=trainer.batch_index, dynamic_ncols=True
+                desc=fitting(self._title(trainer), sys.stderr),
+                total=trainer.batches,
+                initial=trainer.batch_index,
+                dynamic_ncols=True,
             )
 
     def _close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ... import nn
 from ...autograd import no_grad
 from ...tensor import Tensor
-from ...utils.graph_walk import undisturbed
+from ...utils.undisturbed import undisturbed
 from .histogram import Histogram
 
 # In evaluation mode they put out what they are given.

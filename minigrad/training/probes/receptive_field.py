@@ -14,7 +14,7 @@ from ...creation import from_numpy, zeros_like
 from ...errors import ShapeError
 from ...nn import Module
 from ...tensor import Tensor
-from ...utils.graph_walk import undisturbed
+from ...utils.undisturbed import undisturbed
 
 _TAIL = 0.0455  # 1 − 0.9545: what lies beyond two standard deviations of a normal distribution
 
