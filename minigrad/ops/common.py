@@ -82,6 +82,21 @@ def cast(x: Any, to: np.dtype[Any]) -> Any:
     return Cast.apply(x, to)
 
 
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+
+
+def in_single(function: Any, x: Any, *tensors: Any) -> Any:
+    """``function(x, *tensors)`` of float16 numbers, worked out in float32: a sum of squares soon passes 65,504."""
+    wide = [t if t is None or t._array.dtype != HALF else cast(t, SINGLE) for t in tensors]
+    return cast(function(cast(x, SINGLE), *wide), HALF)
+
+
+def applied(op: type[Op], x: Any, *options: Any) -> Any:
+    """``op`` of x and options. Of float16 numbers in float32, rounded once at the end, as in PyTorch: what an equation
+    forms on its way may be too large or too small for float16, or nearly cancel."""
+    return in_single(lambda t: op.apply(t, *options), x) if x._array.dtype == HALF else op.apply(x, *options)
+
+
 def tensor_of(x: Any, name: str, argument: str = "input") -> Any:
     """``x`` if it is a tensor; an error that says what came instead if it is not."""
     if isinstance(x, Variable):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import random
 from ..autograd.function import Op
-from ..autograd.variable import wrap
+from ..autograd.variable import namespace, wrap
 from ..devices import of_array
 from ..errors import ShapeError
 from .common import require_floating
@@ -20,21 +20,22 @@ SELU_FLOOR = -1.7580993408473766
 
 
 class Dropout(Op):
-    """y = x m, each element of the mask m 0 with probability p, else 1/(1 − p), so that y's expectation is x.
+    """y = s x where kept, else 0. Each element is kept with probability 1 − p, and s = 1/(1 − p), so that y's
+    expectation is x.
 
-    dx = dy m: an element that was dropped did not act, and learns nothing. A mask with axes of size 1 drops what lies
-    along them together, for example whole channels.   Srivastava et al. 2014.
+    dx = s dy where kept, else 0: an element that was dropped did not act, and learns nothing. A mask ``kept`` with axes
+    of size 1 drops what lies along them together, for example whole channels.   Srivastava et al. 2014.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, mask: Any) -> Any:
-        ctx.saved = (mask,)
-        return x * mask
+    def forward(ctx: Any, x: Any, kept: Any, scale: float) -> Any:
+        ctx.saved, ctx.scale = (kept,), scale
+        return np.where(kept, x * x.dtype.type(scale), x.dtype.type(0))
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (mask,) = ctx.saved
-        return dy * mask
+        (kept,) = ctx.saved
+        return namespace(dy).where(kept, dy * ctx.scale, 0.0)
 
 
 def kept(x: Any, shape: tuple[int, ...], p: float) -> Any:
@@ -44,7 +45,7 @@ def kept(x: Any, shape: tuple[int, ...], p: float) -> Any:
         # 32 random bits are a number in 0 … 2³² − 1, compared as it is: half the time of making floats of them.
         count = math.prod(shape)
         bits = draw.bit_generator.random_raw((count + 1) // 2).view(np.uint32)[:count]
-        return bits.reshape(shape) >= min(round(p * 2**32), 2**32 - 1)
+        return bits.reshape(shape) >= round(p * 2**32)  # never for p = 1
     return draw.random(shape, dtype=np.float32) >= p
 
 
@@ -55,11 +56,8 @@ def _checked(input: Any, p: float, name: str) -> Any:
 
 
 def _drop(input: Any, shape: tuple[int, ...], p: float, inplace: bool, name: str) -> Any:
-    """``input`` times a mask of ``shape``, which has size 1 along axes that are dropped as a whole."""
-    x = input._array
-    mask = kept(x, shape, p).astype(x.dtype)
-    mask *= x.dtype.type(1.0 / (1.0 - p) if p < 1 else 0.0)
-    y = Dropout.apply(input, mask)
+    """Dropout by a mask of ``shape``, which has size 1 along axes that are dropped as a whole."""
+    y = Dropout.apply(input, kept(input._array, shape, p), 1.0 / (1.0 - p) if p < 1 else 0.0)
     return input._replace(y, f"{name}_") if inplace else y
 
 
@@ -156,10 +154,10 @@ def _alpha(input: Any, shape: tuple[int, ...], p: float, inplace: bool, name: st
     if p == 1:
         return _drop(input, shape, p, inplace, name)  # everything dropped: zeros, as in PyTorch
     x = input._array
-    mask = kept(x, shape, p).astype(x.dtype)
+    mask = kept(x, shape, p)
     a = ((1 - p) * (1 + SELU_FLOOR**2 * p)) ** -0.5
-    shift = (1 - mask) * x.dtype.type(a * SELU_FLOOR) - x.dtype.type(a * SELU_FLOOR * p)
-    y = Dropout.apply(input, mask * x.dtype.type(a)) + wrap(shift)
+    shift = ~mask * x.dtype.type(a * SELU_FLOOR) - x.dtype.type(a * SELU_FLOOR * p)
+    y = Dropout.apply(input, mask, a) + wrap(shift)
     return input._replace(y, f"{name}_") if inplace else y
 
 

@@ -158,8 +158,8 @@ def _one(index: Any, shape: tuple[int, ...], name: str) -> Any:
         raise TypeError(f"{name}: cannot index with {type(index).__name__}")
     if array.dtype.kind not in "iub":
         raise IndexError(f"{name}: an index tensor must hold integers or bools, got {dtypes.of_array(array)}")
-    if array.dtype == np.uint8:
-        array = array.astype(np.int64)
+    if array.dtype == np.uint8:  # how PyTorch wrote masks before it had bools
+        array = array != 0
     return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
 
 
@@ -333,10 +333,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 
 def masked_select(input: Any, mask: Any) -> Any:
-    """The elements of ``input`` where ``mask`` (broadcast against it) holds, as a 1-D tensor."""
-    shape = np.broadcast_shapes(
-        tensor_of(input, "masked_select")._array.shape, tensor_of(mask, "masked_select")._array.shape
-    )
+    """The elements of ``input`` where the bool ``mask`` (broadcast against it) holds, as a 1-D tensor."""
+    if tensor_of(mask, "masked_select", "mask")._array.dtype.kind != "b":
+        raise DtypeError(f"masked_select: mask has dtype {dtypes.of_array(mask._array)}, expected bool")
+    shape = np.broadcast_shapes(tensor_of(input, "masked_select")._array.shape, mask._array.shape)
     return input.expand(shape)[mask.expand(shape)]
 
 

@@ -172,9 +172,15 @@ class LPPool2d(Op, kernel="pooling.lp_pool2d"):
         share = xp.where(zero, 0.0, dy) * xp.where(zero, 1.0, y) ** (1.0 - p)
         share = sum_windows(scaled(share, ctx.windows.whole_factors(ctx.dtype)), rows.back, columns.back)
         if p == 2:
-            return x * share
-        # At x = 0 the sign makes the slope 0; the power's own derivative there, infinite for p < 2, must not matter.
-        return xp.sign(x) * xp.where(x == 0, 1.0, abs(x)) ** (p - 1.0) * share
+            dx = x * share
+        else:  # the slope at x = 0 is 0; the power's own derivative there, infinite for p < 2, must not matter
+            slope = xp.where(x == 0, 1.0, abs(x)) ** (p - 1.0) * share
+            dx = xp.where(x == 0, 0.0, xp.where(x < 0, -slope, slope))
+        unread = ctx.windows.unread()
+        if unread is None:
+            return dx
+        arrays = namespace(x._array if isinstance(x, Variable) else x)
+        return xp.where(arrays.asarray(unread), 0.0, dx)
 
 
 # --- the functions users call: sliding windows -----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from .common import axes_of, axis_of, meet, sum_to, tensor_of
+from .elementwise import Where
 from .indexing import PutAt
 
 
@@ -402,12 +403,12 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle of the last two axes, zeros above ``diagonal``."""
-    return input * _triangle(input, "tril", diagonal)
+    return _triangle(input, "tril", diagonal)
 
 
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle of the last two axes, zeros below ``diagonal``."""
-    return input * _triangle(input, "triu", diagonal)
+    return _triangle(input, "triu", diagonal)
 
 
 def _triangle(input: Any, name: str, diagonal: int) -> Any:
@@ -415,7 +416,7 @@ def _triangle(input: Any, name: str, diagonal: int) -> Any:
     if x.ndim < 2:
         raise ShapeError(f"{name}: expected at least 2 axes, got shape {x.shape}")
     mask = getattr(namespace(x), name)(namespace(x).ones(x.shape[-2:], dtype=bool), diagonal)
-    return wrap(mask)
+    return Where.apply(input, x.dtype.type(0), mask)
 
 
 def diag(input: Any, diagonal: int = 0) -> Any:

@@ -145,7 +145,8 @@ def reading(mode: str, n: int, m: int, scale: float | None, align_corners: bool,
     right = np.minimum(left + 1, n - 1)
     share = np.clip(places - left.astype(kind), kind(0), kind(1))  # of the right neighbour
     weights = np.concatenate([kind(1) - share, share])
-    return SparseMatrix((m, n), np.concatenate([i, i]), np.concatenate([left, right]), weights)
+    read = weights != 0  # a neighbour without weight is not read: 0 · ∞ would be NaN
+    return SparseMatrix((m, n), np.tile(i, 2)[read], np.concatenate([left, right])[read], weights[read])
 
 
 def _floor(places: Array, n: int) -> Array:

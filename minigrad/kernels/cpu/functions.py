@@ -25,7 +25,7 @@ LN2_HIGH = F(0.693359375)  # few enough bits that n · LN2_HIGH is exact
 LN2_LOW = F(-2.12194440e-4)
 MAX_X = F(88.72283)  # ln of the largest float32
 MIN_X = F(-87.33654)  # ln of the smallest normal float32
-LIMIT = F(87)
+LEAST_X = F(-103.97)  # below, e^x is nearer to 0 than to the smallest float32
 ONE, HALF, ZERO, TWO = F(1), F(0.5), F(0), F(2)
 C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
 C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
@@ -71,14 +71,26 @@ def exp_inside(x: Any) -> Any:
 
 
 @jit
+def _power_of_two(n: Any) -> Any:
+    """2ⁿ for −126 ≤ n ≤ 127."""
+    return float_of_bits(np.int32((n + np.int32(127)) << EXPONENT))
+
+
+@jit
+def exp_below(x: Any) -> Any:
+    """e^x for x ≤ MAX_X, also where it is subnormal. 2ⁿ then has no float32 of its own: it is made in two steps."""
+    gone = x < LEAST_X
+    q, n = _split_exp(ZERO if gone else x)
+    half = n >> np.int32(1)
+    y = (q + ONE) * _power_of_two(half) * _power_of_two(n - half)
+    return ZERO if gone else y
+
+
+@jit
 def exp32(x: Any) -> Any:
-    """e^x for float32: +∞ above ln(max), 0 below ln(min normal), NaN for NaN."""
-    inside = MAX_X if x > MAX_X else x
-    inside = MIN_X if inside < MIN_X else inside
-    y = exp_inside(inside)
-    y = F(np.inf) if x > MAX_X else y
-    y = ZERO if x < MIN_X else y
-    return y if x == x else x
+    """e^x for float32: +∞ above ln(max), NaN for NaN."""
+    y = exp_below(MAX_X if x > MAX_X else x)
+    return F(np.inf) if x > MAX_X else y
 
 
 NORMAL = F(1.17549435e-38)  # the smallest normal float32
@@ -113,10 +125,9 @@ def log32(x: Any) -> Any:
 
 @jit
 def sigmoid32(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ). Beyond ±87 it is 0 or 1 to float32's precision."""
-    z = -LIMIT if x < -LIMIT else x
-    z = LIMIT if z > LIMIT else z
-    return ONE / (ONE + exp_inside(-z))
+    """1 / (1 + e⁻ˣ) for x ≥ 0, the same as eˣ / (1 + eˣ) for x < 0: neither exponential overflows."""
+    e = exp_below(-abs(x))
+    return (e if x < ZERO else ONE) / (ONE + e)
 
 
 SURE = F(9.02)  # from here on tanh is 1 to float32's precision
@@ -128,14 +139,16 @@ def tanh32(x: Any) -> Any:
     z = -SURE if x < -SURE else x
     z = SURE if z > SURE else z
     q, n = _split_exp(z + z)
-    scale = float_of_bits(np.int32((n + np.int32(127)) << EXPONENT))
+    scale = _power_of_two(n)
     less_one = scale * q + (scale - ONE)
-    return less_one / (less_one + TWO)
+    y = less_one / (less_one + TWO)
+    return x if x == ZERO else y  # −0 stays −0
 
 
-FARTHEST = F(13)  # Φ(−13) is below the smallest normal float32
+FARTHEST = F(15)  # Φ(−15) is 0 in float32
 DENSITY = F(0.39894228040143268)  # 1/√2π
-# Σ Tₖ tᵏ⁺¹ with t = 1/(1 + T a) is Φ(−a) e^(a²/2) for 0 ≤ a ≤ 13: a minimax fit of ours to SciPy's erfcx, 5e-8 relative
+# Σ Tₖ tᵏ⁺¹ with t = 1/(1 + T a) is Φ(−a) e^(a²/2) for 0 ≤ a ≤ 13: a minimax fit of ours to SciPy's erfcx, to
+# 5e-8 relative. Beyond 13 Φ(−a) is subnormal and has fewer digits than the fit.
 T = F(0.23)
 T0, T1, T2, T3 = F(0.09194261374634562), F(0.08865385651089186), F(0.1089124298569842), F(-0.009361521749363727)
 T4, T5, T6, T7 = F(0.26892019358105246), F(-0.25075794351329667), F(0.27758821849601667), F(-0.0758978371933796)
@@ -144,7 +157,7 @@ T4, T5, T6, T7 = F(0.26892019358105246), F(-0.25075794351329667), F(0.2775882184
 @jit
 def normal_tail(a: Any) -> Any:
     """(Φ(−a), e^(−a²/2)) of the normal distribution, for 0 ≤ a ≤ FARTHEST; the second is its density times √2π."""
-    bell = exp_inside(-HALF * a * a)
+    bell = exp_below(-HALF * a * a)
     t = ONE / (ONE + T * a)
     p = ((((((T7 * t + T6) * t + T5) * t + T4) * t + T3) * t + T2) * t + T1) * t + T0
     return p * t * bell, bell

@@ -245,7 +245,7 @@ def _sum_back_planes(
                 plane[k] = outputs[k] * values[k]
         elif kind == ABSOLUTE:
             for k in range(plane.size):
-                plane[k] = outputs[k] * np.sign(values[k])
+                plane[k] = outputs[k] if values[k] > ZERO else -outputs[k] if values[k] < ZERO else ZERO * values[k]
         else:
             for k in range(plane.size):
                 plane[k] = outputs[k]
