@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from .common import HALF, applied, axis_of, cast, floating, in_single, meet, sum_to, tensor_of
 from .elementwise import Erfc, erfc_array, tanh  # noqa: F401  (tanh is an activation too)
 
@@ -149,28 +149,30 @@ def normal_cdf(x: Any) -> Any:
 class GELUTanh(Op):
     """y = x/2 (1 + tanh u), u = √(2/π) (x + 0.044715 x³): GELU without erf.
 
-    dy/dx = (1 + tanh u)/2 + x/2 (1 − tanh² u) · √(2/π) (1 + 3 · 0.044715 x²).
-    Beyond ±100, where the tanh is ±1 in every dtype, x stops: its powers would overflow, and ∞ · 0 is no number.
+    (1 + tanh u)/2 = 1 / (1 + e^(−2u)) = σ(2u), which keeps its digits where tanh is close to −1. So with v = 2u
+
+        y = x σ(v),   dy/dx = σ + x σ (1 − σ) v′,   v′ = √(8/π) (1 + 3 · 0.044715 x²).
+
+    Beyond ±100 σ is 0 or 1 in every dtype: x stops there, since its powers would overflow and ∞ · 0 is no number.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        inside = np.minimum(np.maximum(x, -100), 100)
-        return 0.5 * np.maximum(x, -100) * (1.0 + np.tanh(GELUTanh._inner(inside)))
+        return np.maximum(x, -100) * sigmoid_of(GELUTanh._inner(np.minimum(np.maximum(x, -100), 100)))
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
         xp = namespace(dy)
         x = xp.minimum(xp.maximum(x, -100.0), 100.0)
-        t = namespace(dy).tanh(GELUTanh._inner(x))
-        du = math.sqrt(2.0 / math.pi) * (1.0 + 3.0 * 0.044715 * x * x)
-        return dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * du)
+        s = sigmoid_of(GELUTanh._inner(x))
+        dv = math.sqrt(8.0 / math.pi) * (1.0 + 3.0 * 0.044715 * x * x)
+        return dy * (s + x * s * (1.0 - s) * dv)
 
     @staticmethod
     def _inner(x: Any) -> Any:
-        return math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)
+        return math.sqrt(8.0 / math.pi) * (x + 0.044715 * x * x * x)
 
 
 class Softplus(Op):
@@ -365,8 +367,14 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """min(max(x, min_val), max_val)."""
-    return _in_place("hardtanh_", input, Hardtanh.apply(floating(input, "hardtanh"), min_val, max_val), inplace)
+    """min(max(x, min_val), max_val); integers stay integers."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val {min_val} must not be greater than max_val {max_val}")
+    kind = tensor_of(input, "hardtanh")._array.dtype.kind
+    if kind == "b" or (kind == "u" and min_val < 0):
+        raise DtypeError(f"hardtanh: {input.dtype} does not reach from {min_val} to {max_val}; use .float()")
+    low, high = (min_val, max_val) if kind == "f" else (int(min_val), int(max_val))
+    return _in_place("hardtanh_", input, Hardtanh.apply(input, low, high), inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:

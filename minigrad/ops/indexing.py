@@ -15,9 +15,10 @@ from .. import dtypes
 from ..autograd.function import Op
 from ..autograd.modes import modes
 from ..autograd.variable import Variable, namespace, wrap
-from ..devices import array_module, of_array
+from ..devices import CPU, array_module, move, of_array
 from ..errors import DtypeError, ShapeError
 from .common import axis_of, cast, same_device, sum_to, tensor_of, values_indices
+from .elementwise import Where
 
 
 def is_basic(index: Any) -> bool:
@@ -131,6 +132,26 @@ class ScatterAdd(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         return dy if ctx.needs(0) else None, dy[ctx.places] if ctx.needs(1) else None
+
+
+class ScatterMultiply(Op):
+    """y = x · f, f the product of all of src that goes to a place, 1 where none does.   dx = dy · f."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, src: Any, places: Any) -> Any:
+        if ctx.needs(1):
+            raise NotImplementedError("scatter: reduce='multiply' has no gradient with respect to src; detach() it")
+        host = [move(a, CPU) if hasattr(a, "dtype") else a for a in (src, *places)]  # CuPy multiplies at no index
+        factors = np.ones(x.shape, x.dtype)
+        np.multiply.at(factors, tuple(host[1:]), host[0])
+        factors = namespace(x).asarray(factors)
+        ctx.saved = (factors,)
+        return x * factors
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (factors,) = ctx.saved
+        return dy * factors, None
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -265,14 +286,20 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     return ScatterAdd.apply(*_source(input, src, index, "scatter_add"), places)
 
 
-def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
-    """``input`` with src[i][j] (or ``value``) written at [index[i][j]][j] (dim = 0; likewise for other axes)."""
+def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+    """``input`` with src[i][j] (or ``value``) written at [index[i][j]][j] (dim = 0; likewise for other axes).
+
+    With ``reduce`` "add" or "multiply" it is added to what stands there, or multiplied with it.
+    """
+    op = {None: SetItem, "add": ScatterAdd, "multiply": ScatterMultiply}.get(reduce)
+    if op is None:
+        raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply', got {reduce!r}")
     d = axis_of(dim, tensor_of(input, "scatter")._array.ndim, "scatter")
     places = own_index(_places(input, d, index, "scatter"), input, src)
     src = value if src is None else src
     if not isinstance(src, Variable):
-        return SetItem.apply(input, input._array.dtype.type(src), places)
-    return SetItem.apply(*_source(input, src, index, "scatter"), places)
+        return op.apply(input, input._array.dtype.type(src), places)
+    return op.apply(*_source(input, src, index, "scatter"), places)
 
 
 def _source(input: Any, src: Any, index: Any, name: str) -> tuple[Any, Any]:
@@ -310,7 +337,9 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     rows = tensor_of(input, "embedding")._array
     if rows.dtype.kind not in "iu":
         raise DtypeError(f"embedding: indices must be int64, got {dtypes.of_array(rows)}")
-    count = tensor_of(weight, "embedding", "weight")._array.shape[0]
+    if tensor_of(weight, "embedding", "weight")._array.ndim != 2:
+        raise ShapeError(f"embedding: weight must be a table (rows, features), got shape {weight._array.shape}")
+    count = weight._array.shape[0]
     same_device("embedding", input=input, weight=weight)
     if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
         bad = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
@@ -325,11 +354,18 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """``input`` with ``value`` where the bool ``mask`` (broadcast to it) holds."""
+    """``input`` with ``value``, a number or a tensor without axes, where the bool ``mask`` (broadcast to it) holds."""
     if tensor_of(mask, "masked_fill", "mask")._array.dtype.kind != "b":
         raise DtypeError(f"masked_fill: mask has dtype {dtypes.of_array(mask._array)}, expected bool")
-    value = cast(value, input._array.dtype) if isinstance(value, Variable) else value
-    return namespace(tensor_of(input, "masked_fill")).where(mask, value, input)
+    dtype = tensor_of(input, "masked_fill")._array.dtype
+    if isinstance(value, Variable):
+        if value._array.ndim:
+            raise ShapeError(f"masked_fill: value must be a number or have no axes, got shape {value._array.shape}")
+        value = cast(value, dtype)
+    else:
+        with np.errstate(all="ignore"):  # what does not fit becomes infinite
+            value = dtype.type(value)
+    return Where.apply(value, input, mask)
 
 
 def masked_select(input: Any, mask: Any) -> Any:

@@ -398,6 +398,8 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise ShapeError(f"roll: {len(shifts)} shift(s) for {len(dims)} axis/axes")
+    if not ndim:
+        raise IndexError(f"roll: dims {dims} name an axis of a tensor that has none")
     return Roll.apply(input, shifts, tuple(axis_of(d, ndim, "roll") for d in dims))
 
 
