@@ -193,17 +193,18 @@ class Softplus(Op):
 
 
 class Hardtanh(Op):
-    """y = min(max(x, low), high).   dx = dy where low < x < high, else 0 (also at the kinks, as in PyTorch)."""
+    """y = min(max(x, low), high).   dx = 0 where x ≤ low or x ≥ high (also at the kinks, as in PyTorch), else dy, also
+    where x is NaN."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, low: float, high: float) -> Any:
-        ctx.saved = ((x > low) & (x < high),)
+        ctx.saved = ((x <= low) | (x >= high),)
         return np.minimum(np.maximum(x, low), high)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (inside,) = ctx.saved
-        return namespace(dy).where(inside, dy, 0.0)
+        (outside,) = ctx.saved
+        return namespace(dy).where(outside, 0.0, dy)
 
 
 class Hardswish(Op):

@@ -13,7 +13,7 @@ from ..autograd.function import Op
 from ..autograd.variable import namespace, wrap
 from ..devices import of_array
 from ..errors import ShapeError
-from .common import require_floating
+from .common import require_floating, tensor_of
 
 # What SELU tends to for x → −∞, −λα with the constants of Klambauer et al. 2017: the value alpha dropout puts in
 SELU_FLOOR = -1.7580993408473766
@@ -49,10 +49,10 @@ def kept(x: Any, shape: tuple[int, ...], p: float) -> Any:
     return draw.random(shape, dtype=np.float32) >= p
 
 
-def _checked(input: Any, p: float, name: str) -> Any:
+def _checked(input: Any, p: float, name: str, training: bool) -> Any:
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: p is the probability of a zero and must lie between 0 and 1, got {p}")
-    return require_floating(input, name)._array
+    return (require_floating if training else tensor_of)(input, name)._array
 
 
 def _drop(input: Any, shape: tuple[int, ...], p: float, inplace: bool, name: str) -> Any:
@@ -69,7 +69,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     Raises:
         ValueError: ``p`` is not between 0 and 1.
     """
-    x = _checked(input, p, "dropout")
+    x = _checked(input, p, "dropout", training)
     if not training or p == 0:
         return input
     return _drop(input, x.shape, p, inplace, "dropout")
@@ -90,7 +90,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input with neither 2 nor 3 axes.
     """
-    x = _checked(input, p, "dropout1d")
+    x = _checked(input, p, "dropout1d", training)
     if x.ndim not in (2, 3):
         raise ShapeError(f"dropout1d: expected input (N, C, L) or (C, L), got shape {x.shape}; dropout takes any shape")
     if not training or p == 0:
@@ -107,7 +107,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input with fewer than 2 axes.
     """
-    x = _checked(input, p, "dropout2d")
+    x = _checked(input, p, "dropout2d", training)
     if x.ndim == 3:
         warnings.warn(
             f"dropout2d: shape {x.shape} has 3 axes and is read as (N, C, L), so the channels are on axis 1, as in "
@@ -132,7 +132,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input without axes.
     """
-    x = _checked(input, p, "dropout3d")
+    x = _checked(input, p, "dropout3d", training)
     if x.ndim not in (4, 5):
         warnings.warn(
             f"dropout3d: expected input (N, C, D, H, W) or (C, D, H, W), got shape {x.shape}; use dropout instead",
@@ -170,7 +170,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
     Raises:
         ValueError: ``p`` is not between 0 and 1.
     """
-    x = _checked(input, p, "alpha_dropout")
+    x = _checked(input, p, "alpha_dropout", training)
     if not training or p == 0:
         return input
     return _alpha(input, x.shape, p, inplace, "alpha_dropout")
@@ -183,7 +183,7 @@ def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, in
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input with fewer than 2 axes.
     """
-    x = _checked(input, p, "feature_alpha_dropout")
+    x = _checked(input, p, "feature_alpha_dropout", training)
     if not training or p == 0:
         return input
     if x.ndim < 2:

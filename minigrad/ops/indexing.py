@@ -141,9 +141,9 @@ class ScatterMultiply(Op):
     def forward(ctx: Any, x: Any, src: Any, places: Any) -> Any:
         if ctx.needs(1):
             raise NotImplementedError("scatter: reduce='multiply' has no gradient with respect to src; detach() it")
-        host = [move(a, CPU) if hasattr(a, "dtype") else a for a in (src, *places)]  # CuPy multiplies at no index
-        factors = np.ones(x.shape, x.dtype)
-        np.multiply.at(factors, tuple(host[1:]), host[0])
+        factors = np.ones(x.shape, x.dtype)  # on the CPU: CuPy has no multiply.at
+        on_cpu = src if isinstance(src, np.generic) else move(src, CPU)
+        np.multiply.at(factors, tuple([move(i, CPU) for i in places]), on_cpu)
         factors = namespace(x).asarray(factors)
         ctx.saved = (factors,)
         return x * factors

@@ -393,7 +393,11 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Moved by ``shifts`` along ``dims`` (or, without dims, along the flattened tensor), round the ends."""
     ndim = tensor_of(input, "roll")._array.ndim
     if dims is None:
-        return Roll.apply(input, int(shifts) if not isinstance(shifts, (tuple, list)) else int(shifts[0]), None)
+        if isinstance(shifts, (tuple, list)):
+            if len(shifts) != 1:
+                raise ShapeError(f"roll: {len(shifts)} shifts need dims, an axis for each; without dims give one")
+            shifts = shifts[0]
+        return Roll.apply(input, int(shifts), None)
     shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):

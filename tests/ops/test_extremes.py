@@ -148,6 +148,8 @@ def test_numbers_are_pytorchs_to_the_ends_of_the_range(name: str, dtype: str) ->
     if name in LIMITS:
         want_y[x == -inf], low, high = LIMITS[name]
         want_dx = np.where(x == -inf, low, np.where(x == inf, high * upstream(x), want_dx))
+    if name in ("relu6", "hardtanh"):  # PyTorch passes a NaN in short arrays alone
+        want_dx = np.where(np.isnan(x), upstream(x), want_dx)
     assert y.dtype == dx.dtype == np.dtype(dtype)
     np.testing.assert_allclose(y, want_y, rtol=RTOL[dtype], atol=60 * float(np.finfo(dtype).smallest_subnormal))
     np.testing.assert_allclose(dx, want_dx, rtol=RTOL[dtype], atol=4 * float(np.finfo(dtype).eps))
