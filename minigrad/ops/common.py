@@ -94,7 +94,7 @@ def in_single(function: Any, x: Any, *tensors: Any) -> Any:
 def applied(op: type[Op], x: Any, *options: Any) -> Any:
     """``op`` of x and options. Of float16 numbers in float32, rounded once at the end, as in PyTorch: what an equation
     forms on its way may be too large or too small for float16, or nearly cancel."""
-    return in_single(lambda t: op.apply(t, *options), x) if x._array.dtype == HALF else op.apply(x, *options)
+    return in_single(lambda t: op.apply(t, *options), x) if x._array.dtype is HALF else op.apply(x, *options)
 
 
 def tensor_of(x: Any, name: str, argument: str = "input") -> Any:
