@@ -2,8 +2,8 @@
 
 The compiler turns a loop into SIMD, provided that nothing in it is a call: ``exp`` of the C library would be one per
 element. So e^x is written out. Split x = n ln 2 + r with |r| ≤ ln 2 / 2; then e^x = 2ⁿ eʳ. A polynomial gives eʳ, and
-2ⁿ is a float32 of which only the exponent, a field of bits of its own, has to be filled in. Coefficients: the degree-6 minimax
-fit of (eʳ − 1 − r)/r² (Cephes, S. Moshier); the error is below 2 units in the last place.
+2ⁿ is a float32 of which only the exponent, a field of bits of its own, has to be filled in. Coefficients: the degree-6
+minimax fit of (eʳ − 1 − r)/r² (Cephes, S. Moshier); the error is below 2 units in the last place.
 
 Choices are written so that NaN fails them and passes through: ``HIGH if x > HIGH else x``, not ``min(x, HIGH)``.
 """
