@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import DtypeError, ShapeError
-from .common import HALF, applied, axis_of, cast, floating, in_single, meet, sum_to, tensor_of
+from .common import HALF, applied, axis_of, cast, floating, in_single, meet, select, sum_to, tensor_of
 from .elementwise import Erfc, erfc_array, tanh  # noqa: F401  (tanh is an activation too)
 
 
@@ -33,7 +33,7 @@ class ReLU(Op, kernel="activation.relu"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return namespace(dy).where(y <= 0, 0.0, dy)
+        return select(~(y <= 0), dy)
 
 
 class LeakyReLU(Op):
@@ -198,13 +198,13 @@ class Hardtanh(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, low: float, high: float) -> Any:
-        ctx.saved = ((x <= low) | (x >= high),)
+        ctx.saved = (~((x <= low) | (x >= high)),)
         return np.minimum(np.maximum(x, low), high)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (outside,) = ctx.saved
-        return namespace(dy).where(outside, 0.0, dy)
+        (inside,) = ctx.saved
+        return select(inside, dy)
 
 
 class Hardswish(Op):
@@ -218,9 +218,7 @@ class Hardswish(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        where = namespace(dy).where
-        between = dy * ((2.0 * x + 3.0) * (1.0 / 6.0))
-        return where(x <= -3.0, 0.0, where(x >= 3.0, dy, between))
+        return select(~(x <= -3.0), dy * namespace(dy).where(x >= 3.0, 1.0, (2.0 * x + 3.0) * (1.0 / 6.0)))
 
 
 class Hardsigmoid(Op):
@@ -234,7 +232,7 @@ class Hardsigmoid(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (inside,) = ctx.saved
-        return namespace(dy).where(inside, dy * (1.0 / 6.0), 0.0)
+        return select(inside, dy * (1.0 / 6.0))
 
 
 class PReLU(Op):
@@ -248,10 +246,10 @@ class PReLU(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         x, w = ctx.saved
-        where, positive = namespace(dy).where, x > 0
+        positive = x > 0
         return (
-            where(positive, dy, w * dy) if ctx.needs(0) else None,
-            sum_to(where(positive, 0.0, dy * x), w.shape) if ctx.needs(1) else None,
+            dy * namespace(dy).where(positive, 1.0, w) if ctx.needs(0) else None,
+            sum_to(select(~positive, dy * x), w.shape) if ctx.needs(1) else None,
         )
 
 

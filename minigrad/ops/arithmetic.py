@@ -14,7 +14,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
-from .common import QUIET, cast, floating, meet, shape_of, sum_to, tensor_of
+from .common import QUIET, cast, floating, meet, select, shape_of, sum_to, tensor_of
 
 
 class Add(Op, kernel="elementwise.add"):
@@ -162,11 +162,11 @@ class Pow(Op):
         da = db = None
         if ctx.needs(0):
             power = a ** xp.where(b == 0, 1.0, b - 1)
-            da = sum_to(xp.where(b == 0, 0.0, dy * (b * power)), ctx.shapes[0])
+            da = sum_to(select(b != 0, dy * (b * power)), ctx.shapes[0])
         if ctx.needs(1):
             flat = (a == 0) & (b >= 0)
             log_a = xp.log(xp.where(flat, 1.0, a))
-            db = sum_to(xp.where(flat, 0.0, dy * (a**b * log_a)), ctx.shapes[1])
+            db = sum_to(select(~flat, dy * (a**b * log_a)), ctx.shapes[1])
         return da, db
 
 

@@ -45,6 +45,24 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     return summed if summed.shape == shape else summed.reshape(shape)
 
 
+BITS = {2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+
+
+def select(mask: Any, g: Any) -> Any:
+    """``g`` where the bool ``mask`` holds, else 0.
+
+    What is left out of a gradient is selected away, never multiplied by a mask: 0 · ∞ and 0 · NaN are NaN, and one such
+    element would spoil what an input that did not act at all receives. Arrays of NumPy's are multiplied after all, but
+    as the integers that their bits are, which know no NaN: np.where takes ten times as long where the mask is random.
+    """
+    if isinstance(g, np.ndarray):
+        bits = BITS[g.itemsize]
+        out = np.empty(g.shape if g.shape == mask.shape else np.broadcast_shapes(g.shape, mask.shape), g.dtype)
+        np.multiply(g.view(bits), mask, out=out.view(bits))
+        return out
+    return (Variable.namespace if isinstance(g, Variable) else array_module(of_array(g))).where(mask, g, 0.0)
+
+
 def fill(value: Any, shape: tuple[int, ...]) -> Any:
     """``value`` broadcast to ``shape``, in memory of its own for arrays (what comes next wants it contiguous)."""
     if isinstance(value, Variable):

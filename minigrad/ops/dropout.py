@@ -10,10 +10,10 @@ import numpy as np
 
 from .. import random
 from ..autograd.function import Op
-from ..autograd.variable import namespace, wrap
+from ..autograd.variable import Variable, wrap
 from ..devices import of_array
 from ..errors import ShapeError
-from .common import require_floating, tensor_of
+from .common import require_floating, select, tensor_of
 
 # What SELU tends to for x → −∞, −λα with the constants of Klambauer et al. 2017: the value alpha dropout puts in
 SELU_FLOOR = -1.7580993408473766
@@ -30,12 +30,18 @@ class Dropout(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, kept: Any, scale: float) -> Any:
         ctx.saved, ctx.scale = (kept,), scale
-        return np.where(kept, x * x.dtype.type(scale), x.dtype.type(0))
+        y = select(kept, x)
+        y *= scale
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (kept,) = ctx.saved
-        return namespace(dy).where(kept, dy * ctx.scale, 0.0)
+        dx = select(kept, dy)
+        if isinstance(dx, Variable):
+            return dx * ctx.scale
+        dx *= ctx.scale
+        return dx
 
 
 def kept(x: Any, shape: tuple[int, ...], p: float) -> Any:

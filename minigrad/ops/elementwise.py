@@ -15,7 +15,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .arithmetic import mul
-from .common import QUIET, applied, cast, floating, meet, shape_of, sum_to, tensor_of
+from .common import QUIET, applied, cast, floating, meet, select, shape_of, sum_to, tensor_of
 
 
 class Exp(Op, kernel="elementwise.exp"):
@@ -260,8 +260,7 @@ class Abs(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        where = namespace(dy).where
-        return where(x > 0, dy, where(x < 0, -dy, 0.0))
+        return select(x > 0, dy) - select(x < 0, dy)
 
 
 class Sign(Op):
@@ -289,8 +288,6 @@ class Round(Op):
 
 
 # --- choices ----------------------------------------------------------------------------------------------------------
-# A gradient that is left out is *selected* away, where(mask, dy, 0), never multiplied by a mask: 0 · ∞ and 0 · NaN are
-# NaN, and one such element would spoil what an input that did not act at all receives.
 
 
 class Clamp(Op):
@@ -316,9 +313,8 @@ class Clamp(Op):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        where = namespace(dy).where
         return tuple(
-            sum_to(where(part, dy, 0.0), shape) if ctx.needs(i) else None
+            sum_to(select(part, dy), shape) if ctx.needs(i) else None
             for i, (part, shape) in enumerate(zip(ctx.saved, ctx.shapes, strict=True))
         )
 
@@ -332,18 +328,19 @@ class Extremum(Op):
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any, pick: Any) -> Any:
         ctx.shapes = shape_of(a), shape_of(b)
-        below, above = a < b, a > b
-        ctx.saved = (below, above, a == b) if pick is np.maximum else (above, below, a == b)
-        return pick(a, b)
+        y = pick(a, b)
+        not_below, not_above = ~(a < b), ~(a > b)
+        share = y.dtype.type(1) - (a == b) * y.dtype.type(0.5)
+        ctx.saved = (not_below, not_above, share) if pick is np.maximum else (not_above, not_below, share)
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        a_lost, b_lost, equal = ctx.saved
-        where = namespace(dy).where
-        dy = where(equal, dy * 0.5, dy)
+        keeps_a, keeps_b, share = ctx.saved
+        dy = dy * share
         return (
-            sum_to(where(a_lost, 0.0, dy), ctx.shapes[0]) if ctx.needs(0) else None,
-            sum_to(where(b_lost, 0.0, dy), ctx.shapes[1]) if ctx.needs(1) else None,
+            sum_to(select(keeps_a, dy), ctx.shapes[0]) if ctx.needs(0) else None,
+            sum_to(select(keeps_b, dy), ctx.shapes[1]) if ctx.needs(1) else None,
         )
 
 
@@ -359,10 +356,9 @@ class Where(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (condition,) = ctx.saved
-        where = namespace(dy).where
         return (
-            sum_to(where(condition, dy, 0.0), ctx.shapes[0]) if ctx.needs(0) else None,
-            sum_to(where(condition, 0.0, dy), ctx.shapes[1]) if ctx.needs(1) else None,
+            sum_to(select(condition, dy), ctx.shapes[0]) if ctx.needs(0) else None,
+            sum_to(select(~condition, dy), ctx.shapes[1]) if ctx.needs(1) else None,
         )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.function import Op
-from ..autograd.variable import namespace
 from .activation import sigmoid_of
+from .common import select
 from .conv import Conv2d
 from .matmul import Linear
 from .normalization import BatchNorm, BatchNormEval, batch_norm
@@ -22,7 +22,7 @@ from .normalization import BatchNorm, BatchNormEval, batch_norm
 
 def relu_rule(dy: Any, y: Any) -> Any:
     """0 where y = max(z, 0) is 0, else dy."""
-    return namespace(dy).where(y <= 0, 0.0, dy)
+    return select(~(y <= 0), dy)
 
 
 # y = f(z), and dz = dy · f′(z) written in terms of y

@@ -22,7 +22,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
-from .common import applied, require_floating
+from .common import applied, require_floating, select
 from .indexing import PutAt
 from .pooling_windows import Parts, Taps, Windows, check_planes, sizes, sliding, stride_of, sum_windows
 from .shape import Reshape
@@ -174,13 +174,12 @@ class LPPool2d(Op, kernel="pooling.lp_pool2d"):
         if p == 2:
             dx = x * share
         else:  # the slope at x = 0 is 0; the power's own derivative there, infinite for p < 2, must not matter
-            slope = xp.where(x == 0, 1.0, abs(x)) ** (p - 1.0) * share
-            dx = xp.where(x == 0, 0.0, xp.where(x < 0, -slope, slope))
+            dx = select(x != 0, xp.sign(x) * xp.where(x == 0, 1.0, abs(x)) ** (p - 1.0) * share)
         unread = ctx.windows.unread()
         if unread is None:
             return dx
         arrays = namespace(x._array if isinstance(x, Variable) else x)
-        return xp.where(arrays.asarray(unread), 0.0, dx)
+        return select(arrays.asarray(~unread), dx)
 
 
 # --- the functions users call: sliding windows -----------------------------------------------------------------------

@@ -23,6 +23,7 @@ from .common import (
     kept,
     pick,
     require_floating,
+    select,
     tensor_of,
     values_indices,
 )
@@ -149,7 +150,7 @@ class Extreme(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         hit, share = ctx.saved
-        return namespace(dy).where(hit, dy.reshape(ctx.kept) * share, 0.0)
+        return select(hit, dy.reshape(ctx.kept) * share)
 
 
 def shares(x: Any, y: Any, axes: Any) -> tuple[Any, Any]:
@@ -174,7 +175,7 @@ class Median(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         hit, share = ctx.saved
-        return namespace(dy).where(hit, dy * share, 0.0)
+        return select(hit, dy * share)
 
 
 def _middle(x: Any, axis: int) -> Any:
