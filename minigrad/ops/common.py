@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd.function import Op
-from ..autograd.variable import Variable, wrap
+from ..autograd.variable import Variable, namespace, wrap
 from ..devices import array_module, of_array
 from ..errors import DeviceError, DtypeError, ShapeError
 
@@ -55,12 +55,12 @@ def select(mask: Any, g: Any) -> Any:
     element would spoil what an input that did not act at all receives. Arrays of NumPy's are multiplied after all, but
     as the integers that their bits are, which know no NaN: np.where takes ten times as long where the mask is random.
     """
-    if isinstance(g, np.ndarray):
+    if isinstance(g, (np.ndarray, np.generic)):
         bits = BITS[g.itemsize]
         out = np.empty(g.shape if g.shape == mask.shape else np.broadcast_shapes(g.shape, mask.shape), g.dtype)
         np.multiply(g.view(bits), mask, out=out.view(bits))
         return out
-    return (Variable.namespace if isinstance(g, Variable) else array_module(of_array(g))).where(mask, g, 0.0)
+    return namespace(g).where(mask, g, 0.0)
 
 
 def fill(value: Any, shape: tuple[int, ...]) -> Any:
