@@ -45,7 +45,7 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     return summed if summed.shape == shape else summed.reshape(shape)
 
 
-BITS = {2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+BITS: dict[int, Any] = {2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 
 
 def select(mask: Any, g: Any) -> Any:

@@ -167,7 +167,7 @@ def _whole_factors(windows: Windows, dtype: Any) -> tuple[Any, Any]:
 
 @functools.lru_cache(maxsize=256)
 def _unread(windows: Windows) -> Any:
-    rows, columns = (taps.back.inside.any(axis=0) for taps in windows.taps())
+    rows, columns = (np.asarray(taps.back.inside.any(axis=0)) for taps in windows.taps())
     read = rows[:, None] & columns
     return None if read.all() else ~read
 

@@ -282,7 +282,7 @@ def line_size(w: int, margin: int) -> int:
 @jit
 def _plane_sums(x: Any, y: Any, size: int, factor: Any, begin: int, end: int) -> None:
     for n in range(begin, end):
-        total = 0.0  # in double precision, block by block: a float32 of a million terms has lost its last digits
+        total: Any = 0.0  # in double precision, block by block: a float32 of a million terms has lost its last digits
         for start in range(n * size, (n + 1) * size, BLOCK):
             block, part = x[start : min(start + BLOCK, (n + 1) * size)], ZERO
             for k in range(block.size):
