@@ -64,8 +64,10 @@ class SparseMatrix:
         """The entries dealt out: the first entry of each row to the first layer, the second to the second, and so on.
 
         No layer writes a row twice, so each can be added with ``+=``, and the order of the sums is always the same.
+        Entries of weight 0 are left out: their product with an infinity would be NaN.
         """
         order = np.argsort(self.rows, kind="stable")
+        order = order[self.weights[order] != 0]
         rows = self.rows[order]
         turn = np.arange(len(rows)) - np.searchsorted(rows, rows)  # how many entries of the same row came before
         found = []
@@ -145,8 +147,7 @@ def reading(mode: str, n: int, m: int, scale: float | None, align_corners: bool,
     right = np.minimum(left + 1, n - 1)
     share = np.clip(places - left.astype(kind), kind(0), kind(1))  # of the right neighbour
     weights = np.concatenate([kind(1) - share, share])
-    read = weights != 0  # a neighbour without weight is not read: 0 · ∞ would be NaN
-    return SparseMatrix((m, n), np.tile(i, 2)[read], np.concatenate([left, right])[read], weights[read])
+    return SparseMatrix((m, n), np.concatenate([i, i]), np.concatenate([left, right]), weights)
 
 
 def _floor(places: Array, n: int) -> Array:
