@@ -95,7 +95,6 @@ from .ops.arithmetic import (
     pow,
     reciprocal,
     remainder,
-    rsqrt,
     square,
     sub,
 )
@@ -141,6 +140,7 @@ from .ops.elementwise import (
     log10,
     maximum,
     minimum,
+    rsqrt,
     sign,
     sin,
     sqrt,

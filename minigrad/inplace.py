@@ -341,8 +341,8 @@ class InPlace:
     def masked_fill_(self, mask: Any, value: Any) -> Any:
         return replace(self, indexing.masked_fill(self, mask, value), "masked_fill_")
 
-    def scatter_(self, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
-        return replace(self, indexing.scatter(self, dim, index, src, value=value), "scatter_")
+    def scatter_(self, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+        return replace(self, indexing.scatter(self, dim, index, src, value=value, reduce=reduce), "scatter_")
 
     def scatter_add_(self, dim: int, index: Any, src: Any) -> Any:
         return replace(self, indexing.scatter_add(self, dim, index, src), "scatter_add_")

@@ -584,7 +584,7 @@ class Tensor(Variable, InPlace):
     log2 = elementwise.log2
     log10 = elementwise.log10
     sqrt = elementwise.sqrt
-    rsqrt = arithmetic.rsqrt
+    rsqrt = elementwise.rsqrt
     reciprocal = arithmetic.reciprocal
     sin = elementwise.sin
     cos = elementwise.cos

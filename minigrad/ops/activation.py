@@ -9,9 +9,9 @@ import numpy as np
 
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
-from ..errors import ShapeError
-from .common import axis_of, cast, floating, sum_to, tensor_of
-from .elementwise import Erf, erf_array, tanh, where  # noqa: F401  (tanh is an activation too)
+from ..errors import DtypeError, ShapeError
+from .common import HALF, applied, axis_of, cast, floating, in_single, meet, select, sum_to, tensor_of
+from .elementwise import Erfc, erfc_array, tanh  # noqa: F401  (tanh is an activation too)
 
 
 def sigmoid_of(x: Any) -> Any:
@@ -22,7 +22,7 @@ def sigmoid_of(x: Any) -> Any:
 
 
 class ReLU(Op, kernel="activation.relu"):
-    """y = max(x, 0).   dx = dy where x > 0, else 0 (also at the kink x = 0, as in PyTorch)."""
+    """y = max(x, 0).   dx = 0 where x ≤ 0 (also at the kink x = 0, as in PyTorch), else dy, also where x is NaN."""
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
@@ -33,7 +33,7 @@ class ReLU(Op, kernel="activation.relu"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return dy * (y > 0)
+        return select(~(y <= 0), dy)
 
 
 class LeakyReLU(Op):
@@ -81,18 +81,22 @@ class Sigmoid(Op, kernel="activation.sigmoid"):
 
 
 class SiLU(Op, kernel="activation.silu"):
-    """y = x σ(x).   dy/dx = σ + x σ (1 − σ) = σ (1 + x (1 − σ)).   Elfwing et al. 2017."""
+    """y = x σ(x).   dy/dx = σ + x σ (1 − σ) = σ (1 + x (1 − σ)).   Elfwing et al. 2017.
+
+    From x = −1000 on σ is 0 in every dtype, and so is y: x stops there, since −∞ · 0 is no number.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        return x * sigmoid_of(x)
+        return np.maximum(x, -1000) * sigmoid_of(x)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
+        xp = namespace(dy)
         s = sigmoid_of(x)
-        return dy * s * (1.0 + x * (1.0 - s))
+        return dy * s * (1.0 + xp.minimum(xp.maximum(x, -1000.0), 1000.0) * (1.0 - s))
 
 
 class Swish(Op):
@@ -116,7 +120,9 @@ class Swish(Op):
 
 
 class GELU(Op, kernel="activation.gelu"):
-    """y = x Φ(x), Φ(x) = (1 + erf(x/√2)) / 2 the normal distribution.   dy/dx = Φ(x) + x φ(x), φ(x) = e^(−x²/2)/√2π.
+    """y = x Φ(x), Φ(x) = erfc(−x/√2) / 2 the normal distribution.   dy/dx = Φ(x) + x φ(x), φ(x) = e^(−x²/2)/√2π.
+
+    Beyond ±100 both factors are 0 or 1 in every dtype: x stops there, since ∞ · 0 is no number.
 
     Hendrycks & Gimpel 2016.
     """
@@ -124,38 +130,49 @@ class GELU(Op, kernel="activation.gelu"):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        return x * (0.5 * (1.0 + erf_array(x * math.sqrt(0.5))))
+        return np.maximum(x, -100) * normal_cdf(x)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
         xp = namespace(dy)
-        z = x * math.sqrt(0.5)
-        cdf = 0.5 * (1.0 + (Erf.apply(z) if isinstance(z, Variable) else erf_array(z)))
-        return dy * (cdf + x * xp.exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi)))
+        x = xp.minimum(xp.maximum(x, -100.0), 100.0)
+        return dy * (normal_cdf(x) + x * xp.exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi)))
+
+
+def normal_cdf(x: Any) -> Any:
+    """Φ(x) of an array or Tensor. (1 + erf(x/√2))/2 would lose its digits for x < 0, where erf is close to −1."""
+    z = x * -math.sqrt(0.5)
+    return 0.5 * (Erfc.apply(z) if isinstance(z, Variable) else erfc_array(z))
 
 
 class GELUTanh(Op):
     """y = x/2 (1 + tanh u), u = √(2/π) (x + 0.044715 x³): GELU without erf.
 
-    dy/dx = (1 + tanh u)/2 + x/2 (1 − tanh² u) · √(2/π) (1 + 3 · 0.044715 x²).
+    (1 + tanh u)/2 = 1 / (1 + e^(−2u)) = σ(2u), which keeps its digits where tanh is close to −1. So with v = 2u
+
+        y = x σ(v),   dy/dx = σ + x σ (1 − σ) v′,   v′ = √(8/π) (1 + 3 · 0.044715 x²).
+
+    Beyond ±100 σ is 0 or 1 in every dtype: x stops there, since its powers would overflow and ∞ · 0 is no number.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        return 0.5 * x * (1.0 + np.tanh(GELUTanh._inner(x)))
+        return np.maximum(x, -100) * sigmoid_of(GELUTanh._inner(np.minimum(np.maximum(x, -100), 100)))
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        t = namespace(dy).tanh(GELUTanh._inner(x))
-        du = math.sqrt(2.0 / math.pi) * (1.0 + 3.0 * 0.044715 * x * x)
-        return dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * du)
+        xp = namespace(dy)
+        x = xp.minimum(xp.maximum(x, -100.0), 100.0)
+        s = sigmoid_of(GELUTanh._inner(x))
+        dv = math.sqrt(8.0 / math.pi) * (1.0 + 3.0 * 0.044715 * x * x)
+        return dy * (s + x * s * (1.0 - s) * dv)
 
     @staticmethod
     def _inner(x: Any) -> Any:
-        return math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)
+        return math.sqrt(8.0 / math.pi) * (x + 0.044715 * x * x * x)
 
 
 class Softplus(Op):
@@ -176,17 +193,18 @@ class Softplus(Op):
 
 
 class Hardtanh(Op):
-    """y = min(max(x, low), high).   dx = dy where low < x < high, else 0 (also at the kinks, as in PyTorch)."""
+    """y = min(max(x, low), high).   dx = 0 where x ≤ low or x ≥ high (also at the kinks, as in PyTorch), else dy, also
+    where x is NaN."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, low: float, high: float) -> Any:
-        ctx.saved = ((x > low) & (x < high),)
+        ctx.saved = (~((x <= low) | (x >= high)),)
         return np.minimum(np.maximum(x, low), high)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (inside,) = ctx.saved
-        return dy * inside
+        return select(inside, dy)
 
 
 class Hardswish(Op):
@@ -195,13 +213,44 @@ class Hardswish(Op):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         ctx.saved = (x,)
-        return x * (np.minimum(np.maximum(x + 3.0, 0), 6) * (1.0 / 6.0))
+        return np.maximum(x, -3) * (np.minimum(np.maximum(x + 3.0, 0), 6) * (1.0 / 6.0))
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        xp = namespace(dy)
-        return dy * xp.where(x <= -3.0, 0.0, xp.where(x >= 3.0, 1.0, (2.0 * x + 3.0) * (1.0 / 6.0)))
+        return select(~(x <= -3.0), dy * namespace(dy).where(x >= 3.0, 1.0, (2.0 * x + 3.0) * (1.0 / 6.0)))
+
+
+class Hardsigmoid(Op):
+    """y = min(max(x + 3, 0), 6) / 6.   dx = dy / 6 where −3 < x < 3, else 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.saved = ((x > -3.0) & (x < 3.0),)
+        return np.minimum(np.maximum(x + 3.0, 0), 6) * (1.0 / 6.0)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (inside,) = ctx.saved
+        return select(inside, dy * (1.0 / 6.0))
+
+
+class PReLU(Op):
+    """y = x where x > 0, else w x, w trainable.   dx = dy where x > 0, else w dy;   dw = 0 where x > 0, else dy x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, w: Any) -> Any:
+        ctx.saved = x, w
+        return np.where(x > 0, x, w * x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, w = ctx.saved
+        positive = x > 0
+        return (
+            dy * namespace(dy).where(positive, 1.0, w) if ctx.needs(0) else None,
+            sum_to(select(~positive, dy * x), w.shape) if ctx.needs(1) else None,
+        )
 
 
 def softmax_of(x: Any, axis: int) -> Any:
@@ -272,17 +321,17 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (eˣ − 1)."""
-    return _in_place("elu_", input, ELU.apply(floating(input, "elu"), float(alpha)), inplace)
+    return _in_place("elu_", input, applied(ELU, floating(input, "elu"), float(alpha)), inplace)
 
 
 def sigmoid(input: Any) -> Any:
     """1 / (1 + e⁻ˣ)."""
-    return Sigmoid.apply(floating(input, "sigmoid"))
+    return applied(Sigmoid, floating(input, "sigmoid"))
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """x σ(x), also called Swish."""
-    return _in_place("silu_", input, SiLU.apply(floating(input, "silu")), inplace)
+    return _in_place("silu_", input, applied(SiLU, floating(input, "silu")), inplace)
 
 
 def swish(input: Any, beta: Any = 1.0) -> Any:
@@ -290,7 +339,8 @@ def swish(input: Any, beta: Any = 1.0) -> Any:
     x = floating(input, "swish")
     if not isinstance(beta, Variable):
         return silu(x) if beta == 1 else mul_sigmoid(x, float(beta))
-    return Swish.apply(x, cast(beta, x._array.dtype))
+    beta = cast(beta, x._array.dtype)
+    return in_single(Swish.apply, x, beta) if x._array.dtype == HALF else Swish.apply(x, beta)
 
 
 def mul_sigmoid(x: Any, beta: float) -> Any:
@@ -302,22 +352,28 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     """x Φ(x), exactly or, with ``approximate="tanh"``, by its tanh formula."""
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    return (GELU if approximate == "none" else GELUTanh).apply(floating(input, "gelu"))
+    return applied(GELU if approximate == "none" else GELUTanh, floating(input, "gelu"))
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """ln(1 + e^βx)/β; x itself where βx > threshold."""
-    return Softplus.apply(floating(input, "softplus"), float(beta), float(threshold))
+    return applied(Softplus, floating(input, "softplus"), float(beta), float(threshold))
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """x · min(max(x + 3, 0), 6) / 6."""
-    return _in_place("hardswish_", input, Hardswish.apply(floating(input, "hardswish")), inplace)
+    return _in_place("hardswish_", input, applied(Hardswish, floating(input, "hardswish")), inplace)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """min(max(x, min_val), max_val)."""
-    return _in_place("hardtanh_", input, Hardtanh.apply(floating(input, "hardtanh"), min_val, max_val), inplace)
+    """min(max(x, min_val), max_val); integers stay integers."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val {min_val} must not be greater than max_val {max_val}")
+    kind = tensor_of(input, "hardtanh")._array.dtype.kind
+    if kind == "b" or (kind == "u" and min_val < 0):
+        raise DtypeError(f"hardtanh: {input.dtype} does not reach from {min_val} to {max_val}; use .float()")
+    low, high = (min_val, max_val) if kind == "f" else (int(min_val), int(max_val))
+    return _in_place("hardtanh_", input, Hardtanh.apply(input, low, high), inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
@@ -327,8 +383,7 @@ def relu6(input: Any, inplace: bool = False) -> Any:
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """min(max(x + 3, 0), 6) / 6."""
-    y = Hardtanh.apply(floating(input, "hardsigmoid") + 3.0, 0.0, 6.0) / 6.0
-    return _in_place("hardsigmoid_", input, y, inplace)
+    return _in_place("hardsigmoid_", input, applied(Hardsigmoid, floating(input, "hardsigmoid")), inplace)
 
 
 def logsigmoid(input: Any) -> Any:
@@ -372,12 +427,14 @@ def glu(input: Any, dim: int = -1) -> Any:
 
 def prelu(input: Any, weight: Any) -> Any:
     """x where x > 0, else w x with a trainable w: one number, or one per channel (axis 1). He et al. 2015."""
-    x, w = tensor_of(input, "prelu"), tensor_of(weight, "prelu", "weight")
-    if w._array.size != 1:
+    x, w = meet(tensor_of(input, "prelu"), tensor_of(weight, "prelu", "weight"))
+    if w._array.size == 1:
+        w = w.reshape(())
+    else:
         channels = x._array.shape[1] if x._array.ndim > 1 else 1
         if w._array.shape != (channels,):
             raise ShapeError(
                 f"prelu: weight has shape {w._array.shape}, expected (1,) or one per channel, ({channels},)"
             )
         w = w.reshape(*[channels if i == 1 else 1 for i in range(x._array.ndim)])
-    return where(x > 0, x, w * x)
+    return PReLU.apply(x, w)

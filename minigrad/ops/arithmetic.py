@@ -14,7 +14,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
-from .common import QUIET, cast, floating, meet, shape_of, sum_to, tensor_of
+from .common import QUIET, cast, floating, meet, select, shape_of, sum_to, tensor_of
 
 
 class Add(Op, kernel="elementwise.add"):
@@ -63,7 +63,7 @@ class Mul(Op, kernel="elementwise.mul"):
 
 
 class Div(Op, kernel="elementwise.div"):
-    """y = a / b.   ∂y/∂a = 1/b and ∂y/∂b = −a/b² = −y/b."""
+    """y = a / b.   ∂y/∂a = 1/b and ∂y/∂b = −(a/b)/b; b², which may overflow, is never formed."""
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
@@ -77,7 +77,7 @@ class Div(Op, kernel="elementwise.div"):
         a, b = ctx.saved
         shape_a, shape_b = ctx.shapes
         da = sum_to(dy / b, shape_a) if ctx.needs(0) else None
-        db = sum_to(-dy * a / (b * b), shape_b) if ctx.needs(1) else None
+        db = sum_to(-dy * (a / b / b), shape_b) if ctx.needs(1) else None
         return da, db
 
 
@@ -99,7 +99,8 @@ class RoundedDiv(Op):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return tuple(sum_to(dy * 0.0, s) if ctx.needs(i) else None for i, s in enumerate(ctx.shapes))
+        zero = namespace(dy).zeros_like(dy)
+        return tuple(sum_to(zero, s) if ctx.needs(i) else None for i, s in enumerate(ctx.shapes))
 
 
 class Neg(Op):
@@ -141,7 +142,7 @@ class PowScalar(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
         p = ctx.p
-        return dy * 0.0 if p == 0 else dy * (p * x ** (p - 1))
+        return namespace(dy).zeros_like(dy) if p == 0 else dy * (p * x ** (p - 1))
 
 
 class Pow(Op):
@@ -160,11 +161,12 @@ class Pow(Op):
         xp = namespace(dy)
         da = db = None
         if ctx.needs(0):
-            da = sum_to(dy * xp.where(b == 0, 0.0, b * a ** xp.where(b == 0, 1.0, b - 1)), ctx.shapes[0])
+            power = a ** xp.where(b == 0, 1.0, b - 1)
+            da = sum_to(select(b != 0, dy * (b * power)), ctx.shapes[0])
         if ctx.needs(1):
             flat = (a == 0) & (b >= 0)
             log_a = xp.log(xp.where(flat, 1.0, a))
-            db = sum_to(dy * xp.where(flat, 0.0, a**b * log_a), ctx.shapes[1])
+            db = sum_to(select(~flat, dy * (a**b * log_a)), ctx.shapes[1])
         return da, db
 
 
@@ -325,11 +327,6 @@ def pow(input: Any, exponent: Any) -> Any:
     raise TypeError(
         f"pow: expected a tensor and a tensor or number, got {type(input).__name__}, {type(exponent).__name__}"
     )
-
-
-def rsqrt(input: Any) -> Any:
-    """1 / √x."""
-    return PowScalar.apply(floating(input, "rsqrt"), -0.5)
 
 
 def reciprocal(input: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd.function import Op
-from ..autograd.variable import Variable, wrap
+from ..autograd.variable import Variable, namespace, wrap
 from ..devices import array_module, of_array
 from ..errors import DeviceError, DtypeError, ShapeError
 
@@ -43,6 +43,24 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
         return g.reshape(shape)
     summed = g.sum(axis=axes)
     return summed if summed.shape == shape else summed.reshape(shape)
+
+
+BITS: dict[int, Any] = {2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+
+
+def select(mask: Any, g: Any) -> Any:
+    """``g`` where the bool ``mask`` holds, else 0.
+
+    What is left out of a gradient is selected away, never multiplied by a mask: 0 · ∞ and 0 · NaN are NaN, and one such
+    element would spoil what an input that did not act at all receives. Arrays of NumPy's are multiplied after all, but
+    as the integers that their bits are, which know no NaN: np.where takes ten times as long where the mask is random.
+    """
+    if isinstance(g, (np.ndarray, np.generic)):
+        bits = BITS[g.itemsize]
+        out = np.empty(g.shape if g.shape == mask.shape else np.broadcast_shapes(g.shape, mask.shape), g.dtype)
+        np.multiply(g.view(bits), mask, out=out.view(bits))
+        return out
+    return namespace(g).where(mask, g, 0.0)
 
 
 def fill(value: Any, shape: tuple[int, ...]) -> Any:
@@ -80,6 +98,21 @@ def cast(x: Any, to: np.dtype[Any]) -> Any:
         with np.errstate(all="ignore"):  # what does not fit becomes infinite without a warning, as in PyTorch
             return wrap(x._array.astype(to))
     return Cast.apply(x, to)
+
+
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+
+
+def in_single(function: Any, x: Any, *tensors: Any) -> Any:
+    """``function(x, *tensors)`` of float16 numbers, worked out in float32: a sum of squares soon passes 65,504."""
+    wide = [t if t is None or t._array.dtype != HALF else cast(t, SINGLE) for t in tensors]
+    return cast(function(cast(x, SINGLE), *wide), HALF)
+
+
+def applied(op: type[Op], x: Any, *options: Any) -> Any:
+    """``op`` of x and options. Of float16 numbers in float32, rounded once at the end, as in PyTorch: what an equation
+    forms on its way may be too large or too small for float16, or nearly cancel."""
+    return in_single(lambda t: op.apply(t, *options), x) if x._array.dtype is HALF else op.apply(x, *options)
 
 
 def tensor_of(x: Any, name: str, argument: str = "input") -> Any:

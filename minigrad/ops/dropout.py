@@ -10,31 +10,38 @@ import numpy as np
 
 from .. import random
 from ..autograd.function import Op
-from ..autograd.variable import wrap
+from ..autograd.variable import Variable, wrap
 from ..devices import of_array
 from ..errors import ShapeError
-from .common import require_floating
+from .common import require_floating, select, tensor_of
 
 # What SELU tends to for x → −∞, −λα with the constants of Klambauer et al. 2017: the value alpha dropout puts in
 SELU_FLOOR = -1.7580993408473766
 
 
 class Dropout(Op):
-    """y = x m, each element of the mask m 0 with probability p, else 1/(1 − p), so that y's expectation is x.
+    """y = s x where kept, else 0. Each element is kept with probability 1 − p, and s = 1/(1 − p), so that y's
+    expectation is x.
 
-    dx = dy m: an element that was dropped did not act, and learns nothing. A mask with axes of size 1 drops what lies
-    along them together, for example whole channels.   Srivastava et al. 2014.
+    dx = s dy where kept, else 0: an element that was dropped did not act, and learns nothing. A mask ``kept`` with axes
+    of size 1 drops what lies along them together, for example whole channels.   Srivastava et al. 2014.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, mask: Any) -> Any:
-        ctx.saved = (mask,)
-        return x * mask
+    def forward(ctx: Any, x: Any, kept: Any, scale: float) -> Any:
+        ctx.saved, ctx.scale = (kept,), scale
+        y = select(kept, x)
+        y *= scale
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (mask,) = ctx.saved
-        return dy * mask
+        (kept,) = ctx.saved
+        dx = select(kept, dy)
+        if isinstance(dx, Variable):
+            return dx * ctx.scale
+        dx *= ctx.scale
+        return dx
 
 
 def kept(x: Any, shape: tuple[int, ...], p: float) -> Any:
@@ -44,22 +51,19 @@ def kept(x: Any, shape: tuple[int, ...], p: float) -> Any:
         # 32 random bits are a number in 0 … 2³² − 1, compared as it is: half the time of making floats of them.
         count = math.prod(shape)
         bits = draw.bit_generator.random_raw((count + 1) // 2).view(np.uint32)[:count]
-        return bits.reshape(shape) >= min(round(p * 2**32), 2**32 - 1)
+        return bits.reshape(shape) >= round(p * 2**32)  # never for p = 1
     return draw.random(shape, dtype=np.float32) >= p
 
 
-def _checked(input: Any, p: float, name: str) -> Any:
+def _checked(input: Any, p: float, name: str, training: bool) -> Any:
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: p is the probability of a zero and must lie between 0 and 1, got {p}")
-    return require_floating(input, name)._array
+    return (require_floating if training else tensor_of)(input, name)._array
 
 
 def _drop(input: Any, shape: tuple[int, ...], p: float, inplace: bool, name: str) -> Any:
-    """``input`` times a mask of ``shape``, which has size 1 along axes that are dropped as a whole."""
-    x = input._array
-    mask = kept(x, shape, p).astype(x.dtype)
-    mask *= x.dtype.type(1.0 / (1.0 - p) if p < 1 else 0.0)
-    y = Dropout.apply(input, mask)
+    """Dropout by a mask of ``shape``, which has size 1 along axes that are dropped as a whole."""
+    y = Dropout.apply(input, kept(input._array, shape, p), 1.0 / (1.0 - p) if p < 1 else 0.0)
     return input._replace(y, f"{name}_") if inplace else y
 
 
@@ -71,7 +75,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     Raises:
         ValueError: ``p`` is not between 0 and 1.
     """
-    x = _checked(input, p, "dropout")
+    x = _checked(input, p, "dropout", training)
     if not training or p == 0:
         return input
     return _drop(input, x.shape, p, inplace, "dropout")
@@ -92,7 +96,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input with neither 2 nor 3 axes.
     """
-    x = _checked(input, p, "dropout1d")
+    x = _checked(input, p, "dropout1d", training)
     if x.ndim not in (2, 3):
         raise ShapeError(f"dropout1d: expected input (N, C, L) or (C, L), got shape {x.shape}; dropout takes any shape")
     if not training or p == 0:
@@ -109,7 +113,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input with fewer than 2 axes.
     """
-    x = _checked(input, p, "dropout2d")
+    x = _checked(input, p, "dropout2d", training)
     if x.ndim == 3:
         warnings.warn(
             f"dropout2d: shape {x.shape} has 3 axes and is read as (N, C, L), so the channels are on axis 1, as in "
@@ -134,7 +138,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input without axes.
     """
-    x = _checked(input, p, "dropout3d")
+    x = _checked(input, p, "dropout3d", training)
     if x.ndim not in (4, 5):
         warnings.warn(
             f"dropout3d: expected input (N, C, D, H, W) or (C, D, H, W), got shape {x.shape}; use dropout instead",
@@ -156,10 +160,10 @@ def _alpha(input: Any, shape: tuple[int, ...], p: float, inplace: bool, name: st
     if p == 1:
         return _drop(input, shape, p, inplace, name)  # everything dropped: zeros, as in PyTorch
     x = input._array
-    mask = kept(x, shape, p).astype(x.dtype)
+    mask = kept(x, shape, p)
     a = ((1 - p) * (1 + SELU_FLOOR**2 * p)) ** -0.5
-    shift = (1 - mask) * x.dtype.type(a * SELU_FLOOR) - x.dtype.type(a * SELU_FLOOR * p)
-    y = Dropout.apply(input, mask * x.dtype.type(a)) + wrap(shift)
+    shift = ~mask * x.dtype.type(a * SELU_FLOOR) - x.dtype.type(a * SELU_FLOOR * p)
+    y = Dropout.apply(input, mask, a) + wrap(shift)
     return input._replace(y, f"{name}_") if inplace else y
 
 
@@ -172,7 +176,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
     Raises:
         ValueError: ``p`` is not between 0 and 1.
     """
-    x = _checked(input, p, "alpha_dropout")
+    x = _checked(input, p, "alpha_dropout", training)
     if not training or p == 0:
         return input
     return _alpha(input, x.shape, p, inplace, "alpha_dropout")
@@ -185,7 +189,7 @@ def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, in
         ValueError: ``p`` is not between 0 and 1.
         ShapeError: an input with fewer than 2 axes.
     """
-    x = _checked(input, p, "feature_alpha_dropout")
+    x = _checked(input, p, "feature_alpha_dropout", training)
     if not training or p == 0:
         return input
     if x.ndim < 2:

@@ -5,6 +5,7 @@ For y = f(x) the chain rule is one product per element: dx = dy · f′(x).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .arithmetic import mul
-from .common import QUIET, cast, floating, meet, shape_of, sum_to, tensor_of
+from .common import QUIET, applied, cast, floating, meet, select, shape_of, sum_to, tensor_of
 
 
 class Exp(Op, kernel="elementwise.exp"):
@@ -34,19 +35,18 @@ class Exp(Op, kernel="elementwise.exp"):
 
 
 class Expm1(Op):
-    """y = eˣ − 1, exact near 0.   dx = dy · (y + 1)."""
+    """y = eˣ − 1, exact near 0.   dx = dy · eˣ, not written y + 1, of which little is left where y is near −1."""
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
+        ctx.saved = (x,)
         with np.errstate(**QUIET):
-            y = np.expm1(x)
-        ctx.saved = (y,)
-        return y
+            return np.expm1(x)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (y,) = ctx.saved
-        return dy * (y + 1.0)
+        (x,) = ctx.saved
+        return dy * namespace(dy).exp(x)
 
 
 class Log(Op, kernel="elementwise.log"):
@@ -79,6 +79,36 @@ class Log1p(Op):
         return dy / (x + 1.0)
 
 
+class Log2(Op):
+    """y = log₂ x, exact for powers of 2.   dx = dy / (x ln 2)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.saved = (x,)
+        with np.errstate(**QUIET):
+            return np.log2(x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x,) = ctx.saved
+        return dy / x * (1.0 / math.log(2.0))
+
+
+class Log10(Op):
+    """y = log₁₀ x, exact for powers of 10.   dx = dy / (x ln 10)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.saved = (x,)
+        with np.errstate(**QUIET):  # NumPy's loop for float32 makes 2.0000002 of log₁₀ 100
+            return np.log10(x.astype(np.float64, copy=False)).astype(x.dtype, copy=False)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x,) = ctx.saved
+        return dy / x * (1.0 / math.log(10.0))
+
+
 class Sqrt(Op, kernel="elementwise.sqrt"):
     """y = √x.   dx = dy / (2y); infinite at x = 0, as the slope is."""
 
@@ -93,6 +123,22 @@ class Sqrt(Op, kernel="elementwise.sqrt"):
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
         return dy / (y + y)
+
+
+class Rsqrt(Op):
+    """y = 1/√x.   dy/dx = −½ x^(−3/2) = −y³/2, so dx = −dy y³ / 2."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        with np.errstate(**QUIET):
+            y = 1.0 / np.sqrt(x)
+        ctx.saved = (y,)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (y,) = ctx.saved
+        return dy * -0.5 * y * y * y
 
 
 class Sin(Op):
@@ -125,6 +171,22 @@ class Cos(Op):
         return -dy * namespace(dy).sin(x)
 
 
+class Tan(Op):
+    """y = tan x = sin x / cos x.   By the quotient rule dy/dx = 1 + y², so dx = dy (1 + y²)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        with np.errstate(**QUIET):
+            y = np.tan(x)
+        ctx.saved = (y,)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (y,) = ctx.saved
+        return dy * (y * y + 1.0)
+
+
 class Tanh(Op, kernel="activation.tanh"):
     """y = tanh x = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ).   By the quotient rule dy/dx = 1 − y², so dx = dy (1 − y²)."""
 
@@ -154,17 +216,41 @@ class Erf(Op):
         return dy * (namespace(dy).exp(-x * x) * (2.0 / np.pi**0.5))
 
 
+class Erfc(Op):
+    """y = erfc x = 1 − erf x, exact also where erf is close to 1.   dx = −dy · 2/√π · e^(−x²)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.saved = (x,)
+        return erfc_array(x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x,) = ctx.saved
+        return -dy * (namespace(dy).exp(-x * x) * (2.0 / np.pi**0.5))
+
+
 def erf_array(x: Any) -> Any:
-    """erf of an array: NumPy has none, SciPy has."""
+    """erf of an array."""
+    return _special(x).erf(x).astype(x.dtype, copy=False)  # for float16 SciPy answers in a wider type
+
+
+def erfc_array(x: Any) -> Any:
+    """1 − erf of an array."""
+    return _special(x).erfc(x).astype(x.dtype, copy=False)
+
+
+def _special(x: Any) -> Any:
+    """Functions that NumPy and CuPy lack."""
     if isinstance(x, (np.ndarray, np.generic)):
-        from scipy.special import erf as f
+        from scipy import special
     else:
-        from cupyx.scipy.special import erf as f
-    return f(x).astype(x.dtype, copy=False)  # for float16 SciPy answers in a wider type
+        from cupyx.scipy import special
+    return special
 
 
 class Abs(Op):
-    """y = |x|.   dx = dy · sign(x); 0 at x = 0, the middle of the slopes −1 and 1."""
+    """y = |x|.   dx = dy where x > 0, −dy where x < 0; 0 at x = 0, the middle of the slopes −1 and 1."""
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
@@ -174,19 +260,19 @@ class Abs(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        return dy * namespace(dy).sign(x)
+        return select(x > 0, dy) - select(x < 0, dy)
 
 
 class Sign(Op):
-    """y = −1, 0 or 1.   Constant on both sides of its jump: dx = 0."""
+    """y = −1, 0 or 1 (0 for NaN, as in PyTorch).   Constant on both sides of its jump: dx = 0."""
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
-        return np.sign(x)
+        return np.sign(x) if x.dtype.kind != "f" else (x > 0).astype(x.dtype) - (x < 0)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return dy * 0.0
+        return namespace(dy).zeros_like(dy)
 
 
 class Round(Op):
@@ -198,7 +284,7 @@ class Round(Op):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return dy * 0.0
+        return namespace(dy).zeros_like(dy)
 
 
 # --- choices ----------------------------------------------------------------------------------------------------------
@@ -228,29 +314,33 @@ class Clamp(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         return tuple(
-            sum_to(dy * part, shape) if ctx.needs(i) else None
+            sum_to(select(part, dy), shape) if ctx.needs(i) else None
             for i, (part, shape) in enumerate(zip(ctx.saved, ctx.shapes, strict=True))
         )
 
 
 class Extremum(Op):
-    """y = max(a, b) or min(a, b).   The winner gets dy; where a = b each gets half, as in PyTorch."""
+    """y = max(a, b) or min(a, b).   The loser gets 0, the winner dy; where a = b each gets half, as in PyTorch.
+
+    Beside a NaN neither has lost, and both get dy: a NaN passes here as it passes in y.
+    """
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any, pick: Any) -> Any:
         ctx.shapes = shape_of(a), shape_of(b)
         y = pick(a, b)
-        ctx.saved = ((a == y) * y.dtype.type(1), (b == y) * y.dtype.type(1))
+        not_below, not_above = ~(a < b), ~(a > b)
+        share = y.dtype.type(1) - (a == b) * y.dtype.type(0.5)
+        ctx.saved = (not_below, not_above, share) if pick is np.maximum else (not_above, not_below, share)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        wins_a, wins_b = ctx.saved
-        both = wins_a + wins_b
-        both = both + (both == 0)  # NaN wins nowhere
+        keeps_a, keeps_b, share = ctx.saved
+        dy = dy * share
         return (
-            sum_to(dy * (wins_a / both), ctx.shapes[0]) if ctx.needs(0) else None,
-            sum_to(dy * (wins_b / both), ctx.shapes[1]) if ctx.needs(1) else None,
+            sum_to(select(keeps_a, dy), ctx.shapes[0]) if ctx.needs(0) else None,
+            sum_to(select(keeps_b, dy), ctx.shapes[1]) if ctx.needs(1) else None,
         )
 
 
@@ -267,8 +357,8 @@ class Where(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         (condition,) = ctx.saved
         return (
-            sum_to(dy * condition, ctx.shapes[0]) if ctx.needs(0) else None,
-            sum_to(dy * ~condition, ctx.shapes[1]) if ctx.needs(1) else None,
+            sum_to(select(condition, dy), ctx.shapes[0]) if ctx.needs(0) else None,
+            sum_to(select(~condition, dy), ctx.shapes[1]) if ctx.needs(1) else None,
         )
 
 
@@ -309,17 +399,22 @@ def log1p(input: Any) -> Any:
 
 def log2(input: Any) -> Any:
     """log₂ x = ln x / ln 2."""
-    return log(input) * (1.0 / float(np.log(2.0)))
+    return Log2.apply(floating(input, "log2"))
 
 
 def log10(input: Any) -> Any:
     """log₁₀ x = ln x / ln 10."""
-    return log(input) * (1.0 / float(np.log(10.0)))
+    return Log10.apply(floating(input, "log10"))
 
 
 def sqrt(input: Any) -> Any:
     """√x."""
     return Sqrt.apply(floating(input, "sqrt"))
+
+
+def rsqrt(input: Any) -> Any:
+    """1 / √x."""
+    return Rsqrt.apply(floating(input, "rsqrt"))
 
 
 def sin(input: Any) -> Any:
@@ -333,13 +428,13 @@ def cos(input: Any) -> Any:
 
 
 def tan(input: Any) -> Any:
-    """tan x = sin x / cos x, x in radians."""
-    return sin(input) / cos(input)
+    """tan x, x in radians."""
+    return Tan.apply(floating(input, "tan"))
 
 
 def tanh(input: Any) -> Any:
     """tanh x."""
-    return Tanh.apply(floating(input, "tanh"))
+    return applied(Tanh, floating(input, "tanh"))
 
 
 def erf(input: Any) -> Any:
@@ -420,6 +515,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     tensor_of(condition, "where", "condition")
     if input is None and other is None:
         return tuple(wrap(i) for i in condition._array.nonzero())
+    if condition._array.dtype == np.uint8:  # how PyTorch wrote masks before it had bools
+        condition = wrap(condition._array != 0)
     if condition._array.dtype.kind != "b":
         raise DtypeError(f"where: condition has dtype {condition._array.dtype}, expected bool")
     a, b = meet(input, other)

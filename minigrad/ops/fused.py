@@ -14,15 +14,22 @@ import numpy as np
 
 from ..autograd.function import Op
 from .activation import sigmoid_of
+from .common import select
 from .conv import Conv2d
 from .matmul import Linear
 from .normalization import BatchNorm, BatchNormEval, batch_norm
 
-# f, and f′ written in terms of y = f(z)
+
+def relu_rule(dy: Any, y: Any) -> Any:
+    """0 where y = max(z, 0) is 0, else dy."""
+    return select(~(y <= 0), dy)
+
+
+# y = f(z), and dz = dy · f′(z) written in terms of y
 ACTIVATIONS: dict[str, tuple[Any, Any]] = {
-    "relu": (lambda z: np.maximum(z, 0), lambda y: y > 0),
-    "sigmoid": (sigmoid_of, lambda y: y * (1.0 - y)),
-    "tanh": (np.tanh, lambda y: 1.0 - y * y),
+    "relu": (lambda z: np.maximum(z, 0), relu_rule),
+    "sigmoid": (sigmoid_of, lambda dy, y: dy * (y * (1.0 - y))),
+    "tanh": (np.tanh, lambda dy, y: dy * (1.0 - y * y)),
 }
 
 
@@ -40,7 +47,7 @@ class LinearActivation(Op, kernel="matmul.linear_activation"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         x, w, y = ctx.saved
-        return Linear.gradients(ctx, dy * ACTIVATIONS[ctx.activation][1](y), x, w)
+        return Linear.gradients(ctx, ACTIVATIONS[ctx.activation][1](dy, y), x, w)
 
     @staticmethod
     def check(x: Any, w: Any, b: Any, name: str) -> None:
@@ -61,7 +68,7 @@ class Conv2dActivation(Op, kernel="conv.conv2d_activation"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         x, w, y = ctx.saved
-        return Conv2d.gradients(ctx, dy * ACTIVATIONS[ctx.activation][1](y), x, w)
+        return Conv2d.gradients(ctx, ACTIVATIONS[ctx.activation][1](dy, y), x, w)
 
 
 class BatchNormReLU(Op, kernel="normalization.batch_norm_relu"):
@@ -76,7 +83,7 @@ class BatchNormReLU(Op, kernel="normalization.batch_norm_relu"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         *saved, y = ctx.saved
-        return BatchNorm.gradients(ctx, dy * (y > 0), *saved)
+        return BatchNorm.gradients(ctx, relu_rule(dy, y), *saved)
 
 
 class BatchNormEvalReLU(Op, kernel="normalization.batch_norm_eval_relu"):
@@ -91,7 +98,7 @@ class BatchNormEvalReLU(Op, kernel="normalization.batch_norm_eval_relu"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         *saved, y = ctx.saved
-        return BatchNormEval.gradients(ctx, dy * (y > 0), *saved)
+        return BatchNormEval.gradients(ctx, relu_rule(dy, y), *saved)
 
 
 def batch_norm_relu(

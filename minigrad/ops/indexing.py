@@ -15,9 +15,10 @@ from .. import dtypes
 from ..autograd.function import Op
 from ..autograd.modes import modes
 from ..autograd.variable import Variable, namespace, wrap
-from ..devices import array_module, of_array
+from ..devices import CPU, array_module, move, of_array
 from ..errors import DtypeError, ShapeError
 from .common import axis_of, cast, same_device, sum_to, tensor_of, values_indices
+from .elementwise import Where
 
 
 def is_basic(index: Any) -> bool:
@@ -140,6 +141,26 @@ class ScatterAdd(Op):
         return dy if ctx.needs(0) else None, dy[ctx.places] if ctx.needs(1) else None
 
 
+class ScatterMultiply(Op):
+    """y = x · f, f the product of all of src that goes to a place, 1 where none does.   dx = dy · f."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, src: Any, places: Any) -> Any:
+        if ctx.needs(1):
+            raise NotImplementedError("scatter: reduce='multiply' has no gradient with respect to src; detach() it")
+        factors = np.ones(x.shape, x.dtype)  # on the CPU: CuPy has no multiply.at
+        on_cpu = src if isinstance(src, np.generic) else move(src, CPU)
+        np.multiply.at(factors, tuple([move(i, CPU) for i in places]), on_cpu)
+        factors = namespace(x).asarray(factors)
+        ctx.saved = (factors,)
+        return x * factors
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (factors,) = ctx.saved
+        return dy * factors, None
+
+
 # --- the functions users call ----------------------------------------------------------------------------------------
 
 
@@ -165,8 +186,8 @@ def _one(index: Any, shape: tuple[int, ...], name: str) -> Any:
         raise TypeError(f"{name}: cannot index with {type(index).__name__}")
     if array.dtype.kind not in "iub":
         raise IndexError(f"{name}: an index tensor must hold integers or bools, got {dtypes.of_array(array)}")
-    if array.dtype == np.uint8:
-        array = array.astype(np.int64)
+    if array.dtype == np.uint8:  # how PyTorch wrote masks before it had bools
+        array = array != 0
     return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
 
 
@@ -272,14 +293,20 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     return ScatterAdd.apply(*_source(input, src, index, "scatter_add"), places)
 
 
-def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
-    """``input`` with src[i][j] (or ``value``) written at [index[i][j]][j] (dim = 0; likewise for other axes)."""
+def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+    """``input`` with src[i][j] (or ``value``) written at [index[i][j]][j] (dim = 0; likewise for other axes).
+
+    With ``reduce`` "add" or "multiply" it is added to what stands there, or multiplied with it.
+    """
+    op = {None: SetItem, "add": ScatterAdd, "multiply": ScatterMultiply}.get(reduce)
+    if op is None:
+        raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply', got {reduce!r}")
     d = axis_of(dim, tensor_of(input, "scatter")._array.ndim, "scatter")
     places = own_index(_places(input, d, index, "scatter"), input, src)
     src = value if src is None else src
     if not isinstance(src, Variable):
-        return SetItem.apply(input, input._array.dtype.type(src), places)
-    return SetItem.apply(*_source(input, src, index, "scatter"), places)
+        return op.apply(input, input._array.dtype.type(src), places)
+    return op.apply(*_source(input, src, index, "scatter"), places)
 
 
 def _source(input: Any, src: Any, index: Any, name: str) -> tuple[Any, Any]:
@@ -317,7 +344,9 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     rows = tensor_of(input, "embedding")._array
     if rows.dtype.kind not in "iu":
         raise DtypeError(f"embedding: indices must be int64, got {dtypes.of_array(rows)}")
-    count = tensor_of(weight, "embedding", "weight")._array.shape[0]
+    if tensor_of(weight, "embedding", "weight")._array.ndim != 2:
+        raise ShapeError(f"embedding: weight must be a table (rows, features), got shape {weight._array.shape}")
+    count = weight._array.shape[0]
     same_device("embedding", input=input, weight=weight)
     if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
         bad = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
@@ -332,18 +361,25 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """``input`` with ``value`` where the bool ``mask`` (broadcast to it) holds."""
+    """``input`` with ``value``, a number or a tensor without axes, where the bool ``mask`` (broadcast to it) holds."""
     if tensor_of(mask, "masked_fill", "mask")._array.dtype.kind != "b":
         raise DtypeError(f"masked_fill: mask has dtype {dtypes.of_array(mask._array)}, expected bool")
-    value = cast(value, input._array.dtype) if isinstance(value, Variable) else value
-    return namespace(tensor_of(input, "masked_fill")).where(mask, value, input)
+    dtype = tensor_of(input, "masked_fill")._array.dtype
+    if isinstance(value, Variable):
+        if value._array.ndim:
+            raise ShapeError(f"masked_fill: value must be a number or have no axes, got shape {value._array.shape}")
+        value = cast(value, dtype)
+    else:
+        with np.errstate(all="ignore"):  # what does not fit becomes infinite
+            value = dtype.type(value)
+    return Where.apply(value, input, mask)
 
 
 def masked_select(input: Any, mask: Any) -> Any:
-    """The elements of ``input`` where ``mask`` (broadcast against it) holds, as a 1-D tensor."""
-    shape = np.broadcast_shapes(
-        tensor_of(input, "masked_select")._array.shape, tensor_of(mask, "masked_select")._array.shape
-    )
+    """The elements of ``input`` where the bool ``mask`` (broadcast against it) holds, as a 1-D tensor."""
+    if tensor_of(mask, "masked_select", "mask")._array.dtype.kind != "b":
+        raise DtypeError(f"masked_select: mask has dtype {dtypes.of_array(mask._array)}, expected bool")
+    shape = np.broadcast_shapes(tensor_of(input, "masked_select")._array.shape, mask._array.shape)
     return input.expand(shape)[mask.expand(shape)]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.variable import Variable
+from ..autograd.variable import Variable, wrap
+from ..autograd.variable import namespace as arrays_of
 from . import elementwise
 from .common import axes_of
 from .comparison import isnan  # noqa: F401
@@ -43,6 +44,11 @@ def minimum(x: Any, y: Any) -> Any:
     """The smaller of a tensor and a tensor or number."""
     x, y = (x, y) if isinstance(x, Variable) else (y, x)
     return elementwise.minimum(x, y) if isinstance(y, Variable) else x.clamp(max=y)
+
+
+def zeros_like(x: Any) -> Any:
+    """Zeros of x's shape and dtype, a constant."""
+    return wrap(arrays_of(x._array).zeros_like(x._array))
 
 
 def transpose(x: Any, axes: tuple[int, ...]) -> Any:

@@ -32,11 +32,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
-from .common import cast, require_floating
+from .common import HALF, in_single, require_floating
 from .normalization_checks import (
     channel_groups,
     check_channels,
@@ -301,14 +299,6 @@ class LayerNorm(Op, kernel="sample_norm.layer_norm"):
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
-
-HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
-
-
-def in_single(function: Any, x: Any, *tensors: Any) -> Any:
-    """``function(x, *tensors)`` of float16 numbers, worked out in float32: a sum of squares soon passes 65,504."""
-    wide = [t if t is None or t._array.dtype != HALF else cast(t, SINGLE) for t in tensors]
-    return cast(function(cast(x, SINGLE), *wide), HALF)
 
 
 def batch_norm(

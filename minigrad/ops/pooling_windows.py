@@ -93,6 +93,10 @@ class Windows(NamedTuple):
         """By what the sum of each window that reaches beyond the input grows to that of a whole one: KH/h, KW/w."""
         return _whole_factors(self, dtype)
 
+    def unread(self) -> Any:
+        """Which places (H, W) no window reads; None if there are none."""
+        return _unread(self)
+
     def numbers(self) -> tuple[int, ...]:
         """All twelve numbers in a row, as kernels take them."""
         return (*self[0], *self[1], *self[2], *self[3], *self[4], *self[5])
@@ -159,6 +163,13 @@ def _mean_factors(windows: Windows | Parts, include_pad: bool, divisor: int | No
 def _whole_factors(windows: Windows, dtype: Any) -> tuple[Any, Any]:
     rows, columns = (windows.kernel[axis] / np.array(windows.lengths(axis, True), np.float64) for axis in (0, 1))
     return rows.astype(dtype), columns.astype(dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _unread(windows: Windows) -> Any:
+    rows, columns = (np.asarray(taps.back.inside.any(axis=0)) for taps in windows.taps())
+    read = rows[:, None] & columns
+    return None if read.all() else ~read
 
 
 def gather_sum(x: Any, taps: Taps, axis: int) -> Any:

@@ -23,6 +23,7 @@ from .common import (
     kept,
     pick,
     require_floating,
+    select,
     tensor_of,
     values_indices,
 )
@@ -135,21 +136,29 @@ class Std(Op):
 
 
 class Extreme(Op):
-    """y = max x (or min x) over some axes.   The element that is y gets dy; m equal ones get dy / m each."""
+    """y = max x (or min x) over some axes.   The element that is y gets dy; m equal ones get dy / m each, and so do
+    NaNs, which win."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, name: str) -> Any:
         ctx.kept = kept(x.shape, axes)
         y = getattr(x, name)(axis=axes, keepdims=keepdims)
         if ctx.needs(0):
-            hit = (x == y.reshape(ctx.kept)) * x.dtype.type(1)
-            ctx.saved = (hit / np.maximum(hit.sum(axis=axes, keepdims=True), 1),)
+            ctx.saved = shares(x, y.reshape(ctx.kept), axes)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (share,) = ctx.saved
-        return dy.reshape(ctx.kept) * share
+        hit, share = ctx.saved
+        return select(hit, dy.reshape(ctx.kept) * share)
+
+
+def shares(x: Any, y: Any, axes: Any) -> tuple[Any, Any]:
+    """Which elements of x are y, the one chosen from each group over ``axes``, and the share 1/m of each of m such."""
+    hit = x == y
+    if x.dtype.kind == "f":
+        hit |= np.isnan(x) & np.isnan(y)
+    return hit, (1.0 / hit.sum(axis=axes, keepdims=True)).astype(x.dtype)
 
 
 class Median(Op):
@@ -160,14 +169,13 @@ class Median(Op):
         flat = x.reshape(-1)
         y = flat[_middle(flat, 0)].reshape(())
         if ctx.needs(0):
-            hit = (np.isnan(x) if np.isnan(y) else x == y) * x.dtype.type(1)
-            ctx.saved = (hit / hit.sum(),)
+            ctx.saved = shares(x, y, None)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (share,) = ctx.saved
-        return dy * share
+        hit, share = ctx.saved
+        return select(hit, dy * share)
 
 
 def _middle(x: Any, axis: int) -> Any:

@@ -6,7 +6,6 @@ neighbouring channels.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
-from .common import require_floating
-from .normalization import HALF, in_single, inverse_of, mean_of, rows_of, scaled
+from .common import HALF, in_single, require_floating
+from .normalization import inverse_of, mean_of, rows_of, scaled
 from .normalization_checks import check_tensors, check_trailing, trailing_shape
 
 
@@ -54,47 +53,62 @@ class RMSNorm(Op, kernel="sample_norm.rms_norm"):
         check_trailing("rms_norm", x, shape, weight=weight)
 
 
+class NeighbourSums(Op):
+    """y_c = Σ x_j over the channels j = c − before … c + after, as far as they exist:  (N, C, …) → (N, C, …).
+
+    x_j is part of y_c for c = j − after … j + before: the rule is the same op with the two exchanged.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, before: int, after: int) -> Any:
+        ctx.reach = before, after
+        y, channels = namespace(x).zeros_like(x), x.shape[1]
+        for step in range(max(-before, 1 - channels), min(after, channels - 1) + 1):
+            low, high = max(-step, 0), channels - max(step, 0)  # of the c that have a channel c + step
+            y[:, low:high] += x[:, low + step : high + step]
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        before, after = ctx.reach
+        return neighbour_sums(dy, after, before)
+
+
+def neighbour_sums(x: Any, before: int, after: int) -> Any:
+    """:class:`NeighbourSums` of an array or a Tensor."""
+    if isinstance(x, Variable):
+        return NeighbourSums.apply(x, before, after)
+    return NeighbourSums.forward(Op(), x, before, after)
+
+
 class LocalResponseNorm(Op):
     """y = x s^−β with s_c = k + (α/m) Σ x_j², j over the m channels around c: a loud channel quiets its neighbours.
 
-    The sum over neighbours is a matrix product, s = k + (α/m) B x², where B (C, C) has a 1 where channel j is near
-    channel c. x_j acts through its own y and through s of all channels that it is near to:
+    x_j acts through its own y and through s of all channels that it is near to:
 
-        dx = dy s^−β + ds/dx,   where  d̄s = −β dy x s^(−β−1)  reaches s, and Bᵀ d̄s · (α/m) 2x reaches x.
+        dx = dy s^−β + Σ ds_c · (α/m) 2x,   where  ds = −β dy x s^(−β−1)  and the sum is over these channels c.
 
     Krizhevsky et al. 2012.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any, size: int, alpha: float, beta: float, k: float) -> Any:
-        ctx.options = alpha / size, beta, k
-        c = namespace(x).arange(x.shape[1])
-        distance = c[None, :] - c[:, None]  # (C, C): j − c
-        band = ((distance >= -(size // 2)) & (distance <= (size - 1) // 2)).astype(x.dtype)
-        ctx.saved = (x, band)
-        planes = _planes(x)
-        return (planes * LocalResponseNorm.scale(ctx, planes, band) ** -beta).reshape(x.shape)
+        ctx.reach, ctx.options, ctx.saved = (size // 2, (size - 1) // 2), (alpha / size, beta, k), (x,)
+        return x * LocalResponseNorm.scale(ctx, x) ** -beta
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, band = ctx.saved
-        share, beta, _ = ctx.options
-        planes, dy = _planes(x), _planes(dy)
-        s = LocalResponseNorm.scale(ctx, planes, band)
-        ds = dy * planes * s ** (-beta - 1.0) * -beta
-        reached = namespace(dy).matmul(band.swapaxes(0, 1), ds)
-        return (dy * s**-beta + reached * planes * (2.0 * share)).reshape(x.shape)
+        (x,) = ctx.saved
+        (before, after), (share, beta, _) = ctx.reach, ctx.options
+        s = LocalResponseNorm.scale(ctx, x)
+        ds = dy * x * s ** (-beta - 1.0) * -beta
+        return dy * s**-beta + neighbour_sums(ds, after, before) * x * (2.0 * share)
 
     @staticmethod
-    def scale(ctx: Any, planes: Any, band: Any) -> Any:
-        """s, in the shape of ``planes``."""
+    def scale(ctx: Any, x: Any) -> Any:
+        """s, in the shape of x."""
         share, _, k = ctx.options
-        return namespace(planes).matmul(band, planes * planes) * share + k
-
-
-def _planes(x: Any) -> Any:
-    """(N, C, …) → (N, C, places)."""
-    return x.reshape((*x.shape[:2], math.prod(x.shape[2:])))
+        return neighbour_sums(x * x, *ctx.reach) * share + k
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from . import elementwise
 from .common import axes_of, axis_of, meet, sum_to, tensor_of
+from .elementwise import Where
 from .indexing import PutAt
 
 
@@ -431,22 +432,28 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Moved by ``shifts`` along ``dims`` (or, without dims, along the flattened tensor), round the ends."""
     ndim = tensor_of(input, "roll")._array.ndim
     if dims is None:
-        return Roll.apply(input, int(shifts) if not isinstance(shifts, (tuple, list)) else int(shifts[0]), None)
+        if isinstance(shifts, (tuple, list)):
+            if len(shifts) != 1:
+                raise ShapeError(f"roll: {len(shifts)} shifts need dims, an axis for each; without dims give one")
+            shifts = shifts[0]
+        return Roll.apply(input, int(shifts), None)
     shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(dims):
         raise ShapeError(f"roll: {len(shifts)} shift(s) for {len(dims)} axis/axes")
+    if not ndim:
+        raise IndexError(f"roll: dims {dims} name an axis of a tensor that has none")
     return Roll.apply(input, shifts, tuple(axis_of(d, ndim, "roll") for d in dims))
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The lower triangle of the last two axes, zeros above ``diagonal``."""
-    return input * _triangle(input, "tril", diagonal)
+    return _triangle(input, "tril", diagonal)
 
 
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The upper triangle of the last two axes, zeros below ``diagonal``."""
-    return input * _triangle(input, "triu", diagonal)
+    return _triangle(input, "triu", diagonal)
 
 
 def _triangle(input: Any, name: str, diagonal: int) -> Any:
@@ -454,7 +461,7 @@ def _triangle(input: Any, name: str, diagonal: int) -> Any:
     if x.ndim < 2:
         raise ShapeError(f"{name}: expected at least 2 axes, got shape {x.shape}")
     mask = getattr(namespace(x), name)(namespace(x).ones(x.shape[-2:], dtype=bool), diagonal)
-    return wrap(mask)
+    return Where.apply(input, x.dtype.type(0), mask)
 
 
 def diag(input: Any, diagonal: int = 0) -> Any:

@@ -64,8 +64,10 @@ class SparseMatrix:
         """The entries dealt out: the first entry of each row to the first layer, the second to the second, and so on.
 
         No layer writes a row twice, so each can be added with ``+=``, and the order of the sums is always the same.
+        Entries of weight 0 are left out: their product with an infinity would be NaN.
         """
         order = np.argsort(self.rows, kind="stable")
+        order = order[self.weights[order] != 0]
         rows = self.rows[order]
         turn = np.arange(len(rows)) - np.searchsorted(rows, rows)  # how many entries of the same row came before
         found = []

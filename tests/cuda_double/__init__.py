@@ -30,6 +30,7 @@ def install(monkeypatch: Any) -> ModuleType:
 
     special = ModuleType("cupyx.scipy.special")
     special.erf = cupy.special_erf  # type: ignore[attr-defined]
+    special.erfc = cupy.special_erfc  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     for name in ("cupyx", "cupyx.scipy"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))

@@ -68,6 +68,7 @@ globals().update({name: Ufunc(getattr(np, name)) for name in _UFUNCS.split()})
 globals()["floor_divide"].ufunc, globals()["remainder"].ufunc = _floor_divide, _remainder  # CuPy's own formulas
 abs = globals()["absolute"]
 special_erf = Ufunc(special.erf)
+special_erfc = Ufunc(special.erfc)
 
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:

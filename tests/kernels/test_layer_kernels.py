@@ -154,10 +154,10 @@ def test_nothing_beside_the_arrays_is_read_or_written(
         found = [pair(name).forward(ctx, x, w, b, *named(name))]
         found += pair(name).backward(ctx, dy)
         guards.check()
-        function, slope = ACTIVATIONS.get(name, (lambda z: z, np.ones_like))
+        function, rule = ACTIVATIONS.get(name, (lambda z: z, lambda dy, y: dy))
         x, w, b, dy = (a.astype(np.float64) for a in (x, w, b, dy))
         y = function(x @ w.T + b)
-        dz = dy * slope(y)
+        dz = rule(dy, y)
         assert_close(found, [y, dz @ w, dz.T @ x, dz.sum(0)], n, inputs, outputs)
 
 

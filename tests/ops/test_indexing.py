@@ -201,6 +201,108 @@ def test_setitem_converts_the_value() -> None:
     assert x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
+BYTES = {
+    "mask": lambda lib: byte(lib, [1, 0, 1]),
+    "any number but 0": lambda lib: byte(lib, [2, 0, 255]),
+    "an axis further on": lambda lib: (slice(None), byte(lib, [0, 1, 1, 0])),
+    "beside an integer": lambda lib: (byte(lib, [1, 1, 0]), 2),
+    "beside rows": lambda lib: (byte(lib, [1, 0, 1]), lib.tensor([1, 3])),
+    "two axes": lambda lib: byte(lib, [[1, 0, 0, 1], [0] * 4, [0, 1, 1, 1]]),
+    "nothing": lambda lib: byte(lib, [0, 0, 0]),
+    "without axes": lambda lib: lib.tensor(1, dtype=lib.uint8),
+    "array": lambda lib: np.array([1, 0, 1], np.uint8),
+}
+
+
+def byte(lib: Any, values: Any) -> Any:
+    return lib.tensor(values, dtype=lib.uint8)
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_bytes_are_a_mask(name: str) -> None:
+    """As PyTorch wrote masks before it had bools."""
+    values = np.random.default_rng(0).standard_normal((3, 4, 2))
+    results = []
+    with quiet():
+        for lib in (minigrad, torch):
+            x = lib.tensor(values, requires_grad=True)
+            y = x[BYTES[name](lib)]
+            y.backward(lib.tensor(np.random.default_rng(1).standard_normal(y.shape)))
+            results.append([y.detach().numpy(), x.grad.numpy()])
+    for got, want in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, want)
+    place = BYTES[name](minigrad)
+    bools = tuple(
+        p.bool() if isinstance(p, minigrad.Tensor) and p.dtype == minigrad.uint8 else p
+        for p in (place if isinstance(place, tuple) else (minigrad.as_tensor(place),))
+    )
+    written, want = minigrad.tensor(values), minigrad.tensor(values)
+    written[place] = 7.0
+    want[bools] = 7.0
+    np.testing.assert_array_equal(written.numpy(), want.numpy())
+
+
+def test_where_takes_bytes_and_masked_fill_refuses_them() -> None:
+    x = minigrad.tensor([1.0, 2.0, 3.0])
+    mask = byte(minigrad, [1, 0, 3])
+    assert minigrad.where(mask, x, 0.0).tolist() == [1.0, 0.0, 3.0]
+    for call in (lambda: x.masked_fill(mask, 0.0), lambda: x.masked_select(mask)):
+        with pytest.raises(DtypeError, match=r"mask has dtype minigrad\.uint8, expected bool"):
+            call()
+    with pytest.raises(IndexError):
+        x[byte(minigrad, [1, 0])]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8", "bool"])
+def test_masked_fill_keeps_the_dtype(dtype: str) -> None:
+    for value in (2, 0.0, True):
+        results = []
+        for lib in (minigrad, torch):
+            x = lib.tensor([1, 0, 1], dtype=getattr(lib, dtype))
+            results.append([x.masked_fill(lib.tensor([True, True, False]), v) for v in (value, lib.tensor(value))])
+        for got, want in zip(*results, strict=True):
+            assert (got.tolist(), str(got.dtype).split(".")[1]) == (want.tolist(), dtype)
+    with pytest.raises(ShapeError, match=r"value must be a number or have no axes, got shape \(1,\)"):
+        minigrad.ones(2).masked_fill(minigrad.tensor(True), minigrad.ones(1))
+
+
+@pytest.mark.parametrize("reduce", ["add", "multiply"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_scatter_that_combines(reduce: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, src, places = rng.integers(1, 9, (4, 3)), rng.integers(1, 9, (5, 3)), rng.integers(0, 4, (5, 2))
+    with quiet():
+        for source in (lambda lib: lib.tensor(src, dtype=getattr(lib, dtype)), lambda lib: 2.5):
+            results = []
+            for lib in (minigrad, torch):
+                t = lib.tensor(x, dtype=getattr(lib, dtype))
+                results.append(t.scatter(0, lib.tensor(places), source(lib), reduce=reduce).tolist())
+                t.scatter_(0, lib.tensor(places), source(lib), reduce=reduce)
+                assert t.tolist() == results[-1]
+            assert results[0] == results[1]
+
+
+def test_the_gradients_of_scatter_that_combines() -> None:
+    places = minigrad.tensor([[0, 0, 2, 1], [1, 1, 0, 1], [0, 2, 2, 1]])
+
+    def combined(reduce: str, *tensors: Any) -> Any:
+        return minigrad.scatter(tensors[0], 0, places, tensors[1], reduce=reduce)
+
+    x, src = (minigrad.tensor(np.random.default_rng(i).standard_normal((3, 4)), requires_grad=True) for i in (0, 1))
+    assert minigrad.autograd.gradcheck(lambda x, src: combined("add", x, src), (x, src))
+    assert minigrad.autograd.gradgradcheck(lambda x: combined("multiply", x, src.detach()), (x,))
+    with pytest.raises(NotImplementedError, match="no gradient with respect to src"):
+        combined("multiply", x, src)
+    with pytest.raises(ValueError, match="reduce must be None, 'add' or 'multiply', got 'mean'"):
+        combined("mean", x, src)
+
+
+def test_a_table_has_two_axes() -> None:
+    for weight in (minigrad.tensor(1.0), minigrad.ones(2), minigrad.ones(2, 3, 4)):
+        with pytest.raises(ShapeError, match="embedding: weight must be a table"):
+            minigrad.nn.functional.embedding(minigrad.tensor([0]), weight)
+
+
 def test_one_hot() -> None:
     for values, classes in (([0, 2, 1], -1), ([[1, 0], [3, 1]], 5), (2, 4)):
         got, want = (lib.nn.functional.one_hot(lib.tensor(values), classes) for lib in (minigrad, torch))

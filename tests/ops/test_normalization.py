@@ -205,6 +205,23 @@ def test_half_precision_is_worked_out_in_single() -> None:
         np.testing.assert_allclose(half.grads[0], exact.grads[0], rtol=2e-2, atol=2e-3)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 20])
+@pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf])
+def test_a_loud_channel_reaches_its_neighbours_only(size: int, fill: float) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 9, 3))
+    x[0, 4, 1] = fill
+    results = []
+    for lib in (minigrad, torch):
+        t = lib.tensor(x, requires_grad=True)
+        with np.errstate(all="ignore"):
+            y = lib.nn.functional.local_response_norm(t, size, 0.5)
+            y.backward(lib.tensor(np.random.default_rng(1).standard_normal(x.shape)))
+        results.append([y.detach().numpy(), t.grad.numpy()])
+    for got, want in zip(*results, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9)
+        assert np.isfinite(got).any()
+
+
 def test_second_derivatives_are_pytorchs() -> None:
     """With the rule's own gradients as inputs: d/d(dy), d/dx and d/dγ of dx, dγ and dβ."""
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from support import Case, Input, OpSuite, agree, away, distinct, evaluate, real,
 
 import minigrad
 import minigrad.nn.functional as F
+from minigrad import kernels
 from minigrad.autograd import gradcheck, gradgradcheck
 from minigrad.errors import DtypeError, ShapeError
 
@@ -319,3 +321,36 @@ def test_refusals(name: str) -> None:
     mistake, error, message = REFUSED[name]
     with pytest.raises(error, match=message):
         mistake()
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("avg_pool2d", (2,)),
+        ("avg_pool2d", (3, 1, 1)),
+        ("adaptive_avg_pool2d", (1,)),
+        ("adaptive_avg_pool2d", (3,)),
+        ("lp_pool2d", (2, 2)),
+        ("lp_pool2d", (3, 2)),
+    ],
+)
+def test_half_precision_is_summed_in_single(name: str, args: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).uniform(200, 60000 if "avg" in name else 20000, (2, 2, 4, 4)).astype(np.float16)
+    results = []
+    for dtype in (np.float16, np.float64):
+        t = minigrad.tensor(x.astype(dtype), requires_grad=True)
+        y = getattr(F, name)(t, *args)
+        y.backward(minigrad.tensor(np.random.default_rng(1).standard_normal(y.shape).astype(dtype)))
+        assert y.dtype == t.grad.dtype == t.dtype
+        results.append((y.detach().numpy(), t.grad.numpy()))
+    for half, exact in zip(*results, strict=True):
+        np.testing.assert_allclose(half, exact, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("where", ["kernels", "textbook"])
+def test_the_mean_of_a_large_plane_keeps_its_digits(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
+    x = minigrad.full((1, 2, 1000, 1024), 0.1)
+    with kernels.disabled() if where == "textbook" else contextlib.nullcontext():
+        for y in (F.adaptive_avg_pool2d(x, 1), F.avg_pool2d(x, (1000, 1024))):
+            np.testing.assert_allclose(y.numpy(), np.float32(0.1), rtol=2e-5)

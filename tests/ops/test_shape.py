@@ -224,3 +224,19 @@ def test_cat_finds_the_common_dtype() -> None:
         )
         assert str(got.dtype).split(".")[-1] == str(want.dtype).split(".")[-1]
         assert got.tolist() == want.tolist()
+
+
+def test_roll_that_names_no_axis() -> None:
+    with pytest.raises(IndexError, match="roll: dims"):
+        minigrad.tensor(1.0).roll(0, 0)
+    assert minigrad.tensor(1.0).roll(3).item() == 1.0
+    for shifts in ((), (1, 2)):
+        with pytest.raises(ShapeError, match="need dims"):
+            minigrad.ones(3).roll(shifts)
+
+
+@pytest.mark.parametrize("name", ["tril", "triu"])
+@pytest.mark.parametrize("dtype", ["bool", "int64", "uint8", "float16"])
+def test_a_triangle_keeps_the_dtype(name: str, dtype: str) -> None:
+    got, want = (getattr(lib, name)(lib.ones(2, 3, 4, dtype=getattr(lib, dtype)), 1) for lib in (minigrad, torch))
+    assert (got.tolist(), str(got.dtype).split(".")[1]) == (want.tolist(), dtype)

@@ -152,6 +152,22 @@ def test_an_infinity_reaches_its_neighbours_only() -> None:
     assert np.isfinite(y[[0, 1, 2, 8, 9, 15]]).all()
 
 
+@pytest.mark.parametrize("fill", [float("nan"), float("inf")])
+def test_a_neighbour_without_weight_is_not_read(fill: float) -> None:
+    """Every output at an input's own place is that input, whatever its neighbours are; so it is on the way back."""
+    x = minigrad.tensor([[[1.0, fill, 3.0, fill, 5.0]]], requires_grad=True)
+    y = F.interpolate(x, size=3, mode="linear", align_corners=True)
+    assert y.tolist() == [[[1.0, 3.0, 5.0]]]
+    y = F.interpolate(x, size=9, mode="linear", align_corners=True)
+    assert y[0, 0, ::4].tolist() == [1.0, 3.0, 5.0]
+    dy = minigrad.full((1, 1, 9), fill)
+    dy[0, 0, 3:6] = 0.5
+    y.backward(dy)
+    assert x.grad is not None
+    np.testing.assert_array_equal(np.isfinite(x.grad.numpy())[0, 0], [False, False, True, False, False])
+    assert x.grad[0, 0, 2] == 1.0
+
+
 def test_a_gradient_reaches_what_was_read_only() -> None:
     x = minigrad.ones(1, 1, 6, requires_grad=True)
     F.interpolate(x, size=3).backward(minigrad.full((1, 1, 3), float("nan")))

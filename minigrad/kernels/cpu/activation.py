@@ -19,7 +19,7 @@ from .functions import DENSITY, FARTHEST, ONE, ZERO, F, normal_tail, sigmoid32, 
 from .layout import takes
 
 PARALLEL_FROM = 1 << 17  # elements from which a second thread pays
-FAR = F(-200)  # x σ(x) is 0 from here on; σ as computed, never quite 0, must not meet a larger x
+FAR = F(200)  # beyond ±200 σ is 0 or 1; x stops there, since ∞ · 0 is no number
 NONE, RELU, SIGMOID, TANH, SILU, GELU = -1, 0, 1, 2, 3, 4
 
 
@@ -42,13 +42,13 @@ def activate_smooth(x: Any, y: Any, f: int) -> None:
     """The same for SiLU and GELU."""
     if f == SILU:
         for i in range(x.size):
-            y[i] = (FAR if x[i] < FAR else x[i]) * sigmoid32(x[i])
+            y[i] = (-FAR if x[i] < -FAR else x[i]) * sigmoid32(x[i])
     elif f == GELU:
         for i in range(x.size):
-            a = abs(x[i])  # x Φ(x) = max(x, 0) − a Φ(−a)
-            a = FARTHEST if a > FARTHEST else a
-            tail, _ = normal_tail(a)
-            y[i] = (x[i] if x[i] > ZERO else ZERO) - a * tail
+            z = -FARTHEST if x[i] < -FARTHEST else x[i]
+            z = FARTHEST if z > FARTHEST else z
+            tail, _ = normal_tail(abs(z))  # Φ(x) for x < 0, 1 − Φ(x) for x > 0
+            y[i] = x[i] - z * tail if x[i] > ZERO else z * tail
 
 
 @jit
@@ -56,7 +56,7 @@ def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
     """dx = dy · f′, flat, f being ReLU, sigmoid or tanh, whose f′ is read off the output."""
     if f == RELU:
         for i in range(dy.size):
-            dx[i] = dy[i] if saved[i] > ZERO else ZERO
+            dx[i] = ZERO if saved[i] <= ZERO else dy[i]
     elif f == SIGMOID:
         for i in range(dy.size):
             dx[i] = dy[i] * saved[i] * (ONE - saved[i])
@@ -70,7 +70,8 @@ def slopes_smooth(dy: Any, saved: Any, f: int, dx: Any) -> None:
     """The same for SiLU and GELU, whose f′ is read off the input."""
     if f == SILU:
         for i in range(dy.size):
-            z = FAR if saved[i] < FAR else saved[i]
+            z = -FAR if saved[i] < -FAR else saved[i]
+            z = FAR if z > FAR else z
             s = sigmoid32(z)
             dx[i] = dy[i] * s * (ONE + z * (ONE - s))
     elif f == GELU:

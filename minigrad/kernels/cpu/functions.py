@@ -1,9 +1,9 @@
 """Functions of one float32 that loops can be made of: e^x, ln x, σ, tanh, and the tail of the normal distribution.
 
 The compiler turns a loop into SIMD, provided that nothing in it is a call: ``exp`` of the C library would be one per
-element. So e^x is written out. Split x = n ln 2 + r with |r| ≤ ln 2 / 2; then e^x = 2ⁿ eʳ. A polynomial gives eʳ, and a
-product with 2ⁿ is an addition to the exponent, which is a field of bits of its own. Coefficients: the degree-6 minimax
-fit of (eʳ − 1 − r)/r² (Cephes, S. Moshier); the error is below 2 units in the last place.
+element. So e^x is written out. Split x = n ln 2 + r with |r| ≤ ln 2 / 2; then e^x = 2ⁿ eʳ. A polynomial gives eʳ, and
+2ⁿ is a float32 of which only the exponent, a field of bits of its own, has to be filled in. Coefficients: the degree-6
+minimax fit of (eʳ − 1 − r)/r² (Cephes, S. Moshier); the error is below 2 units in the last place.
 
 Choices are written so that NaN fails them and passes through: ``HIGH if x > HIGH else x``, not ``min(x, HIGH)``.
 """
@@ -24,8 +24,7 @@ LOG2E = F(1.4426950408889634)
 LN2_HIGH = F(0.693359375)  # few enough bits that n · LN2_HIGH is exact
 LN2_LOW = F(-2.12194440e-4)
 MAX_X = F(88.72283)  # ln of the largest float32
-MIN_X = F(-87.33654)  # ln of the smallest normal float32
-LIMIT = F(87)
+LEAST_X = F(-104)  # a little below ln of half the smallest subnormal float32: from there on e^x is 0
 ONE, HALF, ZERO, TWO = F(1), F(0.5), F(0), F(2)
 C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
 C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
@@ -56,7 +55,7 @@ def bits_of_float(typing_context: Any, x: Any) -> Any:
 
 @jit
 def _split_exp(x: Any) -> Any:
-    """(q, n) with e^x = 2ⁿ (1 + q), for x from MIN_X to MAX_X. q is exact also where it is small."""
+    """(q, n) with e^x = 2ⁿ (1 + q), for x from LEAST_X to MAX_X. q is exact also where it is small."""
     n = np.int32(bits_of_float(x * LOG2E + ROUNDER) - ROUNDER_BITS)
     k = F(n)
     r = x - k * LN2_HIGH - k * LN2_LOW
@@ -64,21 +63,30 @@ def _split_exp(x: Any) -> Any:
 
 
 @jit
-def exp_inside(x: Any) -> Any:
-    """e^x for MIN_X ≤ x ≤ MAX_X."""
-    q, n = _split_exp(x)
-    return float_of_bits(np.int32(bits_of_float(q + ONE) + np.int32(n << EXPONENT)))
+def _power_of_two(n: Any) -> Any:
+    """2ⁿ for −126 ≤ n ≤ 127."""
+    return float_of_bits(np.int32((n + np.int32(127)) << EXPONENT))
 
 
 @jit
 def exp32(x: Any) -> Any:
-    """e^x for float32: +∞ above ln(max), 0 below ln(min normal), NaN for NaN."""
+    """e^x for float32, also where it is subnormal: 2ⁿ, which then has no float32 of its own, is made in two steps."""
+    gone = x < LEAST_X
     inside = MAX_X if x > MAX_X else x
-    inside = MIN_X if inside < MIN_X else inside
-    y = exp_inside(inside)
+    q, n = _split_exp(ZERO if gone else inside)
+    half = np.int32(n >> np.int32(1))
+    y = (q + ONE) * _power_of_two(half) * _power_of_two(np.int32(n - half))
     y = F(np.inf) if x > MAX_X else y
-    y = ZERO if x < MIN_X else y
-    return y if x == x else x
+    return ZERO if gone else y
+
+
+@jit
+def exp_below(x: Any) -> Any:
+    """e^x = (e^(x/2))² for x ≤ 0, to 2 units in the last place: cheaper than exp32, and subnormal where that is."""
+    gone = x < LEAST_X
+    q, n = _split_exp(HALF * (ZERO if gone else x))
+    root = (q + ONE) * _power_of_two(n)
+    return ZERO if gone else root * root
 
 
 NORMAL = F(1.17549435e-38)  # the smallest normal float32
@@ -113,10 +121,9 @@ def log32(x: Any) -> Any:
 
 @jit
 def sigmoid32(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ). Beyond ±87 it is 0 or 1 to float32's precision."""
-    z = -LIMIT if x < -LIMIT else x
-    z = LIMIT if z > LIMIT else z
-    return ONE / (ONE + exp_inside(-z))
+    """1 / (1 + e⁻ˣ) for x ≥ 0, the same as eˣ / (1 + eˣ) for x < 0: neither exponential overflows."""
+    e = exp_below(-abs(x))
+    return (e if x < ZERO else ONE) / (ONE + e)
 
 
 SURE = F(9.02)  # from here on tanh is 1 to float32's precision
@@ -128,14 +135,16 @@ def tanh32(x: Any) -> Any:
     z = -SURE if x < -SURE else x
     z = SURE if z > SURE else z
     q, n = _split_exp(z + z)
-    scale = float_of_bits(np.int32((n + np.int32(127)) << EXPONENT))
+    scale = _power_of_two(n)
     less_one = scale * q + (scale - ONE)
-    return less_one / (less_one + TWO)
+    y = less_one / (less_one + TWO)
+    return x if x == ZERO else y  # −0 stays −0
 
 
-FARTHEST = F(13)  # Φ(−13) is below the smallest normal float32
+FARTHEST = F(15)  # Φ(−15) is 0 in float32
 DENSITY = F(0.39894228040143268)  # 1/√2π
-# Σ Tₖ tᵏ⁺¹ with t = 1/(1 + T a) is Φ(−a) e^(a²/2) for 0 ≤ a ≤ 13: a minimax fit of ours to SciPy's erfcx, 5e-8 relative
+# Σ Tₖ tᵏ⁺¹ with t = 1/(1 + T a) is Φ(−a) e^(a²/2) for 0 ≤ a ≤ 13: a minimax fit of ours to SciPy's erfcx, to
+# 5e-8 relative. Beyond 13 Φ(−a) is subnormal and has fewer digits than the fit.
 T = F(0.23)
 T0, T1, T2, T3 = F(0.09194261374634562), F(0.08865385651089186), F(0.1089124298569842), F(-0.009361521749363727)
 T4, T5, T6, T7 = F(0.26892019358105246), F(-0.25075794351329667), F(0.27758821849601667), F(-0.0758978371933796)
@@ -144,7 +153,7 @@ T4, T5, T6, T7 = F(0.26892019358105246), F(-0.25075794351329667), F(0.2775882184
 @jit
 def normal_tail(a: Any) -> Any:
     """(Φ(−a), e^(−a²/2)) of the normal distribution, for 0 ≤ a ≤ FARTHEST; the second is its density times √2π."""
-    bell = exp_inside(-HALF * a * a)
+    bell = exp_below(-HALF * a * a)
     t = ONE / (ONE + T * a)
     p = ((((((T7 * t + T6) * t + T5) * t + T4) * t + T3) * t + T2) * t + T1) * t + T0
     return p * t * bell, bell

@@ -235,15 +235,18 @@ def lp_pool_backward(ctx: Any, dy: Any) -> Any:
     if g is None:
         return NotImplemented
     (x, y), p = ctx.saved, ctx.p
-    if p == ABSOLUTE:
-        return _sums_back(g, x, ctx, None, ABSOLUTE)
-    flat = y.reshape(-1)
-    if p == SQUARE:
-        return _sums_back(np.divide(g, flat, np.zeros_like(g), where=flat != 0), x, ctx, None, SQUARE)
+    flat, unread = y.reshape(-1), ctx.windows.unread()
     with np.errstate(all="ignore"):
-        g = np.where(flat == 0, np.float32(0), g * _power(flat, 1.0 - p))
-        dx = _sums_back(g, g, ctx, None, PLAIN)
-        dx *= _power(x, p - 1.0, signed=True)
+        if p == ABSOLUTE:
+            dx = _sums_back(g, x, ctx, None, ABSOLUTE)
+        elif p == SQUARE:
+            dx = _sums_back(np.divide(g, flat, np.zeros_like(g), where=flat != 0), x, ctx, None, SQUARE)
+        else:
+            g = np.where(flat == 0, np.float32(0), g * _power(flat, 1.0 - p))
+            dx = _sums_back(g, g, ctx, None, PLAIN)
+            dx = np.where(x == 0, np.float32(0), dx * _power(x, p - 1.0, signed=True))
+    if unread is not None:
+        dx[..., unread] = 0
     return dx
 
 

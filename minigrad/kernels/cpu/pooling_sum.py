@@ -37,6 +37,7 @@ from .pooling_blocks import (
 )
 
 PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed, forward: x, |x|, x² (and then the root taken)
+BLOCK = 1 << 12  # numbers of a plane that are added up in float32
 EVEN = 8 * LANES  # elements: a loop turned into SIMD leaves no rest of so many
 
 
@@ -245,7 +246,7 @@ def _sum_back_planes(
                 plane[k] = outputs[k] * values[k]
         elif kind == ABSOLUTE:
             for k in range(plane.size):
-                plane[k] = outputs[k] * np.sign(values[k])
+                plane[k] = outputs[k] if values[k] > ZERO else -outputs[k] if values[k] < ZERO else ZERO * values[k]
         else:
             for k in range(plane.size):
                 plane[k] = outputs[k]
@@ -281,10 +282,13 @@ def line_size(w: int, margin: int) -> int:
 @jit
 def _plane_sums(x: Any, y: Any, size: int, factor: Any, begin: int, end: int) -> None:
     for n in range(begin, end):
-        plane, total = x[n * size : (n + 1) * size], ZERO
-        for k in range(size):
-            total += plane[k]
-        y[n] = factor * total
+        total: Any = 0.0  # in double precision, block by block: a float32 of a million terms has lost its last digits
+        for start in range(n * size, (n + 1) * size, BLOCK):
+            block, part = x[start : min(start + BLOCK, (n + 1) * size)], ZERO
+            for k in range(block.size):
+                part += block[k]
+            total += part
+        y[n] = factor * np.float32(total)
 
 
 @jit(parallel=True)

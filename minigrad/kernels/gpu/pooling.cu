@@ -167,6 +167,7 @@ extern "C" __global__ void norm_dx(const REAL* dy, const REAL* x, const REAL* y,
             int output = place.outputs + i * s.ow + j;
             if (y[output] != 0) sum += dy[output] * whole(Window(i, j, s), s) / power(y[output], p - 1);
         }
-    REAL slope = value == 0 ? REAL(0) : power(fabs(value), p - 1);
-    dx[input] = (value < 0 ? -slope : slope) * sum;
+    bool covered = place.rows.first <= place.rows.last && place.columns.first <= place.columns.last;
+    REAL slope = power(fabs(value), p - 1) * sum;
+    dx[input] = value == 0 || !covered ? REAL(0) : value < 0 ? -slope : slope;
 }
