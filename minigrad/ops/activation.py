@@ -10,8 +10,9 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
-from .common import axis_of, cast, floating, sum_to, tensor_of
+from .common import HALF, axis_of, cast, floating, in_single, sum_to, tensor_of
 from .elementwise import Erf, erf_array, tanh, where  # noqa: F401  (tanh is an activation too)
+from .sums import total
 
 
 def sigmoid_of(x: Any) -> Any:
@@ -209,7 +210,7 @@ def softmax_of(x: Any, axis: int) -> Any:
     if isinstance(x, Variable):
         return Softmax.apply(x, axis)
     e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
+    return e / total(e, axis, True)
 
 
 class Softmax(Op, kernel="softmax.softmax"):
@@ -228,7 +229,7 @@ class Softmax(Op, kernel="softmax.softmax"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return y * (dy - (dy * y).sum(axis=ctx.axis, keepdims=True))
+        return y * (dy - total(dy * y, ctx.axis, True))
 
 
 class LogSoftmax(Op, kernel="softmax.log_softmax"):
@@ -238,14 +239,14 @@ class LogSoftmax(Op, kernel="softmax.log_softmax"):
     def forward(ctx: Any, x: Any, axis: int) -> Any:
         ctx.axis = axis
         shifted = x - x.max(axis=axis, keepdims=True)
-        y = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+        y = shifted - np.log(total(np.exp(shifted), axis, True))
         ctx.saved = (y,)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return dy - namespace(dy).exp(y) * dy.sum(axis=ctx.axis, keepdims=True)
+        return dy - namespace(dy).exp(y) * total(dy, ctx.axis, True)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -352,6 +353,8 @@ def softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = None)
     """e^x / Σ e^x along ``dim``: positive numbers that sum to 1."""
     d = _softmax_axis(input, dim if axis is None else axis, "softmax")
     x = floating(input, "softmax") if dtype is None else input.to(dtype)
+    if x._array.dtype == HALF:
+        return in_single(lambda x: softmax(x, d), x)
     return Softmax.apply(x, d) if x._array.ndim else Softmax.apply(x.reshape(1), 0).reshape(())
 
 
@@ -359,6 +362,8 @@ def log_softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = N
     """ln softmax(x) along ``dim``, computed as x − ln Σ eˣ, exact where softmax underflows."""
     d = _softmax_axis(input, dim if axis is None else axis, "log_softmax")
     x = floating(input, "log_softmax") if dtype is None else input.to(dtype)
+    if x._array.dtype == HALF:
+        return in_single(lambda x: log_softmax(x, d), x)
     return LogSoftmax.apply(x, d) if x._array.ndim else LogSoftmax.apply(x.reshape(1), 0).reshape(())
 
 

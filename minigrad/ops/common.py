@@ -12,6 +12,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, wrap
 from ..devices import array_module, of_array
 from ..errors import DeviceError, DtypeError, ShapeError
+from .sums import total
 
 
 class values_indices(NamedTuple):
@@ -41,7 +42,7 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if not axes:
         return g.reshape(shape)
-    summed = g.sum(axis=axes)
+    summed = total(g, axes)
     return summed if summed.shape == shape else summed.reshape(shape)
 
 
@@ -80,6 +81,23 @@ def cast(x: Any, to: np.dtype[Any]) -> Any:
         with np.errstate(all="ignore"):  # what does not fit becomes infinite without a warning, as in PyTorch
             return wrap(x._array.astype(to))
     return Cast.apply(x, to)
+
+
+HALF, SINGLE, DOUBLE = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+
+
+def in_single(function: Any, x: Any, *tensors: Any) -> Any:
+    """``function(x, *tensors)`` of float16 Tensors, worked out in float32: a sum of squares soon passes 65,504."""
+    wide = [t if t is None or t._array.dtype != HALF else cast(t, SINGLE) for t in tensors]
+    return cast(function(cast(x, SINGLE), *wide), HALF)
+
+
+def in_dtype(x: Any, dtype: Any) -> Any:
+    """An array or Tensor in a floating dtype; what does not fit becomes infinite."""
+    if isinstance(x, Variable):
+        return cast(x, dtypes.as_dtype(dtype).numpy)
+    with np.errstate(all="ignore"):
+        return x.astype(dtype, copy=False)
 
 
 def tensor_of(x: Any, name: str, argument: str = "input") -> Any:

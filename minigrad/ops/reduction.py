@@ -6,6 +6,7 @@ the reduced axes back with size 1 (``dy.reshape(kept)``), and broadcasting does 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,15 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
 from .common import (
+    DOUBLE,
+    HALF,
     axes_of,
     axis_of,
     cast,
     fill,
     floating,
+    in_dtype,
+    in_single,
     kept,
     pick,
     require_floating,
@@ -27,6 +32,7 @@ from .common import (
     values_indices,
 )
 from .indexing import gather
+from .sums import accumulated, running_total, total, wider
 
 
 class Sum(Op, kernel="reduction.sum"):
@@ -35,7 +41,7 @@ class Sum(Op, kernel="reduction.sum"):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
-        return x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype)  # NumPy alone would widen an int32
+        return total(x, axes, keepdims)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -48,10 +54,10 @@ class Mean(Op, kernel="reduction.mean"):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
-        y = x.sum(axis=axes, keepdims=keepdims)
         ctx.n = _count(x.shape, axes)
+        y = accumulated(x, axes, keepdims)  # in float16 the sum of 70,000 ones is infinite, their mean is not
         with np.errstate(all="ignore"):  # the mean of nothing is NaN
-            return y / y.dtype.type(ctx.n)
+            return in_dtype(y / y.dtype.type(ctx.n), x.dtype)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -68,7 +74,8 @@ class Prod(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.axes, ctx.kept = tuple(range(x.ndim)) if axes is None else axes, kept(x.shape, axes)
-        y = x.prod(axis=axes, keepdims=keepdims, dtype=x.dtype)
+        with np.errstate(all="ignore"):
+            y = in_dtype(x.prod(axis=axes, keepdims=keepdims, dtype=wider(x.dtype)), x.dtype)
         ctx.saved = (x,)
         ctx.has_zero = bool((x == 0).any())
         return y
@@ -95,26 +102,35 @@ class Var(Op):
     """y = Σ (x − x̄)² / (n − k) over some axes, k the correction (1: unbiased, 0: the population's).
 
     The mean moves with every xᵢ, but Σ (x − x̄) = 0 cancels that term, and what is left is dx = dy · 2 (x − x̄)/(n − k).
+    In float64 also for a float32 x: beside a large mean the deviations need its digits, and squares soon overflow.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
-        ctx.axes, ctx.kept = axes, kept(x.shape, axes)
+        return in_dtype(Var.variance(ctx, x, axes, keepdims, correction), x.dtype)
+
+    @staticmethod
+    def variance(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
+        """y in float64."""
+        ctx.axes, ctx.kept, ctx.dtype = axes, kept(x.shape, axes), x.dtype
         ctx.saved = (x,)
         n = _count(x.shape, axes)
-        ctx.scale = 1.0 / (n - correction) if n > correction else float("nan")
-        centred = _centred(x, axes)
-        return (centred * centred).sum(axis=axes, keepdims=keepdims) * x.dtype.type(ctx.scale)
+        with np.errstate(all="ignore"):  # of no more than k numbers it is infinite, or NaN if they are equal
+            ctx.scale = np.float64(1.0) / np.float64(max(n - correction, 0.0))
+            centred = _centred(x, axes)
+            left = total(centred, axes, keepdims)  # what the mean's own rounding left
+            return (total(centred * centred, axes, keepdims) - left * left / max(n, 1)) * ctx.scale
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        return dy.reshape(ctx.kept) * _centred(x, ctx.axes) * (2.0 * ctx.scale)
+        return in_dtype(dy.reshape(ctx.kept) * _centred(x, ctx.axes) * float(2.0 * ctx.scale), ctx.dtype)
 
 
 def _centred(x: Any, axes: Any) -> Any:
-    """x − x̄."""
-    return x - x.sum(axis=axes, keepdims=True) * (1.0 / max(_count(x.shape, axes), 1))
+    """x − x̄ in float64, of an array or a Tensor."""
+    wide = in_dtype(x, DOUBLE)
+    return wide - total(wide, axes, True) * (1.0 / max(_count(x.shape, axes), 1))
 
 
 class Std(Op):
@@ -122,7 +138,7 @@ class Std(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
-        y = np.sqrt(Var.forward(ctx, x, axes, keepdims, correction))
+        y = in_dtype(np.sqrt(Var.variance(ctx, x, axes, keepdims, correction)), x.dtype)
         ctx.saved = x, y
         return y
 
@@ -131,7 +147,7 @@ class Std(Op):
         x, y = ctx.saved
         xp = namespace(dy)
         slope = xp.where(y == 0, 0.0, dy / xp.where(y == 0, 1.0, y))
-        return slope.reshape(ctx.kept) * _centred(x, ctx.axes) * ctx.scale
+        return in_dtype(slope.reshape(ctx.kept) * _centred(x, ctx.axes) * float(ctx.scale), ctx.dtype)
 
 
 class Extreme(Op):
@@ -142,14 +158,14 @@ class Extreme(Op):
         ctx.kept = kept(x.shape, axes)
         y = getattr(x, name)(axis=axes, keepdims=keepdims)
         if ctx.needs(0):
-            hit = (x == y.reshape(ctx.kept)) * x.dtype.type(1)
-            ctx.saved = (hit / np.maximum(hit.sum(axis=axes, keepdims=True), 1),)
+            hit = (x == y.reshape(ctx.kept)) | (x != x)  # where there are NaNs, y is one
+            ctx.saved = hit, (1.0 / hit.sum(axis=axes, keepdims=True)).astype(x.dtype)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (share,) = ctx.saved
-        return dy.reshape(ctx.kept) * share
+        hit, share = ctx.saved
+        return namespace(dy).where(hit, dy.reshape(ctx.kept) * share, 0.0)
 
 
 class Median(Op):
@@ -160,14 +176,14 @@ class Median(Op):
         flat = x.reshape(-1)
         y = flat[_middle(flat, 0)].reshape(())
         if ctx.needs(0):
-            hit = (np.isnan(x) if np.isnan(y) else x == y) * x.dtype.type(1)
-            ctx.saved = (hit / hit.sum(),)
+            hit = (x == y) | (x != x)
+            ctx.saved = hit, (1.0 / hit.sum()).astype(x.dtype)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (share,) = ctx.saved
-        return dy * share
+        hit, share = ctx.saved
+        return namespace(dy).where(hit, dy * share, 0.0)
 
 
 def _middle(x: Any, axis: int) -> Any:
@@ -191,11 +207,11 @@ class Norm(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, p: float, axes: Any, keepdims: bool) -> Any:
         ctx.p, ctx.kept = p, kept(x.shape, axes)
-        if p == 2:
-            y = np.sqrt((x * x).sum(axis=axes, keepdims=keepdims))
-        else:
-            y = (abs(x) ** p).sum(axis=axes, keepdims=keepdims) ** (1.0 / p)
-        y = y.astype(x.dtype)
+        with np.errstate(all="ignore"):
+            size = abs(in_dtype(x, DOUBLE))
+            unit = _unit(size, axes) if x.dtype == DOUBLE or p != 2 else 1.0  # float32's squares fit in float64
+            y = unit * total((size / unit) ** p, axes, True) ** (1.0 / p)
+        y = in_dtype(y if keepdims else y.reshape(_left(x.shape, axes)), x.dtype)
         ctx.saved = x, y
         return y
 
@@ -211,6 +227,15 @@ class Norm(Op):
         return xp.where(zero, 0.0, dy) * slope
 
 
+def _unit(size: Any, axes: Any) -> Any:
+    """A power of two near the largest of ``size``: divided by it, no power overflows, and nothing is rounded."""
+    if not _count(size.shape, axes):
+        return 1.0
+    largest = size.max(axis=axes, keepdims=True)
+    usual = (largest > 0) & (largest < math.inf)
+    return np.exp2(np.floor(np.log2(np.where(usual, largest, 1.0))))
+
+
 class LogSumExp(Op):
     """y = ln Σ eˣ, computed as m + ln Σ e^(x − m) with m = max x, so that no exponential overflows.
 
@@ -222,9 +247,9 @@ class LogSumExp(Op):
         m = x.max(axis=axes, keepdims=True) if _count(x.shape, axes) else x.sum(axis=axes, keepdims=True)
         m = np.where(np.isfinite(m), m, x.dtype.type(0))
         with np.errstate(all="ignore"):
-            y = np.log(np.exp(x - m).sum(axis=axes, keepdims=True)) + m
+            y = np.log(total(np.exp(x - m), axes, True)) + m
         ctx.kept = y.shape
-        y = y if keepdims else y.reshape([n for i, n in enumerate(x.shape) if axes is not None and i not in axes])
+        y = y if keepdims else y.reshape(_left(x.shape, axes))
         ctx.saved = x, y
         return y
 
@@ -232,8 +257,8 @@ class LogSumExp(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         x, y = ctx.saved
         xp = namespace(dy)
-        shifted = x - y.reshape(ctx.kept)
-        return dy.reshape(ctx.kept) * xp.where(xp.isnan(shifted), 0.0, xp.exp(shifted))  # −∞ − −∞: no share
+        share = xp.exp(x - y.reshape(ctx.kept))
+        return xp.where(x == -math.inf, 0.0, dy.reshape(ctx.kept) * share)  # −∞ has no share, not even of −∞
 
 
 class CumSum(Op):
@@ -242,14 +267,14 @@ class CumSum(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
         ctx.axis = axis
-        return x.cumsum(axis=axis, dtype=x.dtype) if x.ndim else x.copy()
+        return running_total(x, axis) if x.ndim else x.copy()
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         if not dy.ndim:
             return dy
         xp = namespace(dy)
-        return xp.flip(xp.cumsum(xp.flip(dy, ctx.axis), ctx.axis), ctx.axis)
+        return xp.flip(running_total(xp.flip(dy, ctx.axis), ctx.axis), ctx.axis)
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> int:
@@ -257,6 +282,11 @@ def _count(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> int:
     for i in range(len(shape)) if axes is None else axes:
         n *= shape[i]
     return n
+
+
+def _left(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
+    """``shape`` without the reduced axes."""
+    return tuple(n for i, n in enumerate(shape) if axes is not None and i not in axes)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -453,6 +483,8 @@ def logsumexp(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = 
     """ln Σ eˣ over ``dim``, without overflow."""
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
     input = floating(input, "logsumexp")
+    if input._array.dtype == HALF:
+        return in_single(lambda x: logsumexp(x, dim, keepdim), input)
     return LogSumExp.apply(input, axes_of(dim, input._array.ndim, "logsumexp"), bool(keepdim))
 
 

@@ -17,6 +17,7 @@ from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from .common import axes_of, axis_of, meet, sum_to, tensor_of
 from .indexing import PutAt
+from .sums import total
 
 
 class Reshape(Op):
@@ -91,7 +92,7 @@ class Repeat(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         sizes = (1,) * (len(ctx.times) - len(ctx.shape)) + ctx.shape
         split = tuple(n for pair in zip(ctx.times, sizes, strict=True) for n in pair)
-        return dy.reshape(split).sum(axis=tuple(range(0, len(split), 2))).reshape(ctx.shape)
+        return total(dy.reshape(split), tuple(range(0, len(split), 2))).reshape(ctx.shape)
 
 
 class Cat(Op):
