@@ -232,14 +232,21 @@ class Softmax(Op, kernel="softmax.softmax"):
         return y * (dy - total(dy * y, ctx.axis, True))
 
 
+def log_softmax_of(x: Any, axis: int) -> Any:
+    """ln softmax of an array or Tensor."""
+    if isinstance(x, Variable):
+        return LogSoftmax.apply(x, axis)
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - np.log(total(np.exp(shifted), axis, True))
+
+
 class LogSoftmax(Op, kernel="softmax.log_softmax"):
     """yᵢ = xᵢ − ln Σⱼ e^xⱼ along an axis.   ∂yᵢ/∂xⱼ = [i = j] − e^yⱼ, so dxⱼ = dyⱼ − e^yⱼ Σᵢ dyᵢ."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
         ctx.axis = axis
-        shifted = x - x.max(axis=axis, keepdims=True)
-        y = shifted - np.log(total(np.exp(shifted), axis, True))
+        y = log_softmax_of(x, axis)
         ctx.saved = (y,)
         return y
 

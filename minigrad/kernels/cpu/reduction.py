@@ -16,6 +16,7 @@ from ..compile import jit
 from ..large import LARGE
 from ..threads import get_num_threads
 from .layout import takes
+from .sums import sum_of
 
 PIECE = 1 << 11
 
@@ -23,11 +24,7 @@ PIECE = 1 << 11
 @jit(parallel=True)
 def _piecewise(x: Any, sums: Any) -> None:
     for k in prange(sums.size):
-        piece = x[k * PIECE : (k + 1) * PIECE]
-        s = np.float32(0)
-        for i in range(piece.size):
-            s += piece[i]
-        sums[k] = s
+        sums[k] = sum_of(x[k * PIECE : (k + 1) * PIECE])
 
 
 @jit(parallel=True)
