@@ -220,12 +220,6 @@ def outer(input: Any, vec2: Any) -> Any:
     return a.reshape(-1, 1) * b
 
 
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta · input + alpha · (mat1 mat2)."""
-    product = mm(mat1, mat2)
-    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
-
-
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """y = x Wᵀ + b: x (…, in), weight (out, in), bias (out) or None → (…, out).
 
@@ -328,8 +322,3 @@ def _labels(equation: str, xs: list[Any]) -> tuple[list[str], str, list[Any]]:
     if len(set(output)) != len(output):
         raise ShapeError(f"einsum: the output of {equation!r} names a label twice")
     return inputs, output, operands
-
-
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    """a·b / (max(‖a‖, eps) · max(‖b‖, eps)) along ``dim``."""
-    return (x1 * x2).sum(dim=dim) / (x1.norm(dim=dim).clamp(min=eps) * x2.norm(dim=dim).clamp(min=eps))

@@ -541,4 +541,6 @@ def var_mean(input: Any, dim: Any = None, *, correction: Any = 1, keepdim: bool 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """x / max(‖x‖ₚ, eps) along ``dim``: vectors of length 1."""
+    if tensor_of(input, "normalize")._array.dtype == HALF:
+        return in_single(lambda x: normalize(x, p, dim, eps), input)
     return input / norm(input, p, dim, keepdim=True).clamp(min=eps)

@@ -35,6 +35,7 @@ from .pooling_blocks import (
     memory,
     store,
 )
+from .sums import sum_of
 
 PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed, forward: x, |x|, x² (and then the root taken)
 EVEN = 8 * LANES  # elements: a loop turned into SIMD leaves no rest of so many
@@ -281,10 +282,7 @@ def line_size(w: int, margin: int) -> int:
 @jit
 def _plane_sums(x: Any, y: Any, size: int, factor: Any, begin: int, end: int) -> None:
     for n in range(begin, end):
-        plane, total = x[n * size : (n + 1) * size], ZERO
-        for k in range(size):
-            total += plane[k]
-        y[n] = factor * total
+        y[n] = factor * sum_of(x[n * size : (n + 1) * size])
 
 
 @jit(parallel=True)

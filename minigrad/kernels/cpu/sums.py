@@ -18,6 +18,12 @@ ZERO = np.float32(0)
 
 
 @jit
+def wide_zeros(n: int) -> Any:
+    """A float64 array of zeros, filled by the thread that asks for it."""
+    return np.zeros(n)
+
+
+@jit
 def sum_of(x: Any) -> Any:
     """Σ x of a vector, in float64."""
     total = 0.0
