@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
-from .common import HALF, axis_of, cast, floating, in_single, sum_to, tensor_of
+from .common import applied, axis_of, cast, floating, sum_to, tensor_of
 from .elementwise import Erf, erf_array, tanh, where  # noqa: F401  (tanh is an activation too)
 from .sums import total
 
@@ -360,18 +360,14 @@ def softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = None)
     """e^x / Σ e^x along ``dim``: positive numbers that sum to 1."""
     d = _softmax_axis(input, dim if axis is None else axis, "softmax")
     x = floating(input, "softmax") if dtype is None else input.to(dtype)
-    if x._array.dtype == HALF:
-        return in_single(lambda x: softmax(x, d), x)
-    return Softmax.apply(x, d) if x._array.ndim else Softmax.apply(x.reshape(1), 0).reshape(())
+    return applied(Softmax, x, d) if x._array.ndim else applied(Softmax, x.reshape(1), 0).reshape(())
 
 
 def log_softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
     """ln softmax(x) along ``dim``, computed as x − ln Σ eˣ, exact where softmax underflows."""
     d = _softmax_axis(input, dim if axis is None else axis, "log_softmax")
     x = floating(input, "log_softmax") if dtype is None else input.to(dtype)
-    if x._array.dtype == HALF:
-        return in_single(lambda x: log_softmax(x, d), x)
-    return LogSoftmax.apply(x, d) if x._array.ndim else LogSoftmax.apply(x.reshape(1), 0).reshape(())
+    return applied(LogSoftmax, x, d) if x._array.ndim else applied(LogSoftmax, x.reshape(1), 0).reshape(())
 
 
 def glu(input: Any, dim: int = -1) -> Any:

@@ -31,7 +31,7 @@ def _times(x: Any, factor: Any) -> Any:
         return x
     if factor == 0:
         return x.masked_fill(wrap(namespace(x._array).ones((), dtype=bool)), 0)
-    return x * factor
+    return x * (factor if x._array.dtype.kind == "f" else int(factor))
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
@@ -60,4 +60,8 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: flo
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """beta · input + alpha · Σ (batch1 batch2), the sum over the batch. See :func:`addmm`."""
-    return _added("addbmm", input, beta, bmm(batch1, batch2).sum(dim=0), alpha)
+    return _added("addbmm", input, beta, _sum_over_batch(bmm(batch1, batch2)), alpha)
+
+
+def _sum_over_batch(products: Any) -> Any:
+    return products.sum(dim=0, dtype=products.dtype)

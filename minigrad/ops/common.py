@@ -83,21 +83,19 @@ def cast(x: Any, to: np.dtype[Any]) -> Any:
     return Cast.apply(x, to)
 
 
-HALF, SINGLE, DOUBLE = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 
 
 def in_single(function: Any, x: Any, *tensors: Any) -> Any:
-    """``function(x, *tensors)`` of float16 Tensors, worked out in float32: a sum of squares soon passes 65,504."""
+    """``function(x, *tensors)`` of float16 numbers, worked out in float32: a sum of squares soon passes 65,504."""
     wide = [t if t is None or t._array.dtype != HALF else cast(t, SINGLE) for t in tensors]
     return cast(function(cast(x, SINGLE), *wide), HALF)
 
 
-def in_dtype(x: Any, dtype: Any) -> Any:
-    """An array or Tensor in a floating dtype; what does not fit becomes infinite."""
-    if isinstance(x, Variable):
-        return cast(x, dtypes.as_dtype(dtype).numpy)
-    with np.errstate(all="ignore"):
-        return x.astype(dtype, copy=False)
+def applied(op: type[Op], x: Any, *options: Any) -> Any:
+    """``op`` of x and options. Of float16 numbers in float32, rounded once at the end, as in PyTorch: what an equation
+    forms on its way may be too large or too small for float16, or nearly cancel."""
+    return in_single(lambda t: op.apply(t, *options), x) if x._array.dtype is HALF else op.apply(x, *options)
 
 
 def tensor_of(x: Any, name: str, argument: str = "input") -> Any:
@@ -163,6 +161,17 @@ def _operand(x: Any) -> Any:
         dtypes.of_array(x)  # an error for strings, objects, complex numbers
         return wrap(x)
     return NotImplemented
+
+
+DOUBLE = np.dtype(np.float64)
+
+
+def in_dtype(x: Any, dtype: Any) -> Any:
+    """An array or Tensor in a floating dtype; what does not fit becomes infinite."""
+    if isinstance(x, Variable):
+        return cast(x, dtypes.as_dtype(dtype).numpy)
+    with np.errstate(all="ignore"):
+        return x.astype(dtype, copy=False)
 
 
 def axis_of(dim: Any, ndim: int, name: str) -> int:

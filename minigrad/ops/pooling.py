@@ -22,7 +22,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
-from .common import require_floating
+from .common import applied, require_floating
 from .indexing import PutAt
 from .pooling_windows import Parts, Taps, Windows, check_planes, sizes, sliding, stride_of, sum_windows
 from .shape import Reshape
@@ -294,7 +294,7 @@ def avg_pool2d(
         raise TypeError(f"avg_pool2d: divisor_override must be an integer or None, got {divisor_override!r}")
     if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0")
-    return AvgPool2d.apply(input, windows, bool(count_include_pad), divisor_override)
+    return applied(AvgPool2d, input, windows, bool(count_include_pad), divisor_override)
 
 
 def avg_pool1d(
@@ -308,7 +308,7 @@ def avg_pool1d(
     """The mean of each window: (N, C, L) → (N, C, OL), or without N. See :func:`avg_pool2d`."""
     require_floating(input, "avg_pool1d")
     windows = _windows("avg_pool1d", 1, input, kernel_size, stride, padding, 1, ceil_mode)
-    return without_row(AvgPool2d.apply(one_row(input), windows, bool(count_include_pad), None))
+    return without_row(applied(AvgPool2d, one_row(input), windows, bool(count_include_pad), None))
 
 
 def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
@@ -335,7 +335,7 @@ def _lp_pool(name: str, count: int, x: Any, norm_type: Any, kernel: Any, stride:
     p = check_norm(name, norm_type)
     windows = _windows(name, count, x, kernel, stride, 0, 1, ceil_mode)
     x = x if count == 2 else one_row(x)
-    y = MaxPool2d.apply(x.abs(), windows, False) if p == math.inf else LPPool2d.apply(x, windows, p)
+    y = MaxPool2d.apply(x.abs(), windows, False) if p == math.inf else applied(LPPool2d, x, windows, p)
     return y if count == 2 else without_row(y)
 
 
@@ -389,13 +389,13 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
         DtypeError: an input that is not floating.
     """
     windows = _adaptive("adaptive_avg_pool2d", 2, input, output_size)
-    return _mean_op(windows).apply(input, windows, True, None)
+    return applied(_mean_op(windows), input, windows, True, None)
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Means of windows that share (N, C, L) out over ``output_size`` outputs. See :func:`adaptive_avg_pool2d`."""
     windows = _adaptive("adaptive_avg_pool1d", 1, input, output_size)
-    return without_row(_mean_op(windows).apply(one_row(input), windows, True, None))
+    return without_row(applied(_mean_op(windows), one_row(input), windows, True, None))
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:

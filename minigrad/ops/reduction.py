@@ -151,21 +151,29 @@ class Std(Op):
 
 
 class Extreme(Op):
-    """y = max x (or min x) over some axes.   The element that is y gets dy; m equal ones get dy / m each."""
+    """y = max x (or min x) over some axes.   The element that is y gets dy; m equal ones get dy / m each, and so do
+    NaNs, which win."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, name: str) -> Any:
         ctx.kept = kept(x.shape, axes)
         y = getattr(x, name)(axis=axes, keepdims=keepdims)
         if ctx.needs(0):
-            hit = (x == y.reshape(ctx.kept)) | (x != x)  # where there are NaNs, y is one
-            ctx.saved = hit, (1.0 / hit.sum(axis=axes, keepdims=True)).astype(x.dtype)
+            ctx.saved = shares(x, y.reshape(ctx.kept), axes)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         hit, share = ctx.saved
         return namespace(dy).where(hit, dy.reshape(ctx.kept) * share, 0.0)
+
+
+def shares(x: Any, y: Any, axes: Any) -> tuple[Any, Any]:
+    """Which elements of x are y, the one chosen from each group over ``axes``, and the share 1/m of each of m such."""
+    hit = x == y
+    if x.dtype.kind == "f":
+        hit |= np.isnan(x) & np.isnan(y)
+    return hit, (1.0 / hit.sum(axis=axes, keepdims=True)).astype(x.dtype)
 
 
 class Median(Op):
@@ -176,8 +184,7 @@ class Median(Op):
         flat = x.reshape(-1)
         y = flat[_middle(flat, 0)].reshape(())
         if ctx.needs(0):
-            hit = (x == y) | (x != x)
-            ctx.saved = hit, (1.0 / hit.sum()).astype(x.dtype)
+            ctx.saved = shares(x, y, None)
         return y
 
     @staticmethod
@@ -207,6 +214,8 @@ class Norm(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, p: float, axes: Any, keepdims: bool) -> Any:
         ctx.p, ctx.kept = p, kept(x.shape, axes)
+        if p == 0:  # how many are not 0
+            return total((x != 0).astype(x.dtype), axes, keepdims)
         with np.errstate(all="ignore"):
             size = abs(in_dtype(x, DOUBLE))
             unit = _unit(size, axes) if x.dtype == DOUBLE or p != 2 else 1.0  # float32's squares fit in float64
@@ -217,6 +226,8 @@ class Norm(Op):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
+        if ctx.p == 0:
+            return None  # constant between its jumps
         x, y = ctx.saved
         xp = namespace(dy)
         y, dy = y.reshape(ctx.kept), dy.reshape(ctx.kept)
@@ -310,8 +321,8 @@ def mean(
 ) -> Any:
     """The mean of input over ``dim``. Floating tensors only."""
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
-    input = require_floating(input, "mean") if dtype is None else cast(input, dtypes.as_dtype(dtype).numpy)
-    return Mean.apply(input, axes_of(dim, input._array.ndim, "mean"), bool(keepdim))
+    input = tensor_of(input, "mean") if dtype is None else cast(input, dtypes.as_dtype(dtype).numpy)
+    return Mean.apply(require_floating(input, "mean"), axes_of(dim, input._array.ndim, "mean"), bool(keepdim))
 
 
 def prod(
@@ -474,8 +485,6 @@ def norm(
     axes = axes_of(dim, input._array.ndim, "norm")
     if p in (float("inf"), float("-inf")):
         return _extreme(input.abs(), axes, keepdim, "max" if p > 0 else "min")
-    if p == 0:
-        return cast(input != 0, input._array.dtype).sum(dim=axes, keepdim=keepdim)
     return Norm.apply(input, float(p), axes, bool(keepdim))
 
 
@@ -502,15 +511,19 @@ def cumsum(input: Any, dim: Any = None, *, dtype: Any = None, axis: Any = None) 
 
 
 def all_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
-    """Whether all elements over ``dim`` are true (not 0)."""
-    dim, keepdim = pick(dim, axis, keepdim, keepdims)
-    return wrap(tensor_of(input, "all")._array.all(axis=axes_of(dim, input._array.ndim, "all"), keepdims=bool(keepdim)))
+    """Whether all elements over ``dim`` are true (not 0): a bool, of uint8 a uint8 as in PyTorch."""
+    return _truth("all", input, *pick(dim, axis, keepdim, keepdims))
 
 
 def any_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
-    """Whether any element over ``dim`` is true (not 0)."""
-    dim, keepdim = pick(dim, axis, keepdim, keepdims)
-    return wrap(tensor_of(input, "any")._array.any(axis=axes_of(dim, input._array.ndim, "any"), keepdims=bool(keepdim)))
+    """Whether any element over ``dim`` is true (not 0): a bool, of uint8 a uint8 as in PyTorch."""
+    return _truth("any", input, *pick(dim, axis, keepdim, keepdims))
+
+
+def _truth(name: str, input: Any, dim: Any, keepdim: Any) -> Any:
+    x = tensor_of(input, name)._array
+    y = getattr(x, name)(axis=axes_of(dim, x.ndim, name), keepdims=bool(keepdim))
+    return wrap(y.astype(np.uint8) if x.dtype == np.uint8 else y)
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:

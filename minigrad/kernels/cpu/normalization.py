@@ -122,7 +122,7 @@ def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> A
             s, q = ZERO, ZERO
             if relu:
                 for j in range(start, end):
-                    passed = g[j] if out[j] > ZERO else ZERO
+                    passed = ZERO if out[j] <= ZERO else g[j]
                     s += passed
                     q += passed * (plane[j] - mean)
             else:
@@ -143,7 +143,7 @@ def _spread_planes(
         plane, g, z, out = x[i, c], dy[i, c], y[i, c], dx[i, c]
         if relu:
             for j in range(plane.size):
-                passed = g[j] if z[j] > ZERO else ZERO
+                passed = ZERO if z[j] <= ZERO else g[j]
                 out[j] = (passed + ((plane[j] - mean) * along + constant)) * own
         else:
             for j in range(plane.size):

@@ -171,7 +171,7 @@ def _add_products(dy: Any, x: Any, mean: Any, y: Any, relu: bool, i0: int, i1: i
         for i in range(whole, end):
             x0, g0, y0 = x[i], dy[i], y[i]
             for c in range(width):
-                passed = g0[c] if not relu or y0[c] > ZERO else ZERO
+                passed = ZERO if relu and y0[c] <= ZERO else g0[c]
                 part[c] += passed
                 product[c] += passed * (x0[c] - mean[c])
         for c in range(width):
@@ -187,7 +187,7 @@ def _spread_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, relu: bool, d
         row, g, z, out = x[i], dy[i], y[i], dx[i]
         if relu:
             for c in range(row.size):
-                passed = g[c] if z[c] > ZERO else ZERO
+                passed = ZERO if z[c] <= ZERO else g[c]
                 out[c] = (passed + ((row[c] - mean[c]) * along[c] + constant[c])) * own[c]
         else:
             for c in range(row.size):
