@@ -31,6 +31,8 @@ def total(x: Any, axes: Any = None, keepdims: bool = False) -> Any:
     """Σ x over ``axes`` (all of them if None) in x's own dtype, of an array or a Tensor."""
     if isinstance(x, Variable):
         return x.sum(axis=axes, keepdims=keepdims)
+    if x.size <= SMALL and x.dtype != HALF:
+        return x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype)  # NumPy alone would widen an int32
     s = accumulated(x, axes, keepdims)
     return s if s.dtype == x.dtype else _narrowed(s, x.dtype)
 
@@ -42,10 +44,10 @@ def _narrowed(x: Any, dtype: np.dtype[Any]) -> Any:
 
 def accumulated(x: Any, axes: Any = None, keepdims: bool = False) -> Any:
     """Σ x of an array, in the dtype in which it was added up: x's own or a wider one."""
+    if x.size <= SMALL or x.dtype.kind != "f":
+        return x.sum(axis=axes, keepdims=keepdims, dtype=wider(x.dtype))
     if x.dtype == HALF:
         return accumulated(x.astype(SINGLE), axes, keepdims)
-    if x.size <= SMALL or x.dtype.kind != "f":
-        return x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype)
     axes = tuple(range(x.ndim)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
     axes = tuple(a % x.ndim for a in axes)
     y, run = _side_by_side(x, axes)

@@ -20,6 +20,7 @@ F = minigrad.nn.functional
 Array = np.ndarray[Any, Any]
 WAYS = pytest.mark.parametrize("way", [contextlib.nullcontext, kernels.disabled], ids=["kernels", "textbook"])
 ROWS = 300_000
+kernels.load()  # or small arrays would not be worth it
 
 
 # --- the sum itself ---------------------------------------------------------------------------------------------------
@@ -44,7 +45,7 @@ def test_total_over_any_axes_and_layout(shape: tuple[int, ...], dtype: Any) -> N
         for axis, keepdims in itertools.product([None, *axes], [False, True]):
             y = total(x, axis, keepdims)
             exact = x.astype(np.longdouble).sum(axis=axis, keepdims=keepdims)
-            assert y.shape == exact.shape and y.dtype == dtype
+            assert (y.shape, y.dtype) == (exact.shape, dtype)
             assert (abs(y - exact) <= 4 * np.finfo(dtype).eps * size.sum(axis=axis, keepdims=keepdims)).all()
 
 
@@ -62,7 +63,7 @@ def test_ones_beyond_the_integers_of_float32() -> None:
 
 @WAYS
 @pytest.mark.parametrize(
-    "shape, dim", [((ROWS, 2), 0), ((2, ROWS), 1), ((ROWS, 2), None), ((100, 3, ROWS // 100), (0, 2))]
+    ("shape", "dim"), [((ROWS, 2), 0), ((2, ROWS), 1), ((ROWS, 2), None), ((100, 3, ROWS // 100), (0, 2))]
 )
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_mean_of_many_equal_numbers(way: Any, shape: tuple[int, ...], dim: Any, dtype: str) -> None:
@@ -72,14 +73,15 @@ def test_mean_of_many_equal_numbers(way: Any, shape: tuple[int, ...], dim: Any, 
     np.testing.assert_allclose(y.numpy(), x.numpy().flat[0], rtol=2 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_running_sums_do_not_drift(dtype: str) -> None:
-    x = minigrad.full((ROWS, 2), 0.1, dtype=getattr(minigrad, dtype)).requires_grad_()
+    kind, rtol = getattr(minigrad, dtype), float(np.finfo(dtype).eps)
+    x = minigrad.full((ROWS, 2), 0.1, dtype=kind, requires_grad=True)
     y = x.cumsum(0)
-    exact = np.arange(1, ROWS + 1)[:, None] * x.detach().numpy().astype(np.longdouble)
-    np.testing.assert_allclose(y.detach().numpy(), exact, rtol=1e-12 if dtype == "float64" else 1e-7)
-    y.backward(minigrad.full((ROWS, 2), 0.1, dtype=getattr(minigrad, dtype)))
-    np.testing.assert_allclose(x.grad.numpy(), exact[::-1], rtol=1e-12 if dtype == "float64" else 1e-7)
+    exact = np.arange(1, ROWS + 1)[:, None] * x.detach().numpy().astype(np.float64)[0]
+    np.testing.assert_allclose(y.detach().numpy(), exact, rtol=rtol)
+    y.backward(minigrad.full((ROWS, 2), 0.1, dtype=kind))
+    np.testing.assert_allclose(x.grad.numpy(), exact[::-1], rtol=rtol)
 
 
 HALVES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
