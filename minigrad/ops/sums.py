@@ -30,7 +30,8 @@ def wider(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def total(x: Any, axes: Any = None, keepdims: bool = False) -> Any:
     """Σ x over ``axes`` (all of them if None) in x's own dtype, of an array or a Tensor."""
     if isinstance(x, Variable):
-        return x.sum(axis=axes, keepdims=keepdims)
+        tensor: Any = x
+        return tensor.sum(axis=axes, keepdims=keepdims)
     if x.size <= SMALL and x.dtype != HALF:
         return x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype)  # NumPy alone would widen an int32
     s = accumulated(x, axes, keepdims)

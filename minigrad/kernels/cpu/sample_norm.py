@@ -97,7 +97,8 @@ def _backward(
             dw, db = short[0, i % groups], short[1, i % groups]
             near, r = mean[i], inverse[i]
             offset = -rest[i] * r
-            s, q = 0.0, 0.0  # Σ g and Σ g x̂, of g = w dy
+            s: Any = 0.0  # Σ g and Σ g x̂, of g = w dy
+            q: Any = 0.0
             if length == 1:
                 for first in range(0, weights, RUN):
                     a, e = ZERO, ZERO
@@ -112,7 +113,8 @@ def _backward(
             else:
                 for k in range(weights):
                     part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
-                    own, along = 0.0, 0.0
+                    own: Any = 0.0
+                    along: Any = 0.0
                     for first in range(0, length, RUN):
                         a, e = ZERO, ZERO
                         for j in range(first, min(first + RUN, length)):

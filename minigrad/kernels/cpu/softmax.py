@@ -45,7 +45,7 @@ def _softmax(x: Any, y: Any, logs: Any) -> None:
     n, classes = x.shape
     for i in prange(n):
         top = _largest(x[i])
-        total = 0.0
+        total: Any = 0.0
         for start in range(0, classes, RUN):
             s = np.float32(0)
             for c in range(start, min(start + RUN, classes)):
@@ -74,7 +74,7 @@ def _log_softmax(x: Any, y: Any) -> None:
     n, classes = x.shape
     for i in prange(n):
         top = _largest(x[i])
-        total = 0.0
+        total: Any = 0.0
         for start in range(0, classes, RUN):
             s = np.float32(0)
             for c in range(start, min(start + RUN, classes)):
@@ -104,7 +104,7 @@ def _pick_class(x: Any, logs: Any, target: Any, terms: Any) -> None:
 def _weigh_classes(x: Any, logs: Any, q: Any, terms: Any) -> None:
     n, classes = x.shape
     for i in prange(n):
-        total = 0.0
+        total: Any = 0.0
         for start in range(0, classes, RUN):
             s = np.float32(0)
             for c in range(start, min(start + RUN, classes)):

@@ -26,7 +26,7 @@ def wide_zeros(n: int) -> Any:
 @jit
 def sum_of(x: Any) -> Any:
     """Σ x of a vector, in float64."""
-    total = 0.0
+    total: Any = 0.0
     for start in range(0, x.size, RUN):
         s = ZERO
         for j in range(start, min(start + RUN, x.size)):
@@ -38,7 +38,7 @@ def sum_of(x: Any) -> Any:
 @jit
 def dot_of(x: Any, y: Any) -> Any:
     """Σ x y of two vectors, in float64."""
-    total = 0.0
+    total: Any = 0.0
     for start in range(0, x.size, RUN):
         s = ZERO
         for j in range(start, min(start + RUN, x.size)):
@@ -71,7 +71,8 @@ def add_rows(x: Any, i0: int, i1: int, total: Any) -> None:
 @jit
 def deviations_of(x: Any, near: Any) -> Any:
     """(Σ d, Σ d²) of d = x − near, in float64."""
-    first, second = 0.0, 0.0
+    first: Any = 0.0
+    second: Any = 0.0
     for start in range(0, x.size, RUN):
         s, q = ZERO, ZERO
         for j in range(start, min(start + RUN, x.size)):
@@ -86,7 +87,8 @@ def deviations_of(x: Any, near: Any) -> Any:
 @jit
 def wide_deviations_of(x: Any, near: Any) -> Any:
     """The same where float32 has no room for the squares."""
-    first, second = 0.0, 0.0
+    first: Any = 0.0
+    second: Any = 0.0
     for j in range(x.size):
         d = np.float64(x[j]) - near
         first += d
