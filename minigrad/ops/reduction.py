@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..autograd.engine import grad
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
@@ -209,6 +210,9 @@ class Norm(Op):
 
     ∂y/∂x = 1/p (Σ|x|ᵖ)^(1/p − 1) · p |x|ᵖ⁻¹ sign x = sign x (|x|/y)ᵖ⁻¹; for p = 2 that is x / y. At y = 0 the slope is
     not defined and 0 is taken, as in PyTorch.
+
+    The slope's own slope is ȳ/y there for p = 2, which has a limit where ȳ vanishes with y: dȳ/dy (L'Hôpital). So the
+    second derivative of ‖x‖², for which ȳ = 2y, is 2 at 0 as everywhere.
     """
 
     @staticmethod
@@ -230,12 +234,22 @@ class Norm(Op):
             return None  # constant between its jumps
         x, y = ctx.saved
         xp = namespace(dy)
+        limit = Norm.limit(dy, y) if ctx.p == 2 and isinstance(dy, Variable) else None
         y, dy = y.reshape(ctx.kept), dy.reshape(ctx.kept)
         zero = y == 0
         y = xp.where(zero, 1.0, y)
         # At x = 0 the sign makes the slope 0; the power there, infinite for p < 1, must not turn that into NaN.
         slope = x / y if ctx.p == 2 else xp.sign(x) * xp.where(x == 0, 1.0, abs(x) / y) ** (ctx.p - 1)
-        return xp.where(zero, 0.0, dy) * slope
+        dx = xp.where(zero, 0.0, dy) * slope
+        return dx if limit is None else xp.where(zero, x * limit.reshape(ctx.kept), dx)
+
+    @staticmethod
+    def limit(dy: Any, y: Any) -> Any:
+        """dȳ/dy as constants (0 where it is not finite), if ȳ depends on y and some y is 0."""
+        if not dy._requires_grad or y._array.all():
+            return None
+        (found,) = grad(dy.sum(), y, retain_graph=True, allow_unused=True)
+        return None if found is None else wrap(np.where(np.isfinite(found._array), found._array, 0))
 
 
 def _unit(size: Any, axes: Any) -> Any:

@@ -332,3 +332,17 @@ def test_the_number_of_numbers_that_are_not_0_is_constant() -> None:
 def test_a_mean_of_integers_is_refused() -> None:
     with pytest.raises(DtypeError, match=r"mean: input has dtype minigrad\.int64"):
         minigrad.ones(3).mean(dtype=minigrad.int64)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize(("power", "second"), [(1, 0.0), (2, 2.0), (3, 0.0), (4, 0.0)])
+def test_the_second_derivative_of_a_norm_at_0(power: int, second: float, rows: bool) -> None:
+    x = minigrad.tensor([[0.0, 0.0], [3.0, 4.0]] if rows else [[0.0, 0.0]], dtype=minigrad.float64, requires_grad=True)
+    y = (x.norm(dim=1) ** power).sum()
+    (dx,) = minigrad.autograd.grad(y, x, create_graph=True)
+    v = np.random.default_rng(0).standard_normal(x.shape)
+    (found,) = minigrad.autograd.grad(dx, x, minigrad.from_numpy(v))
+    assert dx.tolist()[0] == [0.0, 0.0]
+    np.testing.assert_allclose(found.numpy()[0], second * v[0])
+    if rows and power == 2:
+        np.testing.assert_allclose(found.numpy()[1], 2 * v[1])
