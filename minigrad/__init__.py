@@ -86,6 +86,7 @@ from .dtypes import (
 from .errors import AnomalyError, DeviceError, DtypeError, GraphError, ShapeError
 from .kernels import get_num_threads, set_num_threads
 from .ops.activation import log_softmax, relu, sigmoid, softmax
+from .ops.added_products import addbmm, addmm, addmv, addr, baddbmm
 from .ops.arithmetic import (
     add,
     div,
@@ -121,6 +122,7 @@ from .ops.comparison import (
     ne,
 )
 from .ops.conv_functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from .ops.distance import cosine_similarity, pairwise_distance
 from .ops.dropout import dropout
 from .ops.elementwise import (
     abs_ as abs,
@@ -164,7 +166,7 @@ from .ops.indexing import (
     sort,
     topk,
 )
-from .ops.matmul import addmm, bmm, cosine_similarity, dot, einsum, matmul, mm, mv, outer
+from .ops.matmul import bmm, dot, einsum, matmul, mm, mv, outer
 from .ops.pooling import adaptive_avg_pool1d, avg_pool1d, max_pool1d, max_pool1d_with_indices, max_pool2d
 from .ops.reduction import (
     all_ as all,
@@ -266,7 +268,10 @@ __all__ = [
     "accelerator",
     "adaptive_avg_pool1d",
     "add",
+    "addbmm",
     "addmm",
+    "addmv",
+    "addr",
     "all",
     "allclose",
     "amax",
@@ -281,6 +286,7 @@ __all__ = [
     "autograd",
     "avg_pool1d",
     "backends",
+    "baddbmm",
     "bernoulli",
     "bitwise_and",
     "bitwise_not",
@@ -412,6 +418,7 @@ __all__ = [
     "ops",
     "optim",
     "outer",
+    "pairwise_distance",
     "permute",
     "pi",
     "plot",

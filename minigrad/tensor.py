@@ -19,7 +19,7 @@ from .autograd.handles import RemovableHandle
 from .autograd.variable import Variable, wrap
 from .errors import DeviceError, DtypeError, GraphError, ShapeError
 from .inplace import InPlace, write
-from .ops import activation, arithmetic, comparison, elementwise, indexing, reduction
+from .ops import activation, added_products, arithmetic, comparison, elementwise, indexing, reduction
 from .ops import matmul as products
 from .ops import shape as shapes
 from .ops.common import cast
@@ -650,7 +650,11 @@ class Tensor(Variable, InPlace):
     mv = products.mv
     dot = products.dot
     outer = products.outer
-    addmm = products.addmm
+    addmm = added_products.addmm
+    addmv = added_products.addmv
+    addr = added_products.addr
+    addbmm = added_products.addbmm
+    baddbmm = added_products.baddbmm
     reshape = shapes.reshape
     flatten = shapes.flatten
     unflatten = shapes.unflatten

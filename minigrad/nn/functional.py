@@ -24,6 +24,7 @@ from ..ops.activation import (
 )
 from ..ops.conv_functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from ..ops.custom import normalized_swish
+from ..ops.distance import cosine_similarity, pairwise_distance
 from ..ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from ..ops.elementwise import tanh
 from ..ops.indexing import embedding, one_hot
@@ -38,7 +39,7 @@ from ..ops.loss import (
     nll_loss,
     smooth_l1_loss,
 )
-from ..ops.matmul import cosine_similarity, linear
+from ..ops.matmul import linear
 from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_norm
 from ..ops.padding import pad
 from ..ops.pooling import (
@@ -117,6 +118,7 @@ __all__ = [
     "normalized_swish",
     "one_hot",
     "pad",
+    "pairwise_distance",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",

@@ -12,6 +12,7 @@ from ..autograd.variable import Variable, namespace
 from ..errors import DtypeError, ShapeError
 from .common import HALF, applied, axis_of, cast, floating, in_single, meet, select, sum_to, tensor_of
 from .elementwise import Erfc, erfc_array, tanh  # noqa: F401  (tanh is an activation too)
+from .sums import total
 
 
 def sigmoid_of(x: Any) -> Any:
@@ -258,7 +259,7 @@ def softmax_of(x: Any, axis: int) -> Any:
     if isinstance(x, Variable):
         return Softmax.apply(x, axis)
     e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
+    return e / total(e, axis, True)
 
 
 class Softmax(Op, kernel="softmax.softmax"):
@@ -277,7 +278,15 @@ class Softmax(Op, kernel="softmax.softmax"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return y * (dy - (dy * y).sum(axis=ctx.axis, keepdims=True))
+        return y * (dy - total(dy * y, ctx.axis, True))
+
+
+def log_softmax_of(x: Any, axis: int) -> Any:
+    """ln softmax of an array or Tensor."""
+    if isinstance(x, Variable):
+        return LogSoftmax.apply(x, axis)
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - np.log(total(np.exp(shifted), axis, True))
 
 
 class LogSoftmax(Op, kernel="softmax.log_softmax"):
@@ -286,15 +295,14 @@ class LogSoftmax(Op, kernel="softmax.log_softmax"):
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
         ctx.axis = axis
-        shifted = x - x.max(axis=axis, keepdims=True)
-        y = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+        y = log_softmax_of(x, axis)
         ctx.saved = (y,)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return dy - namespace(dy).exp(y) * dy.sum(axis=ctx.axis, keepdims=True)
+        return dy - namespace(dy).exp(y) * total(dy, ctx.axis, True)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -407,14 +415,14 @@ def softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = None)
     """e^x / Σ e^x along ``dim``: positive numbers that sum to 1."""
     d = _softmax_axis(input, dim if axis is None else axis, "softmax")
     x = floating(input, "softmax") if dtype is None else input.to(dtype)
-    return Softmax.apply(x, d) if x._array.ndim else Softmax.apply(x.reshape(1), 0).reshape(())
+    return applied(Softmax, x, d) if x._array.ndim else applied(Softmax, x.reshape(1), 0).reshape(())
 
 
 def log_softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
     """ln softmax(x) along ``dim``, computed as x − ln Σ eˣ, exact where softmax underflows."""
     d = _softmax_axis(input, dim if axis is None else axis, "log_softmax")
     x = floating(input, "log_softmax") if dtype is None else input.to(dtype)
-    return LogSoftmax.apply(x, d) if x._array.ndim else LogSoftmax.apply(x.reshape(1), 0).reshape(())
+    return applied(LogSoftmax, x, d) if x._array.ndim else applied(LogSoftmax, x.reshape(1), 0).reshape(())
 
 
 def glu(input: Any, dim: int = -1) -> Any:

@@ -7,6 +7,7 @@ forward pass, and the backward pass that follows from it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -184,11 +185,12 @@ class Remainder(Op):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         a, b = ctx.saved
-        xp = namespace(dy)
-        return (
-            sum_to(dy, ctx.shapes[0]) if ctx.needs(0) else None,
-            sum_to(-dy * xp.floor(a / b), ctx.shapes[1]) if ctx.needs(1) else None,
-        )
+        da = sum_to(dy, ctx.shapes[0]) if ctx.needs(0) else None
+        if not ctx.needs(1):
+            return da, None
+        # Not ⌊a / b⌋ of the rounded quotient, which may be the next integer
+        divide = RoundedDiv.apply if isinstance(dy, Variable) else partial(RoundedDiv.forward, Op())
+        return da, sum_to(-dy * divide(a, b, "floor"), ctx.shapes[1])
 
 
 def _divides_first(a: Any, b: Any) -> bool:

@@ -12,6 +12,7 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..devices import array_module, of_array
 from ..errors import DeviceError, DtypeError, ShapeError
+from .sums import total
 
 
 class values_indices(NamedTuple):
@@ -41,7 +42,7 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if not axes:
         return g.reshape(shape)
-    summed = g.sum(axis=axes)
+    summed = total(g, axes)
     return summed if summed.shape == shape else summed.reshape(shape)
 
 
@@ -112,7 +113,7 @@ def in_single(function: Any, x: Any, *tensors: Any) -> Any:
 def applied(op: type[Op], x: Any, *options: Any) -> Any:
     """``op`` of x and options. Of float16 numbers in float32, rounded once at the end, as in PyTorch: what an equation
     forms on its way may be too large or too small for float16, or nearly cancel."""
-    return in_single(lambda t: op.apply(t, *options), x) if x._array.dtype is HALF else op.apply(x, *options)
+    return in_single(lambda t: op.apply(t, *options), x) if x._array.dtype == HALF else op.apply(x, *options)
 
 
 def tensor_of(x: Any, name: str, argument: str = "input") -> Any:
@@ -178,6 +179,17 @@ def _operand(x: Any) -> Any:
         dtypes.of_array(x)  # an error for strings, objects, complex numbers
         return wrap(x)
     return NotImplemented
+
+
+DOUBLE = np.dtype(np.float64)
+
+
+def in_dtype(x: Any, dtype: Any) -> Any:
+    """An array or Tensor in a floating dtype; what does not fit becomes infinite."""
+    if isinstance(x, Variable):
+        return cast(x, dtypes.as_dtype(dtype).numpy)
+    with np.errstate(all="ignore"):
+        return x.astype(dtype, copy=False)
 
 
 def axis_of(dim: Any, ndim: int, name: str) -> int:

@@ -46,6 +46,7 @@ from typing import Any
 
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
+from .sums import total
 from .unfold import Pair, windows
 
 
@@ -121,7 +122,7 @@ class Conv2d(Op, kernel="conv.conv2d"):
         size, kernel = ctx.sizes
         dx = _run(ConvTranspose2d, dy, w, None, size, *ctx.options) if ctx.needs(0) else None
         dw = _run(ConvWeight2d, x, dy, kernel, *ctx.options) if ctx.needs(1) else None
-        return dx, dw, dy.sum(axis=(0, 2, 3)) if ctx.needs(2) else None
+        return dx, dw, total(dy, (0, 2, 3)) if ctx.needs(2) else None
 
 
 class ConvTranspose2d(Op, kernel="conv.conv_transpose2d"):
@@ -150,7 +151,7 @@ class ConvTranspose2d(Op, kernel="conv.conv_transpose2d"):
         x, w = ctx.saved
         dx = _run(Conv2d, dy, w, None, *ctx.options) if ctx.needs(0) else None
         dw = _run(ConvWeight2d, dy, x, ctx.sizes[1], *ctx.options) if ctx.needs(1) else None
-        return dx, dw, dy.sum(axis=(0, 2, 3)) if ctx.needs(2) else None
+        return dx, dw, total(dy, (0, 2, 3)) if ctx.needs(2) else None
 
 
 class ConvWeight2d(Op, kernel="conv.weight_gradient2d"):

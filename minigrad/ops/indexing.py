@@ -35,7 +35,12 @@ def add_at(target: Any, index: Any, values: Any) -> None:
         target[index] += values
     else:
         xp = namespace(target)
-        if xp is np or target.dtype.kind == "f":
+        if target.dtype.kind == "f" and (values.size > target.size or target.dtype.itemsize == 2):
+            wide = target.astype(np.float64)  # some places get many values
+            xp.add.at(wide, index, values)
+            with np.errstate(all="ignore"):
+                target[...] = wide
+        elif xp is np or target.dtype.kind == "f":
             xp.add.at(target, index, values)
         else:  # a GPU adds few kinds of integers at once with others; in uint64 all come out right, modulo 2⁶⁴
             wide = target.astype(np.int64).view(np.uint64)

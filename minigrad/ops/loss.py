@@ -15,8 +15,9 @@ from .. import dtypes
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
-from .activation import LogSoftmax, Softplus, sigmoid_of, softmax_of
-from .common import cast, fill, meet, require_floating, same_device, sum_to, tensor_of
+from .activation import LogSoftmax, Softplus, log_softmax_of, sigmoid_of, softmax_of
+from .common import HALF, cast, fill, in_dtype, in_single, meet, require_floating, same_device, sum_to, tensor_of
+from .sums import accumulated, total
 
 
 def reduce(terms: Any, reduction: str) -> Any:
@@ -24,7 +25,12 @@ def reduce(terms: Any, reduction: str) -> Any:
     if reduction == "none":
         return terms
     with np.errstate(all="ignore"):
-        return terms.sum() if reduction == "sum" else terms.sum() / terms.dtype.type(terms.size)
+        return total(terms) if reduction == "sum" else _mean(terms)
+
+
+def _mean(terms: Any) -> Any:
+    s = accumulated(terms)
+    return in_dtype(s / s.dtype.type(terms.size), terms.dtype)
 
 
 def spread(dy: Any, shape: tuple[int, ...], reduction: str) -> Any:
@@ -73,20 +79,22 @@ class L1(Op):
 class Huber(Op):
     """With d = x − t: l = d²/2 where |d| ≤ δ, else δ (|d| − δ/2).   dl/dx = d where |d| ≤ δ, else δ sign d: d clamped.
 
-    Quadratic near the target, linear far from it, so an outlier pulls with force δ at most.   Huber 1964.
+    Quadratic near the target, linear far from it, so an outlier pulls with force δ at most. Divided by ``unit``: by δ
+    it is the smooth L1 loss.   Huber 1964.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, t: Any, delta: float, reduction: str) -> Any:
-        ctx.delta, ctx.reduction, ctx.saved = delta, reduction, (x, t)
-        d = abs(x - t)
-        return reduce(np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    def forward(ctx: Any, x: Any, t: Any, delta: float, unit: float, reduction: str) -> Any:
+        ctx.delta, ctx.unit, ctx.reduction, ctx.saved = delta, unit, reduction, (x, t)
+        with np.errstate(all="ignore"):
+            d = abs(x - t)
+            return reduce(np.where(d <= delta, 0.5 * d * (d / unit), (delta / unit) * (d - 0.5 * delta)), reduction)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         x, t = ctx.saved
         d = x - t
-        g = d.clip(-ctx.delta, ctx.delta) * spread(dy, d.shape, ctx.reduction)
+        g = d.clip(-ctx.delta, ctx.delta) / ctx.unit * spread(dy, d.shape, ctx.reduction)
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
@@ -116,9 +124,10 @@ class BCE(Op, kernel="loss.bce"):
 
     @staticmethod
     def _logs(x: Any) -> tuple[Any, Any]:
+        """(ln x, ln(1 − x)), the latter without forming 1 − x, in which a small x would be lost."""
         xp = namespace(x)
         with np.errstate(divide="ignore"):
-            return xp.log(x).clip(-100.0, None), xp.log(1.0 - x).clip(-100.0, None)
+            return xp.log(x).clip(-100.0, None), xp.log1p(-x).clip(-100.0, None)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -142,15 +151,19 @@ class BCEWithLogits(Op, kernel="loss.bce_with_logits"):
     """l = −(w t ln σ(x) + (1 − t) ln(1 − σ(x))), w = pos_weight.
 
     With ln σ(x) = −softplus(−x) and ln(1 − σ) = −x − softplus(−x):  l = (1 − t) x + (1 + (w − 1) t) softplus(−x), and
-    softplus(−x) = max(−x, 0) + ln(1 + e^−|x|) never overflows.   dl/dx = (1 − t) − (1 + (w − 1) t)(1 − σ(x)), which
+    softplus(−x) = max(−x, 0) + ln(1 + e^−|x|) never overflows. For x < 0 the two multiples of x are −w t x together:
+    added up as they are, nothing would be left of a small loss.   dl/dx = (1 − t) − (1 + (w − 1) t)(1 − σ(x)), which
     for w = 1 is the well-known σ(x) − t.   dl/dt = −x + (w − 1) softplus(−x).
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any, t: Any, w: Any, reduction: str) -> Any:
         ctx.reduction, ctx.saved = reduction, (x, t, w)
-        soft = softplus_of(-x)
-        return reduce((1.0 - t) * x + (soft if w is None else (1.0 + (w - 1.0) * t) * soft), reduction)
+        with np.errstate(all="ignore"):
+            tail = np.log1p(np.exp(-abs(x)))
+            positive = t if w is None else w * t
+            linear = x * np.where(x < 0, -positive, 1.0 - t)
+            return reduce(linear + (tail if w is None else (1.0 + (w - 1.0) * t) * tail), reduction)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -166,9 +179,10 @@ class BCEWithLogits(Op, kernel="loss.bce_with_logits"):
 
 
 class NLL(Op):
-    """l = −wₜ xₜ: minus the log-probability x at the target class t, weighted.   dx = −wₜ dl at the class, 0 elsewhere.
+    """l = −wₜ xₜ: minus the log-probability x at the target class t, weighted.   dx = −wₜ dl there, 0 elsewhere.
 
-    x (N, C), t (N). The mean divides by Σ wₜ; a target equal to ``ignore_index`` has weight 0.
+    x (N, C), t (N). The mean divides by Σ wₜ; a target equal to ``ignore_index`` has weight 0. Where all weights are 0
+    the mean is 0/0, NaN as in PyTorch, but no x has a part in it: dx = 0.
     """
 
     @staticmethod
@@ -178,18 +192,19 @@ class NLL(Op):
         rows, classes = xp.arange(x.shape[0]), xp.where(used, t, 0)
         weights = used * (x.dtype.type(1) if w is None else w[classes])
         ctx.places, ctx.shape, ctx.reduction = (rows, classes), x.shape, reduction
-        terms = -x[rows, classes] * weights
         with np.errstate(all="ignore"):
-            ctx.saved = (weights / weights.sum() if reduction == "mean" else weights,)
-            terms = xp.where(used, terms, x.dtype.type(0))
+            terms = xp.where(weights == 0, x.dtype.type(0), -x[rows, classes] * weights)
+            sum_of_weights = accumulated(weights)
+            share = in_dtype(weights / sum_of_weights, x.dtype) if reduction == "mean" else weights
+            ctx.saved = weights, share
             if reduction == "none":
                 return terms
-            return terms.sum() / weights.sum() if reduction == "mean" else terms.sum()
+            return in_dtype(accumulated(terms) / sum_of_weights, x.dtype) if reduction == "mean" else total(terms)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (weights,) = ctx.saved
-        terms = -dy * weights  # (N,), or dy a scalar
+        weights, share = ctx.saved
+        terms = namespace(dy).where(weights == 0, 0.0, -dy * share)  # (N,), or dy a scalar; a share may be 0/0
         if isinstance(dy, Variable):
             return namespace(dy).put_at(terms, ctx.places, ctx.shape)
         dx = namespace(weights).zeros(ctx.shape, dtype=weights.dtype)
@@ -208,21 +223,20 @@ class CrossEntropy(Op, kernel="softmax.cross_entropy"):
     def forward(ctx: Any, x: Any, q: Any, reduction: str) -> Any:
         ctx.reduction, ctx.saved = reduction, (x, q)
         y = LogSoftmax.forward(Op(), x, 1)
-        terms = -y[namespace(x).arange(x.shape[0]), q] if q.ndim == 1 else -(q * y).sum(axis=1)
+        terms = -y[namespace(x).arange(x.shape[0]), q] if q.ndim == 1 else -total(q * y, 1)
         return reduce(terms, reduction)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         x, q = ctx.saved
-        xp = namespace(dy)
         g = spread(dy, x.shape[:1], ctx.reduction)
         if ctx.reduction == "none":
             g = g.reshape((-1, 1))  # (N) → (N, 1)
         p = softmax_of(x, 1)
         if q.ndim == 1:
             return g * (p - one_hot_like(x, q)), None
-        dx = g * (p * q.sum(axis=1, keepdims=True) - q) if ctx.needs(0) else None
-        return dx, -g * xp.log(p) if ctx.needs(1) else None
+        dx = g * (p * total(q, 1, True) - q) if ctx.needs(0) else None
+        return dx, -g * log_softmax_of(x, 1) if ctx.needs(1) else None  # not ln p: p of a small score is 0
 
 
 def one_hot_like(x: Any, classes: Any) -> Any:
@@ -235,16 +249,26 @@ def one_hot_like(x: Any, classes: Any) -> Any:
 
 
 class KLDiv(Op):
-    """l = t (ln t − x), x the log of the model's probability: Σ l is the divergence KL(t ‖ eˣ).
+    """l = p (ln p − x), x the log of the model's probability: Σ l is the divergence KL(p ‖ eˣ).
 
-    dx = −t dl;   dt = (ln t − x + 1) dl.  Where t = 0, l is 0 (its limit).
+    The target t is p, or ln p with ``log_target``. dx = −p dl; dp = (ln p − x + 1) dl, and p times that for ln p.
+    Where p = 0, l is 0 (its limit), and p has no gradient.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
-        ctx.reduction, ctx.saved = reduction, (x, t)
-        log_t = np.log(np.where(t > 0, t, 1))
-        return reduce((np.where(t > 0, t * log_t, 0) - t * x).astype(x.dtype, copy=False), reduction)
+    def forward(ctx: Any, x: Any, t: Any, log_target: bool, reduction: str) -> Any:
+        ctx.log_target, ctx.reduction, ctx.saved = log_target, reduction, (x, t)
+        with np.errstate(all="ignore"):
+            p, log_p, absent = KLDiv.target(x, t, log_target)
+            return reduce(np.where(absent, x.dtype.type(0), p * (log_p - x)), reduction)
+
+    @staticmethod
+    def target(x: Any, t: Any, log_target: bool) -> tuple[Any, Any, Any]:
+        """p, ln p, and where p = 0 (and x is no NaN)."""
+        xp = namespace(t)
+        p = xp.exp(t) if log_target else t
+        log_p = t if log_target else xp.log(xp.where(p == 0, 1.0, p))
+        return p, log_p, (p == 0) & (x == x)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -252,10 +276,12 @@ class KLDiv(Op):
         xp = namespace(dy)
         shape = np.broadcast_shapes(x.shape, t.shape)
         g = spread(dy, shape, ctx.reduction)
-        dx = sum_to(fill(-(g * t), shape), x.shape) if ctx.needs(0) else None
-        log_t = xp.log(xp.where(t > 0, t, 1.0))
-        dt = sum_to(g * xp.where(t > 0, log_t + 1.0 - x, 0.0), t.shape) if ctx.needs(1) else None
-        return dx, dt
+        p, log_p, absent = KLDiv.target(x, t, ctx.log_target)
+        dx = sum_to(fill(-(g * p), shape), x.shape) if ctx.needs(0) else None
+        if not ctx.needs(1):
+            return dx, None
+        slope = log_p - x + 1.0
+        return dx, sum_to(xp.where(absent, 0.0, g * (slope * p if ctx.log_target else slope)), t.shape)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -297,6 +323,13 @@ def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
     return x, t
 
 
+def _apply(op: type[Op], x: Any, t: Any, *options: Any) -> Any:
+    """The loss of two tensors; of float16 numbers it is worked out in float32."""
+    if x._array.dtype == HALF:
+        return in_single(lambda x, t: op.apply(x, t, *options), x, t)
+    return op.apply(x, t, *options)
+
+
 def _warn_of_broadcasting(name: str, x: Any, t: Any) -> None:
     """(N, 1) against (N) raises no error, yet holds each input against every target: say so, as PyTorch does."""
     if x._array.shape != t._array.shape:
@@ -324,8 +357,8 @@ def mse_loss(
     x, t = _pair("mse_loss", input, target)
     _warn_of_broadcasting("mse_loss", x, t)
     if weight is not None:
-        return _weighted(lambda r: MSE.apply(x, t, r), weight, reduction, by_weight=True)
-    return MSE.apply(x, t, reduction)
+        return _weighted(lambda r: _apply(MSE, x, t, r), weight, reduction, by_weight=True)
+    return _apply(MSE, x, t, reduction)
 
 
 def l1_loss(
@@ -336,8 +369,8 @@ def l1_loss(
     x, t = _pair("l1_loss", input, target)
     _warn_of_broadcasting("l1_loss", x, t)
     if weight is not None:
-        return _weighted(lambda r: L1.apply(x, t, r), weight, reduction, by_weight=True)
-    return L1.apply(x, t, reduction)
+        return _weighted(lambda r: _apply(L1, x, t, r), weight, reduction, by_weight=True)
+    return _apply(L1, x, t, reduction)
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
@@ -348,8 +381,8 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     x, t = _pair("huber_loss", input, target)
     _warn_of_broadcasting("huber_loss", x, t)
     if weight is not None:
-        return _weighted(lambda r: Huber.apply(x, t, float(delta), r), weight, reduction)
-    return Huber.apply(x, t, float(delta), reduction)
+        return _weighted(lambda r: _apply(Huber, x, t, float(delta), 1.0, r), weight, reduction)
+    return _apply(Huber, x, t, float(delta), 1.0, reduction)
 
 
 def smooth_l1_loss(
@@ -361,7 +394,9 @@ def smooth_l1_loss(
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    return huber_loss(input, target, reduction, beta) / beta
+    x, t = _pair("smooth_l1_loss", input, target)
+    _warn_of_broadcasting("smooth_l1_loss", x, t)
+    return _apply(Huber, x, t, float(beta), float(beta), reduction)
 
 
 def _same_shape(name: str, x: Any, t: Any) -> None:
@@ -381,8 +416,8 @@ def binary_cross_entropy(
     x, t = _pair(name, input, target)
     _same_shape(name, x, t)
     if weight is not None:
-        return _weighted(lambda r: BCE.apply(x, t, r), weight, reduction)
-    return BCE.apply(x, t, reduction)
+        return _weighted(lambda r: _apply(BCE, x, t, r), weight, reduction)
+    return _apply(BCE, x, t, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -404,8 +439,8 @@ def binary_cross_entropy_with_logits(
         w = cast(tensor_of(pos_weight, name, "pos_weight"), x._array.dtype).detach()
         _fits(w, x._array.shape, name)
     if weight is not None:
-        return _weighted(lambda r: BCEWithLogits.apply(x, t, w, r), weight, reduction)
-    return BCEWithLogits.apply(x, t, w, reduction)
+        return _weighted(lambda r: _apply(BCEWithLogits, x, t, w, r), weight, reduction)
+    return _apply(BCEWithLogits, x, t, w, reduction)
 
 
 def _fits(w: Any, shape: tuple[int, ...], name: str) -> None:
@@ -433,6 +468,8 @@ def nll_loss(
     """
     reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     x, t = require_floating(input, "nll_loss"), tensor_of(target, "nll_loss", "target")
+    if x._array.dtype == HALF:
+        return in_single(lambda x: nll_loss(x, t, weight, None, ignore_index, None, reduction), x)
     w = _class_weight("nll_loss", weight, x)
     flat, classes, shape = _as_rows("nll_loss", x, t, w, ignore_index)
     y = NLL.apply(flat, classes, w, ignore_index, reduction)
@@ -501,6 +538,9 @@ def cross_entropy(
     x, t = require_floating(input, "cross_entropy"), tensor_of(target, "cross_entropy", "target")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must lie between 0 and 1, got {label_smoothing}")
+    if x._array.dtype == HALF:
+        options: Any = ignore_index, None, reduction, label_smoothing
+        return in_single(lambda x: cross_entropy(x, t, weight, None, *options), x)
     plain = weight is None and not label_smoothing and x._array.ndim == 2
     if t._array.dtype.kind == "f":
         if t._array.shape != x._array.shape:
@@ -514,7 +554,10 @@ def cross_entropy(
         return _soft_cross_entropy(x, t, weight, reduction, label_smoothing)
     w = _class_weight("cross_entropy", weight, x)
     rows, classes, shape = _as_rows("cross_entropy", x, t, w, ignore_index)
-    if plain and not bool((classes == ignore_index).any()):
+    ignored = classes == ignore_index
+    if bool(ignored.any()):
+        rows = rows.masked_fill(wrap(ignored[:, None]), 0.0)  # whatever stands there
+    elif plain:
         return CrossEntropy.apply(x, t, reduction)
     log_p = LogSoftmax.apply(rows, 1)
     y = NLL.apply(log_p, classes, w, ignore_index, reduction)
@@ -531,8 +574,8 @@ def _smooth_part(log_p: Any, classes: Any, w: Any, ignore: int, reduction: str) 
         return terms
     if reduction == "sum":
         return terms.sum()
-    total = used.sum() if w is None else w[classes * used][used].sum()
-    return terms.sum() / float(total)
+    weights = used.sum() if w is None else accumulated(w[classes * used][used])
+    return terms.sum() / (float(weights) or 1.0)  # without any, the loss is NaN already
 
 
 def _soft_cross_entropy(x: Any, q: Any, weight: Any, reduction: str, smoothing: float) -> Any:
@@ -565,11 +608,7 @@ def kl_div(
     reduction = reduction_of("kl_div", reduction, size_average, reduce, (*_REDUCTIONS, "batchmean"))
     x, t = _pair("kl_div", input, target)
     how = "sum" if reduction == "batchmean" else reduction
-    if log_target:
-        terms = t.exp() * (t - x)
-        y = terms if how == "none" else terms.sum() if how == "sum" else terms.mean()
-    else:
-        y = KLDiv.apply(x, t, how)
+    y = _apply(KLDiv, x, t, bool(log_target), how)
     if reduction == "batchmean":
         return y / float(x._array.shape[0] if x._array.ndim else 1)
     return y

@@ -13,8 +13,9 @@ from typing import Any
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
-from .common import meet, same_device, sum_to, tensor_of
+from .common import HALF, SINGLE, in_dtype, meet, same_device, sum_to, tensor_of
 from .shape import diagonal, permute
+from .sums import total
 
 
 class MatMul(Op, kernel="matmul.matmul"):
@@ -76,7 +77,7 @@ class Linear(Op, kernel="matmul.linear"):
             dy = _rows(dy)  # (…, out) → (N, out)
         dx = (dy @ w).reshape(ctx.shape) if ctx.needs(0) else None
         dw = dy.swapaxes(0, 1) @ _rows(x) if ctx.needs(1) else None
-        return dx, dw, dy.sum(axis=0) if ctx.needs(2) else None
+        return dx, dw, total(dy, 0) if ctx.needs(2) else None
 
     @staticmethod
     def check(x: Any, w: Any, b: Any) -> None:
@@ -105,9 +106,7 @@ class Einsum(Op):
         *xs, inputs, output = args
         ctx.inputs, ctx.output, ctx.shapes = inputs, output, [x.shape for x in xs]
         ctx.saved = tuple(xs)
-        y = namespace(xs[0]).einsum(
-            ",".join(inputs) + "->" + output, *xs, **({"optimize": True} if len(xs) > 1 else {})
-        )
+        y = _sum_of_products(inputs, output, xs)
         return y if y.base is None else y.copy()  # NumPy gives a view where axes only change places
 
     @staticmethod
@@ -121,13 +120,28 @@ class Einsum(Op):
             others = [j for j in range(len(ctx.inputs)) if j != i]
             known = set(ctx.output).union(*[ctx.inputs[j] for j in others])
             reached = "".join(c for c in labels if c in known)
-            parts = ",".join([ctx.output, *[ctx.inputs[j] for j in others]])
-            g = xp.einsum(f"{parts}->{reached}", dy, *[ctx.saved[j] for j in others])
+            parts, factors = [ctx.output, *[ctx.inputs[j] for j in others]], [dy, *[ctx.saved[j] for j in others]]
+            g = _sum_of_products(parts, reached, factors)
             if reached != labels:
                 shape = tuple(n if c in known else 1 for c, n in zip(labels, ctx.shapes[i], strict=True))
                 g = xp.broadcast_to(g.reshape(shape), ctx.shapes[i])
             grads.append(g)
         return tuple(grads)
+
+
+def _sum_of_products(inputs: Any, output: str, xs: Any) -> Any:
+    """Einstein's sum of arrays or Tensors. A label that one array alone has is summed first, and float16 in float32."""
+    if isinstance(xs[0], Variable):
+        return Variable.namespace.einsum(",".join(inputs) + "->" + output, *xs)
+    dtype, terms, operands = xs[0].dtype, [], []
+    for i, (labels, x) in enumerate(zip(inputs, xs, strict=True)):
+        known = set(output).union(*inputs[:i], *inputs[i + 1 :])
+        alone = tuple(axis for axis, c in enumerate(labels) if c not in known)
+        x = x.astype(SINGLE) if dtype == HALF else x
+        operands.append(total(x, alone) if alone else x)
+        terms.append("".join(c for c in labels if c in known))
+    options = {"optimize": True} if len(xs) > 1 else {}
+    return in_dtype(namespace(xs[0]).einsum(",".join(terms) + "->" + output, *operands, **options), dtype)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -205,12 +219,6 @@ def outer(input: Any, vec2: Any) -> Any:
     if a._array.ndim != 1 or b._array.ndim != 1:
         raise ShapeError(f"outer: expected two vectors, got shapes {a._array.shape} and {b._array.shape}")
     return a.reshape(-1, 1) * b
-
-
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta · input + alpha · (mat1 mat2)."""
-    product = mm(mat1, mat2)
-    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -310,8 +318,3 @@ def _labels(equation: str, xs: list[Any]) -> tuple[list[str], str, list[Any]]:
     if len(set(output)) != len(output):
         raise ShapeError(f"einsum: the output of {equation!r} names a label twice")
     return inputs, output, operands
-
-
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    """a·b / (max(‖a‖, eps) · max(‖b‖, eps)) along ``dim``."""
-    return (x1 * x2).sum(dim=dim) / (x1.norm(dim=dim).clamp(min=eps) * x2.norm(dim=dim).clamp(min=eps))

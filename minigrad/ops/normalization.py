@@ -34,7 +34,7 @@ from typing import Any
 
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
-from .common import HALF, in_single, require_floating
+from .common import DOUBLE, HALF, in_dtype, in_single, require_floating
 from .normalization_checks import (
     channel_groups,
     check_channels,
@@ -43,29 +43,38 @@ from .normalization_checks import (
     more_than_one,
     trailing_shape,
 )
+from .sums import total
 
 
 def mean_of(x: Any, axes: tuple[int, ...]) -> Any:
     """The mean over ``axes``, which stay as axes of size 1."""
-    return x.sum(axis=axes, keepdims=True) * (1.0 / max(math.prod(x.shape[a] for a in axes), 1))
+    return total(x, axes, True) * (1.0 / max(math.prod(x.shape[a] for a in axes), 1))
 
 
-def moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
-    """(mean, variance) over ``axes``, which stay as axes of size 1.
+def moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """(x − mean, mean, variance) over ``axes``, which stay as axes of size 1; mean and variance in float64.
 
     The differences are formed before they are squared: E[x²] − μ² would subtract two large numbers to find a small one,
-    and in float32 has no digit left once μ is a few thousand times σ. The mean of the differences is 0 but for rounding
-    in the first sum; adding it removes that.
+    and in float32 has no digit left once μ is a few thousand times σ. In float32 x less its mean is exact where it
+    matters, but the mean is not; the mean of the differences is what is missing. Squares soon overflow in float32.
     """
-    mean = mean_of(x, axes)
-    mean = mean + mean_of(x - mean, axes)
-    difference = x - mean
-    return mean, mean_of(difference * difference, axes)
+    near = mean_of(x, axes)
+    difference = x - near
+    rest = mean_of(difference, axes)
+    difference = difference - rest
+    wide = in_dtype(difference, DOUBLE)
+    return difference, in_dtype(near, DOUBLE) + in_dtype(rest, DOUBLE), mean_of(wide * wide, axes)
 
 
-def inverse_of(variance: Any, eps: float) -> Any:
-    """1/σ."""
-    return 1.0 / namespace(variance).sqrt(variance + eps)
+def deviations(x: Any, mean: Any) -> Any:
+    """x − mean in x's dtype, for a mean in float64 as :func:`moments` gives it."""
+    near = mean.astype(x.dtype)
+    return (x - near) - (mean - near).astype(x.dtype)
+
+
+def inverse_of(variance: Any, eps: float, dtype: Any) -> Any:
+    """1/σ in ``dtype``, the variance in float64."""
+    return in_dtype(1.0 / namespace(variance).sqrt(variance + eps), dtype)
 
 
 def scaled(x_hat: Any, weight: Any, bias: Any) -> Any:
@@ -85,8 +94,8 @@ def _gradients(ctx: Any, dy: Any, x_hat: Any, inverse: Any, weight: Any, axes: A
         if axes:
             dx = dx - mean_of(dx, axes) - x_hat * mean_of(dx * x_hat, axes)
         dx = dx * inverse
-    d_weight = (dy * x_hat).sum(axis=repeated).reshape(-1) if ctx.needs(1) else None
-    d_bias = dy.sum(axis=repeated).reshape(-1) if ctx.needs(2) else None
+    d_weight = total(dy * x_hat, repeated).reshape(-1) if ctx.needs(1) else None
+    d_bias = total(dy, repeated).reshape(-1) if ctx.needs(2) else None
     return dx, d_weight, d_bias
 
 
@@ -127,9 +136,9 @@ class BatchNorm(Op, kernel="normalization.batch_norm"):
     ) -> Any:
         BatchNorm.check(x, weight, bias, running_mean, running_var, momentum, eps)
         axes = _all_but_channels(x.ndim)
-        mean, variance = moments(x, axes)  # (1, C, 1, …)
-        inverse = inverse_of(variance, eps)
-        y = scaled((x - mean) * inverse, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
+        difference, mean, variance = moments(x, axes)  # the last two (1, C, 1, …)
+        inverse = inverse_of(variance, eps, x.dtype)
+        y = scaled(difference * inverse, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
         if running_mean is not None and x.size:
             _update(running_mean, momentum, mean.reshape(-1))
             _update(running_var, momentum, variance.reshape(-1) * _unbiased(x.size // x.shape[1]))
@@ -146,11 +155,11 @@ class BatchNorm(Op, kernel="normalization.batch_norm"):
         """(dx, dγ, dβ)."""
         axes = _all_but_channels(x.ndim)
         if isinstance(dy, Variable):  # a rule that will itself be differentiated: mean and σ are functions of x there
-            mean, variance = moments(x, axes)
-            inverse = inverse_of(variance, ctx.eps)
+            difference, _, variance = moments(x, axes)
+            inverse = inverse_of(variance, ctx.eps, inverse.dtype)
         else:
-            mean, inverse = _by_channel(mean, x.ndim), _by_channel(inverse, x.ndim)
-        return _gradients(ctx, dy, (x - mean) * inverse, inverse, _by_channel(weight, x.ndim), axes, axes)
+            difference, inverse = deviations(x, _by_channel(mean, x.ndim)), _by_channel(inverse, x.ndim)
+        return _gradients(ctx, dy, difference * inverse, inverse, _by_channel(weight, x.ndim), axes, axes)
 
     @staticmethod
     def check(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, *options: Any) -> None:
@@ -168,7 +177,7 @@ class BatchNormEval(Op, kernel="normalization.batch_norm_eval"):
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
         BatchNorm.check(x, weight, bias, running_mean, running_var, eps)
         # A copy of the mean, since later training steps change it in place
-        mean, inverse = running_mean.astype(x.dtype), inverse_of(running_var.astype(x.dtype), eps)
+        mean, inverse = running_mean.astype(x.dtype), inverse_of(running_var.astype(DOUBLE), eps, x.dtype)
         ctx.saved = (x if ctx.needs(1) else None, weight, mean, inverse)
         x_hat = (x - _by_channel(mean, x.ndim)) * _by_channel(inverse, x.ndim)
         return scaled(x_hat, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
@@ -211,9 +220,9 @@ class GroupNorm(Op, kernel="sample_norm.group_norm"):
         GroupNorm.check(x, weight, bias, groups, eps, running_mean, running_var)
         ctx.eps, ctx.groups = eps, groups
         by_group = GroupNorm.by_group(x, groups)
-        mean, variance = moments(by_group, (2, 3))  # (N, G, 1, 1)
-        inverse = inverse_of(variance, eps)
-        y = scaled((by_group - mean) * inverse, *(GroupNorm.parameter(p, groups) for p in (weight, bias)))
+        difference, mean, variance = moments(by_group, (2, 3))  # the last two (N, G, 1, 1)
+        inverse = inverse_of(variance, eps, x.dtype)
+        y = scaled(difference * inverse, *(GroupNorm.parameter(p, groups) for p in (weight, bias)))
         if running_mean is not None and x.size:
             _update(running_mean, momentum, mean_of(mean, (0,)).reshape(-1))
             _update(running_var, momentum, mean_of(variance, (0,)).reshape(-1) * _unbiased(math.prod(x.shape[2:])))
@@ -225,12 +234,14 @@ class GroupNorm(Op, kernel="sample_norm.group_norm"):
         x, weight, mean, inverse = ctx.saved
         by_group = GroupNorm.by_group(x, ctx.groups)
         if isinstance(dy, Variable):
-            mean, variance = moments(by_group, (2, 3))
-            inverse = inverse_of(variance, ctx.eps)
+            difference, _, variance = moments(by_group, (2, 3))
+            inverse = inverse_of(variance, ctx.eps, inverse.dtype)
+        else:
+            difference = deviations(by_group, mean)
         dx, d_weight, d_bias = _gradients(
             ctx,
             GroupNorm.by_group(dy, ctx.groups),
-            (by_group - mean) * inverse,
+            difference * inverse,
             inverse,
             GroupNorm.parameter(weight, ctx.groups),
             (2, 3),
@@ -275,10 +286,10 @@ class LayerNorm(Op, kernel="sample_norm.layer_norm"):
         LayerNorm.check(x, weight, bias, shape, eps)
         ctx.eps, ctx.shape = eps, shape
         rows = rows_of(x, shape)
-        mean, variance = moments(rows, (1,))  # (rows, 1)
-        inverse = inverse_of(variance, eps)
+        difference, mean, variance = moments(rows, (1,))  # the last two (rows, 1)
+        inverse = inverse_of(variance, eps, x.dtype)
         ctx.saved = (x, weight, mean, inverse)
-        y = scaled((rows - mean) * inverse, *(p if p is None else p.reshape(-1) for p in (weight, bias)))
+        y = scaled(difference * inverse, *(p if p is None else p.reshape(-1) for p in (weight, bias)))
         return y.reshape(x.shape)
 
     @staticmethod
@@ -286,10 +297,12 @@ class LayerNorm(Op, kernel="sample_norm.layer_norm"):
         x, weight, mean, inverse = ctx.saved
         rows = rows_of(x, ctx.shape)
         if isinstance(dy, Variable):
-            mean, variance = moments(rows, (1,))
-            inverse = inverse_of(variance, ctx.eps)
+            difference, _, variance = moments(rows, (1,))
+            inverse = inverse_of(variance, ctx.eps, inverse.dtype)
+        else:
+            difference = deviations(rows, mean)
         weight = weight if weight is None else weight.reshape(-1)
-        grads = _gradients(ctx, rows_of(dy, ctx.shape), (rows - mean) * inverse, inverse, weight, (1,), (0,))
+        grads = _gradients(ctx, rows_of(dy, ctx.shape), difference * inverse, inverse, weight, (1,), (0,))
         shapes = x.shape, ctx.shape, ctx.shape
         return tuple(g if g is None else g.reshape(shape) for g, shape in zip(grads, shapes, strict=True))
 
@@ -331,7 +344,7 @@ def batch_norm(
     if (running_mean is None) is not (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var must be given both or not at all")
     x = input._array
-    if x.dtype is HALF:
+    if x.dtype == HALF:
         return in_single(
             lambda x, w, b: batch_norm(x, running_mean, running_var, w, b, training, momentum, eps, _ops),
             input,
@@ -367,7 +380,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
         require_floating(input, "layer_norm")
     check_tensors("layer_norm", weight=weight, bias=bias)
     shape = trailing_shape("layer_norm", normalized_shape)
-    if input._array.dtype is HALF:
+    if input._array.dtype == HALF:
         return in_single(lambda x, w, b: layer_norm(x, shape, w, b, eps), input, weight, bias)
     return LayerNorm.apply(input, weight, bias, shape, eps)
 

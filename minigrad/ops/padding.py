@@ -13,6 +13,7 @@ from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
 from .common import tensor_of
 from .shape import sizes_of
+from .sums import total
 
 Widths = tuple[tuple[int, int], ...]  # (before, after) of each axis
 
@@ -88,7 +89,7 @@ class FoldOwn(Op):
         for frame, source in reversed(copies(g.shape, widths, mode)):
             if mode == "replicate":
                 axis = next(i for i, part in enumerate(frame) if part != slice(None))
-                g[source] += g[frame].sum(axis=axis, keepdims=True)  # one element, a or b copies
+                g[source] += total(g[frame], axis, True)  # one element, a or b copies
             else:
                 g[source] += g[frame]
         return g[middle_of(g.shape, widths)].copy()

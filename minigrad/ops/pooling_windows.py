@@ -21,6 +21,7 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
+from .sums import SHORT
 
 Pair = tuple[int, int]
 
@@ -174,7 +175,9 @@ def _unread(windows: Windows) -> Any:
 
 def gather_sum(x: Any, taps: Taps, axis: int) -> Any:
     """Σₖ x[at[k]] along ``axis`` (−1 or −2):  (…, n, …) → (…, O, …)."""
-    xp = namespace(x)
+    xp, dtype = namespace(x), x.dtype
+    if len(taps.at) > SHORT:
+        x = x.astype(np.float64)
     y = None
     for at, inside in zip(taps.at, taps.inside, strict=True):
         read = xp.take(x, xp.asarray(at), axis=axis)
@@ -182,7 +185,7 @@ def gather_sum(x: Any, taps: Taps, axis: int) -> Any:
             read = xp.where(xp.asarray(inside if axis == -1 else inside[:, None]), read, x.dtype.type(0))
         y = read if y is None else y + read
     if y is not None:
-        return y
+        return y.astype(dtype, copy=False)
     shape = list(x.shape)  # windows without taps
     shape[axis] = taps.at.shape[1]
     return xp.zeros(tuple(shape), x.dtype)

@@ -6,20 +6,26 @@ the reduced axes back with size 1 (``dy.reshape(kept)``), and broadcasting does 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
+from ..autograd.engine import grad
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
 from .common import (
+    DOUBLE,
+    HALF,
     axes_of,
     axis_of,
     cast,
     fill,
     floating,
+    in_dtype,
+    in_single,
     kept,
     pick,
     require_floating,
@@ -28,6 +34,7 @@ from .common import (
     values_indices,
 )
 from .indexing import gather
+from .sums import accumulated, running_total, total, wider
 
 
 class Sum(Op, kernel="reduction.sum"):
@@ -36,7 +43,7 @@ class Sum(Op, kernel="reduction.sum"):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
-        return x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype)  # NumPy alone would widen an int32
+        return total(x, axes, keepdims)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -49,10 +56,10 @@ class Mean(Op, kernel="reduction.mean"):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
-        y = x.sum(axis=axes, keepdims=keepdims)
         ctx.n = _count(x.shape, axes)
+        y = accumulated(x, axes, keepdims)  # in float16 the sum of 70,000 ones is infinite, their mean is not
         with np.errstate(all="ignore"):  # the mean of nothing is NaN
-            return y / y.dtype.type(ctx.n)
+            return in_dtype(y / y.dtype.type(ctx.n), x.dtype)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -69,7 +76,8 @@ class Prod(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
         ctx.axes, ctx.kept = tuple(range(x.ndim)) if axes is None else axes, kept(x.shape, axes)
-        y = x.prod(axis=axes, keepdims=keepdims, dtype=x.dtype)
+        with np.errstate(all="ignore"):
+            y = in_dtype(x.prod(axis=axes, keepdims=keepdims, dtype=wider(x.dtype)), x.dtype)
         ctx.saved = (x,)
         ctx.has_zero = bool((x == 0).any())
         return y
@@ -96,26 +104,35 @@ class Var(Op):
     """y = Σ (x − x̄)² / (n − k) over some axes, k the correction (1: unbiased, 0: the population's).
 
     The mean moves with every xᵢ, but Σ (x − x̄) = 0 cancels that term, and what is left is dx = dy · 2 (x − x̄)/(n − k).
+    In float64 also for a float32 x: beside a large mean the deviations need its digits, and squares soon overflow.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
-        ctx.axes, ctx.kept = axes, kept(x.shape, axes)
+        return in_dtype(Var.variance(ctx, x, axes, keepdims, correction), x.dtype)
+
+    @staticmethod
+    def variance(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
+        """y in float64."""
+        ctx.axes, ctx.kept, ctx.dtype = axes, kept(x.shape, axes), x.dtype
         ctx.saved = (x,)
         n = _count(x.shape, axes)
-        ctx.scale = 1.0 / (n - correction) if n > correction else float("nan")
-        centred = _centred(x, axes)
-        return (centred * centred).sum(axis=axes, keepdims=keepdims) * x.dtype.type(ctx.scale)
+        with np.errstate(all="ignore"):  # of no more than k numbers it is infinite, or NaN if they are equal
+            ctx.scale = np.float64(1.0) / np.float64(max(n - correction, 0.0))
+            centred = _centred(x, axes)
+            left = total(centred, axes, keepdims)  # what the mean's own rounding left
+            return (total(centred * centred, axes, keepdims) - left * left / max(n, 1)) * ctx.scale
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
-        return dy.reshape(ctx.kept) * _centred(x, ctx.axes) * (2.0 * ctx.scale)
+        return in_dtype(dy.reshape(ctx.kept) * _centred(x, ctx.axes) * float(2.0 * ctx.scale), ctx.dtype)
 
 
 def _centred(x: Any, axes: Any) -> Any:
-    """x − x̄."""
-    return x - x.sum(axis=axes, keepdims=True) * (1.0 / max(_count(x.shape, axes), 1))
+    """x − x̄ in float64, of an array or a Tensor."""
+    wide = in_dtype(x, DOUBLE)
+    return wide - total(wide, axes, True) * (1.0 / max(_count(x.shape, axes), 1))
 
 
 class Std(Op):
@@ -123,7 +140,7 @@ class Std(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Any, axes: Any, keepdims: bool, correction: float) -> Any:
-        y = np.sqrt(Var.forward(ctx, x, axes, keepdims, correction))
+        y = in_dtype(np.sqrt(Var.variance(ctx, x, axes, keepdims, correction)), x.dtype)
         ctx.saved = x, y
         return y
 
@@ -132,7 +149,7 @@ class Std(Op):
         x, y = ctx.saved
         xp = namespace(dy)
         slope = xp.where(y == 0, 0.0, dy / xp.where(y == 0, 1.0, y))
-        return slope.reshape(ctx.kept) * _centred(x, ctx.axes) * ctx.scale
+        return in_dtype(slope.reshape(ctx.kept) * _centred(x, ctx.axes) * float(ctx.scale), ctx.dtype)
 
 
 class Extreme(Op):
@@ -194,29 +211,55 @@ class Norm(Op):
 
     ∂y/∂x = 1/p (Σ|x|ᵖ)^(1/p − 1) · p |x|ᵖ⁻¹ sign x = sign x (|x|/y)ᵖ⁻¹; for p = 2 that is x / y. At y = 0 the slope is
     not defined and 0 is taken, as in PyTorch.
+
+    The slope's own slope is ȳ/y there for p = 2, which has a limit where ȳ vanishes with y: dȳ/dy (L'Hôpital). So the
+    second derivative of ‖x‖², for which ȳ = 2y, is 2 at 0 as everywhere.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any, p: float, axes: Any, keepdims: bool) -> Any:
         ctx.p, ctx.kept = p, kept(x.shape, axes)
-        if p == 2:
-            y = np.sqrt((x * x).sum(axis=axes, keepdims=keepdims))
-        else:
-            y = (abs(x) ** p).sum(axis=axes, keepdims=keepdims) ** (1.0 / p)
-        y = y.astype(x.dtype)
+        if p == 0:  # how many are not 0
+            return total((x != 0).astype(x.dtype), axes, keepdims)
+        with np.errstate(all="ignore"):
+            size = abs(in_dtype(x, DOUBLE))
+            unit = _unit(size, axes) if x.dtype == DOUBLE or p != 2 else 1.0  # float32's squares fit in float64
+            y = unit * total((size / unit) ** p, axes, True) ** (1.0 / p)
+        y = in_dtype(y if keepdims else y.reshape(_left(x.shape, axes)), x.dtype)
         ctx.saved = x, y
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
+        if ctx.p == 0:
+            return None  # constant between its jumps
         x, y = ctx.saved
         xp = namespace(dy)
+        limit = Norm.limit(dy, y) if ctx.p == 2 and isinstance(dy, Variable) else None
         y, dy = y.reshape(ctx.kept), dy.reshape(ctx.kept)
         zero = y == 0
         y = xp.where(zero, 1.0, y)
         # At x = 0 the sign makes the slope 0; the power there, infinite for p < 1, must not turn that into NaN.
         slope = x / y if ctx.p == 2 else xp.sign(x) * xp.where(x == 0, 1.0, abs(x) / y) ** (ctx.p - 1)
-        return xp.where(zero, 0.0, dy) * slope
+        dx = xp.where(zero, 0.0, dy) * slope
+        return dx if limit is None else xp.where(zero, x * limit.reshape(ctx.kept), dx)
+
+    @staticmethod
+    def limit(dy: Any, y: Any) -> Any:
+        """dȳ/dy as constants (0 where it is not finite), if ȳ depends on y and some y is 0."""
+        if not dy._requires_grad or y._array.all():
+            return None
+        (found,) = grad(dy.sum(), y, retain_graph=True, allow_unused=True)
+        return None if found is None else wrap(np.where(np.isfinite(found._array), found._array, 0))
+
+
+def _unit(size: Any, axes: Any) -> Any:
+    """A power of two near the largest of ``size``: divided by it, no power overflows, and nothing is rounded."""
+    if not _count(size.shape, axes):
+        return 1.0
+    largest = size.max(axis=axes, keepdims=True)
+    usual = (largest > 0) & (largest < math.inf)
+    return np.exp2(np.floor(np.log2(np.where(usual, largest, 1.0))))
 
 
 class LogSumExp(Op):
@@ -230,9 +273,9 @@ class LogSumExp(Op):
         m = x.max(axis=axes, keepdims=True) if _count(x.shape, axes) else x.sum(axis=axes, keepdims=True)
         m = np.where(np.isfinite(m), m, x.dtype.type(0))
         with np.errstate(all="ignore"):
-            y = np.log(np.exp(x - m).sum(axis=axes, keepdims=True)) + m
+            y = np.log(total(np.exp(x - m), axes, True)) + m
         ctx.kept = y.shape
-        y = y if keepdims else y.reshape([n for i, n in enumerate(x.shape) if axes is not None and i not in axes])
+        y = y if keepdims else y.reshape(_left(x.shape, axes))
         ctx.saved = x, y
         return y
 
@@ -240,8 +283,8 @@ class LogSumExp(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         x, y = ctx.saved
         xp = namespace(dy)
-        shifted = x - y.reshape(ctx.kept)
-        return dy.reshape(ctx.kept) * xp.where(xp.isnan(shifted), 0.0, xp.exp(shifted))  # −∞ − −∞: no share
+        share = xp.exp(x - y.reshape(ctx.kept))
+        return xp.where(x == -math.inf, 0.0, dy.reshape(ctx.kept) * share)  # −∞ has no share, not even of −∞
 
 
 class CumSum(Op):
@@ -250,14 +293,14 @@ class CumSum(Op):
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
         ctx.axis = axis
-        return x.cumsum(axis=axis, dtype=x.dtype) if x.ndim else x.copy()
+        return running_total(x, axis) if x.ndim else x.copy()
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         if not dy.ndim:
             return dy
         xp = namespace(dy)
-        return xp.flip(xp.cumsum(xp.flip(dy, ctx.axis), ctx.axis), ctx.axis)
+        return xp.flip(running_total(xp.flip(dy, ctx.axis), ctx.axis), ctx.axis)
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> int:
@@ -265,6 +308,11 @@ def _count(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> int:
     for i in range(len(shape)) if axes is None else axes:
         n *= shape[i]
     return n
+
+
+def _left(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
+    """``shape`` without the reduced axes."""
+    return tuple(n for i, n in enumerate(shape) if axes is not None and i not in axes)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -288,8 +336,8 @@ def mean(
 ) -> Any:
     """The mean of input over ``dim``. Floating tensors only."""
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
-    input = require_floating(input, "mean") if dtype is None else cast(input, dtypes.as_dtype(dtype).numpy)
-    return Mean.apply(input, axes_of(dim, input._array.ndim, "mean"), bool(keepdim))
+    input = tensor_of(input, "mean") if dtype is None else cast(input, dtypes.as_dtype(dtype).numpy)
+    return Mean.apply(require_floating(input, "mean"), axes_of(dim, input._array.ndim, "mean"), bool(keepdim))
 
 
 def prod(
@@ -452,8 +500,6 @@ def norm(
     axes = axes_of(dim, input._array.ndim, "norm")
     if p in (float("inf"), float("-inf")):
         return _extreme(input.abs(), axes, keepdim, "max" if p > 0 else "min")
-    if p == 0:
-        return cast(input != 0, input._array.dtype).sum(dim=axes, keepdim=keepdim)
     return Norm.apply(input, float(p), axes, bool(keepdim))
 
 
@@ -461,6 +507,8 @@ def logsumexp(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = 
     """ln Σ eˣ over ``dim``, without overflow."""
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
     input = floating(input, "logsumexp")
+    if input._array.dtype == HALF:
+        return in_single(lambda x: logsumexp(x, dim, keepdim), input)
     return LogSumExp.apply(input, axes_of(dim, input._array.ndim, "logsumexp"), bool(keepdim))
 
 
@@ -478,15 +526,19 @@ def cumsum(input: Any, dim: Any = None, *, dtype: Any = None, axis: Any = None) 
 
 
 def all_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
-    """Whether all elements over ``dim`` are true (not 0)."""
-    dim, keepdim = pick(dim, axis, keepdim, keepdims)
-    return wrap(tensor_of(input, "all")._array.all(axis=axes_of(dim, input._array.ndim, "all"), keepdims=bool(keepdim)))
+    """Whether all elements over ``dim`` are true (not 0): a bool, of uint8 a uint8 as in PyTorch."""
+    return _truth("all", input, *pick(dim, axis, keepdim, keepdims))
 
 
 def any_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
-    """Whether any element over ``dim`` is true (not 0)."""
-    dim, keepdim = pick(dim, axis, keepdim, keepdims)
-    return wrap(tensor_of(input, "any")._array.any(axis=axes_of(dim, input._array.ndim, "any"), keepdims=bool(keepdim)))
+    """Whether any element over ``dim`` is true (not 0): a bool, of uint8 a uint8 as in PyTorch."""
+    return _truth("any", input, *pick(dim, axis, keepdim, keepdims))
+
+
+def _truth(name: str, input: Any, dim: Any, keepdim: Any) -> Any:
+    x = tensor_of(input, name)._array
+    y = getattr(x, name)(axis=axes_of(dim, x.ndim, name), keepdims=bool(keepdim))
+    return wrap(y.astype(np.uint8) if x.dtype == np.uint8 else y)
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
@@ -517,4 +569,6 @@ def var_mean(input: Any, dim: Any = None, *, correction: Any = 1, keepdim: bool 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """x / max(‖x‖ₚ, eps) along ``dim``: vectors of length 1."""
+    if tensor_of(input, "normalize")._array.dtype == HALF:
+        return in_single(lambda x: normalize(x, p, dim, eps), input)
     return input / norm(input, p, dim, keepdim=True).clamp(min=eps)

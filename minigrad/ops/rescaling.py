@@ -13,9 +13,10 @@ import numpy as np
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
-from .common import HALF, in_single, require_floating
+from .common import DOUBLE, HALF, in_dtype, in_single, require_floating
 from .normalization import inverse_of, mean_of, rows_of, scaled
 from .normalization_checks import check_tensors, check_trailing, trailing_shape
+from .sums import total
 
 
 class RMSNorm(Op, kernel="sample_norm.rms_norm"):
@@ -31,7 +32,7 @@ class RMSNorm(Op, kernel="sample_norm.rms_norm"):
         RMSNorm.check(x, weight, shape, eps)
         ctx.eps, ctx.shape = eps, shape
         rows = rows_of(x, shape)
-        inverse = inverse_of(mean_of(rows * rows, (1,)), eps)  # (rows, 1)
+        inverse = RMSNorm.inverse(rows, eps, x.dtype)  # (rows, 1)
         ctx.saved = (x, weight, inverse)
         return scaled(rows * inverse, weight if weight is None else weight.reshape(-1), None).reshape(x.shape)
 
@@ -40,13 +41,19 @@ class RMSNorm(Op, kernel="sample_norm.rms_norm"):
         x, weight, inverse = ctx.saved
         rows, dy = rows_of(x, ctx.shape), rows_of(dy, ctx.shape)
         if isinstance(dy, Variable):
-            inverse = inverse_of(mean_of(rows * rows, (1,)), ctx.eps)
+            inverse = RMSNorm.inverse(rows, ctx.eps, inverse.dtype)
         x_hat = rows * inverse
         dx = None
         if ctx.needs(0):
             g = dy if weight is None else dy * weight.reshape(-1)
             dx = ((g - x_hat * mean_of(g * x_hat, (1,))) * inverse).reshape(x.shape)
-        return dx, (dy * x_hat).sum(axis=0).reshape(ctx.shape) if ctx.needs(1) else None
+        return dx, total(dy * x_hat, 0).reshape(ctx.shape) if ctx.needs(1) else None
+
+    @staticmethod
+    def inverse(rows: Any, eps: float, dtype: Any) -> Any:
+        """1/r; the squares, which soon overflow in float32, in float64."""
+        wide = in_dtype(rows, DOUBLE)
+        return inverse_of(mean_of(wide * wide, (1,)), eps, dtype)
 
     @staticmethod
     def check(x: Any, weight: Any, shape: tuple[int, ...], eps: float) -> None:

@@ -19,6 +19,7 @@ from . import elementwise
 from .common import axes_of, axis_of, meet, sum_to, tensor_of
 from .elementwise import Where
 from .indexing import PutAt
+from .sums import total
 
 
 class Reshape(Op):
@@ -129,7 +130,7 @@ class Repeat(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         sizes = (1,) * (len(ctx.times) - len(ctx.shape)) + ctx.shape
         split = tuple(n for pair in zip(ctx.times, sizes, strict=True) for n in pair)
-        return dy.reshape(split).sum(axis=tuple(range(0, len(split), 2))).reshape(ctx.shape)
+        return total(dy.reshape(split), tuple(range(0, len(split), 2))).reshape(ctx.shape)
 
 
 class Cat(Op):

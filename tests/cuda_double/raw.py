@@ -28,7 +28,12 @@ from .memory import Device
 
 _KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\(\w+\)\s+)?(\w+)\(([^)]*)\)')
 _STRUCT = re.compile(r"struct Shape \{(.*?)\};", re.DOTALL)
-_POINTERS = {"REAL*": None, "int*": np.dtype(np.int32), "longlong*": np.dtype(np.int64)}
+_POINTERS = {
+    "REAL*": None,
+    "double*": np.dtype(np.float64),
+    "int*": np.dtype(np.int32),
+    "longlong*": np.dtype(np.int64),
+}
 _NO_ACCESS = 0  # PROT_NONE
 LIMITS = (2**31 - 1, 65535, 65535)  # of a grid
 

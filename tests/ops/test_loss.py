@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from support import Case, Input, OpSuite, agree, away, between, distinct, given,
 
 import minigrad
 import minigrad.nn.functional as F
+from minigrad import kernels
 from minigrad.errors import DtypeError, ShapeError
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -221,3 +223,140 @@ def test_refusals() -> None:
         F.mse_loss(t, t)
     with pytest.raises(ShapeError, match="pos_weight"):
         F.binary_cross_entropy_with_logits(x, x, pos_weight=minigrad.ones(2))
+
+
+# --- the ends of the range --------------------------------------------------------------------------------------------
+
+kernels.load()  # or small arrays would not be worth it
+
+WAYS = pytest.mark.parametrize("way", [contextlib.nullcontext, kernels.disabled], ids=["kernels", "textbook"])
+
+
+@WAYS
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll_loss"])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3, 4, 5)])
+@pytest.mark.parametrize(
+    "options", [{}, {"reduction": "sum"}, {"reduction": "none"}, {"weight": "zeros"}, {"label_smoothing": 0.1}]
+)
+def test_no_target_no_gradient(loss: str, shape: tuple[int, ...], options: dict[str, Any], way: Any) -> None:
+    if loss == "nll_loss" and "label_smoothing" in options:
+        return
+    options, ignored = dict(options), -100
+    if "weight" in options:
+        options["weight"], ignored = minigrad.zeros(shape[1]), 0
+    x = minigrad.tensor(np.random.default_rng(0).standard_normal(shape), dtype=minigrad.float32, requires_grad=True)
+    target = minigrad.full((shape[0], *shape[2:]), ignored, dtype=minigrad.int64)
+    with way():
+        y = getattr(F, loss)(x, target, **options)
+        y.backward(minigrad.full(y.shape, 1.5))
+    assert y.isnan().all().item() is (options.get("reduction", "mean") == "mean")
+    assert x.grad.tolist() == np.zeros(shape).tolist()
+
+
+@WAYS
+def test_one_batch_without_targets_leaves_weights_alone(way: Any) -> None:
+    layer = minigrad.nn.Linear(2, 3)
+    before = layer.weight.tolist()
+    with way():
+        F.cross_entropy(layer(minigrad.ones(4, 2)), minigrad.full((4,), -100, dtype=minigrad.int64)).backward()
+        minigrad.optim.SGD(layer.parameters(), lr=0.1).step()
+    assert layer.weight.tolist() == before
+
+
+@WAYS
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_gradient_of_probabilities_is_finite(dtype: str, way: Any) -> None:
+    kind = getattr(minigrad, dtype)
+    x = minigrad.tensor([[0.0, 200.0]], dtype=kind)
+    q = minigrad.tensor([[0.5, 0.5]], dtype=kind, requires_grad=True)
+    with way():
+        F.cross_entropy(x, q).backward()
+    assert q.grad.tolist() == [[200.0, 0.0]]
+
+
+@WAYS
+@pytest.mark.parametrize("target", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
+def test_small_binary_losses_keep_their_digits(name: str, target: float, way: Any) -> None:
+    """Against the same in float64, where 1 − p and 1 + eˣ have room, one element at a time."""
+    if name == "binary_cross_entropy":
+        values = [*10.0 ** np.arange(-37, 0), 0.3, 0.49, 0.5, 0.51, 0.7, 0.9, 1 - 2.0**-20, 1 - 2.0**-24]
+    else:
+        values = [*np.linspace(-88, 88, 89), -1e4, 1e4, -3e38, 3e38]
+    x = np.array(values, np.float32)
+    wide = x.astype(np.float64)
+    if name == "binary_cross_entropy":
+        exact = -(target * np.log(wide) + (1 - target) * np.log1p(-wide))
+    else:
+        exact = np.maximum(wide, 0) - wide * target + np.log1p(np.exp(-abs(wide)))
+        exact = np.where(target == 1, np.logaddexp(0, -wide), np.where(target == 0, np.logaddexp(0, wide), exact))
+    with way():
+        found = [getattr(F, name)(minigrad.tensor([v]), minigrad.tensor([target]), reduction="sum").item() for v in x]
+    np.testing.assert_allclose(found, exact, rtol=2e-6, atol=2e-38)
+
+
+@WAYS
+def test_a_probability_that_1_minus_p_loses(way: Any) -> None:
+    with way():
+        assert F.binary_cross_entropy(minigrad.tensor([1e-8]), minigrad.tensor([0.0])).item() == pytest.approx(1e-8)
+        loss = F.binary_cross_entropy_with_logits(minigrad.tensor([17.0]), minigrad.tensor([1.0]))
+    assert loss.item() == pytest.approx(4.1399377e-8, rel=1e-6)
+
+
+EXTREMES = [0.0, -0.0, 1e-45, -1e-38, 1.0, -88.0, 88.8, -104.0, 1e10, -1e20, 3e38, -3e38, np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x, y: F.mse_loss(x, y),
+        lambda x, y: F.binary_cross_entropy_with_logits(x, y * 0 + 1),
+        lambda x, y: F.binary_cross_entropy_with_logits(x, y * 0),
+        lambda x, y: F.cross_entropy(minigrad.stack([x, y], 1), minigrad.zeros(len(x), dtype=minigrad.int64)),
+        lambda x, y: F.cross_entropy(minigrad.stack([x, y], 1), minigrad.ones(len(x), 2)),
+        lambda x, y: minigrad.stack([x, y], 1).softmax(1),
+        lambda x, y: minigrad.stack([x, y], 1).log_softmax(1),
+    ],
+    ids=["mse", "logits of 1", "logits of 0", "classes", "distribution", "softmax", "log_softmax"],
+)
+def test_kernels_answer_as_the_textbook_does(loss: Any) -> None:
+    pairs = [(a, b) for a in EXTREMES for b in EXTREMES]
+    for x, y in [*pairs, *((a, a / 2) for a in np.linspace(-110, 110, 40))]:
+        found = []
+        for way in (contextlib.nullcontext, kernels.disabled):
+            tensors = [minigrad.full((64,), v, requires_grad=True) for v in (x, y)]
+            with way(), np.errstate(all="ignore"):
+                z = loss(*tensors)
+                z.backward(minigrad.from_numpy(np.random.default_rng(0).random(z.shape, np.float32)))
+            found.append([z.detach().numpy(), *[t.grad.numpy() for t in tensors if t.grad is not None]])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(a, b, rtol=3e-6, atol=2e-7, err_msg=f"{x}, {y}")
+
+
+def test_smooth_l1_of_any_beta_is_as_pytorch() -> None:
+    d = np.array([0.0, 1e-30, 1e-20, 1e-3, 1.0, 1e10, 1e20], np.float32)
+    for beta in (0.0, 1e-40, 1e-10, 1.0, 1e10, 1e30):
+        x = minigrad.tensor(d, requires_grad=True)
+        y = F.smooth_l1_loss(x, minigrad.zeros(len(d)), reduction="none", beta=beta)
+        y.backward(minigrad.arange(1.0, len(d) + 1.0))
+        wide = d.astype(np.float64)
+        exact = np.where(wide < beta, 0.5 * wide * (wide / (beta or 1.0)), wide - 0.5 * beta)
+        slope = np.where(wide < beta, wide / (beta or 1.0), np.sign(wide))
+        np.testing.assert_allclose(y.detach().numpy(), exact, rtol=1e-6, atol=1e-44)
+        np.testing.assert_allclose(x.grad.numpy(), slope * np.arange(1, len(d) + 1), rtol=1e-6, atol=1e-44)
+
+
+@pytest.mark.parametrize("log_target", [False, True])
+def test_kl_div_at_0_and_of_nan(log_target: bool) -> None:
+    inf, nan = np.inf, np.nan
+    x = minigrad.tensor([-1.0, -inf, nan, -1.0, -1.0, nan], requires_grad=True)
+    p = [0.0, 0.0, 0.0, nan, 0.5, 0.5]
+    with np.errstate(all="ignore"):
+        t = minigrad.tensor(np.log(p) if log_target else p, dtype=minigrad.float32, requires_grad=True)
+    y = F.kl_div(x, t, reduction="none", log_target=log_target)
+    y.backward(minigrad.full((6,), 2.0))
+    slope = np.log(0.5) + 1 + 1
+    np.testing.assert_allclose(y.detach().numpy(), [0, 0, nan, nan, 0.5 * (np.log(0.5) + 1), nan], rtol=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), [0, 0, 0, nan, -1.0, -1.0], rtol=1e-6)
+    dt = 2 * slope * (0.5 if log_target else 1.0)
+    np.testing.assert_allclose(t.grad.numpy(), [0, 0, nan, nan, dt, nan], rtol=1e-6)

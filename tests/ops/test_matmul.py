@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -231,3 +232,46 @@ def test_refusals() -> None:
 def test_einsum_refusals(equation: str, shapes: Any, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         minigrad.einsum(equation, *[minigrad.ones(s) for s in shapes])
+
+
+# --- products that are added to something -----------------------------------------------------------------------------
+
+ADDED: dict[str, list[tuple[int, ...]]] = {
+    "addmm": [(2, 5), (2, 3), (3, 5)],
+    "addmv": [(2,), (2, 3), (3,)],
+    "addr": [(2, 3), (2,), (3,)],
+    "addbmm": [(2, 5), (4, 2, 3), (4, 3, 5)],
+    "baddbmm": [(4, 2, 5), (4, 2, 3), (4, 3, 5)],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", ADDED)
+def test_a_factor_of_0_leaves_even_nan_out(name: str, dtype: str) -> None:
+    rng, kind = np.random.default_rng(0), getattr(minigrad, dtype)
+    for beta, alpha in ((0, 2.0), (3.0, 0), (0, 0)):
+        arrays = [rng.standard_normal(shape) for shape in ADDED[name]]
+        tensors = [minigrad.tensor(a, dtype=kind, requires_grad=True) for a in arrays]
+        plain = [torch.tensor(t.detach().numpy(), requires_grad=True) for t in tensors]
+        with minigrad.no_grad():
+            for t, factor in zip(tensors, (beta, alpha, alpha), strict=True):
+                if factor == 0:
+                    t.fill_(math.nan)
+        results = []
+        for lib, given_ in ((minigrad, tensors), (torch, plain)):
+            y = getattr(lib, name)(*given_, beta=beta, alpha=alpha)
+            up = np.random.default_rng(1).standard_normal(tuple(y.shape))
+            y.backward(lib.tensor(up, dtype=getattr(lib, dtype)))
+            results.append([y.detach().numpy(), given_[0].grad.numpy()])
+        tolerance = {"float16": 2e-2, "float32": 1e-5, "float64": 1e-12}[dtype]
+        for ours, theirs in zip(*results, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+        if alpha == 0:
+            assert not any(t.grad.numpy().any() for t in tensors[1:])
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_does_not_fit_the_product_is_refused(name: str) -> None:
+    _, *factors = [minigrad.ones(shape) for shape in ADDED[name]]
+    with pytest.raises(ShapeError, match=name + r".*\(7, 7, 7, 7\)"):
+        getattr(minigrad, name)(minigrad.ones(7, 7, 7, 7), *factors)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import prange
 
 from ..compile import jit
+from .sums import sum_of, wide_zeros
 
 
 @jit
@@ -102,20 +103,17 @@ def depthwise_weight(
     high, wide = max(h + ph, (oh - 1) * sh + dh * (kh - 1) + 1), (wd + pw + dw * kw) // sw + ow + 2
     for t in prange(parts):
         plane = np.zeros(high * sw * wide, np.float32)
+        mine, bias = wide_zeros(many * kh * kw), wide_zeros(many)
         for channel in range(t * c // parts, (t + 1) * c // parts):
-            mine = gradient[channel * many * kh * kw : (channel + 1) * many * kh * kw]
-            mine[:] = np.float32(0)
-            db[channel * many : (channel + 1) * many] = np.float32(0)
+            mine[:] = 0.0
+            bias[:] = 0.0
             for image in range(n):
                 _sort(x, (image * c + channel) * h * wd, h, wd, ph, pw, sw, wide, plane)
                 for q in range(many):
                     for i in range(oh):
                         at = (((image * c + channel) * many + q) * oh + i) * ow
                         line = dy[at : at + ow]
-                        s = np.float32(0)
-                        for j in range(ow):
-                            s += line[j]
-                        db[channel * many + q] += s
+                        bias[q] += sum_of(line)
                         for a in range(kh):
                             for b in range(kw):
                                 place = _place(i, a, b, sh, sw, dh, dw, wide)
@@ -124,3 +122,5 @@ def depthwise_weight(
                                 for j in range(ow):
                                     s += line[j] * source[j]
                                 mine[(q * kh + a) * kw + b] += s
+            gradient[channel * many * kh * kw : (channel + 1) * many * kh * kw] = mine
+            db[channel * many : (channel + 1) * many] = bias

@@ -15,6 +15,7 @@ from numba import prange
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE, slopes
+from .sums import sum_of, wide_zeros
 from .tile import register_tile, transpose_square, transpose_square_above
 
 WIDTH = COLUMNS * LANES
@@ -140,20 +141,16 @@ def sum_windows(
 def add_plane_sums(x: Any, start: int, channels: int, pixels: int, sums: Any) -> None:
     """sums[c] += Σ of plane c: the bias's share of one image."""
     for c in range(channels):
-        line = x[start + c * pixels : start + (c + 1) * pixels]
-        s = np.float32(0)
-        for p in range(pixels):
-            s += line[p]
-        sums[c] += s
+        sums[c] += sum_of(x[start + c * pixels : start + (c + 1) * pixels])
 
 
 @jit
 def add_parts(parts: Any, total: Any) -> None:
     """What the threads added up, added in their order."""
-    total[:] = parts[0]
-    for t in range(1, parts.shape[0]):
-        for i in range(total.size):
-            total[i] += parts[t, i]
+    for i in range(total.size):
+        for t in range(1, parts.shape[0]):
+            parts[0, i] += parts[t, i]
+        total[i] = parts[0, i]
 
 
 @jit(parallel=True)
@@ -210,7 +207,7 @@ def weight_gradient(
     """
     pitch = (results + LANES - 1) // LANES * LANES
     inner = taps * sources
-    sums = zeros(parts * results).reshape((parts, results))
+    sums = wide_zeros(parts * results).reshape((parts, results))
     total = np.empty((parts, (inner + 1) * pitch), np.float32)  # the last row takes what rows beyond the last leave
     pixels = runs_dy.size * depth
     wide, slim = multiples(pixels, WIDTH, pixels), multiples(pixels, LANES, pixels)

@@ -18,6 +18,7 @@ from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
 from .conv_direct import add_parts, add_plane_sums, multiples, through_slopes, zeros
+from .sums import wide_zeros
 from .tile import copy_vector, copy_vector_above, dot_tile, register_tile
 
 FEW = ROWS // 2  # output channels of a tile
@@ -129,7 +130,7 @@ def weight_gradient_flat(
         c, i, j = k // (kh * kw), k // kw % kh, k % kw
         b_rows[k] = (c * high + i * dh) * wide + j * dw
     a_runs, b_runs = multiples(oh, pitch, oh), multiples(oh, wide, oh)
-    sums = zeros(parts * results).reshape((parts, results))
+    sums = wide_zeros(parts * results).reshape((parts, results))
     total = zeros(parts * blocks * FEW * columns * LANES).reshape((parts, blocks * FEW * columns * LANES))
     for t in prange(parts):
         image = zeros(sources * high * wide + pitch)

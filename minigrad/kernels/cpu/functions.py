@@ -120,6 +120,20 @@ def log32(x: Any) -> Any:
 
 
 @jit
+def log1p32(x: Any) -> Any:
+    """ln(1 + x) for −½ ≤ x ≤ 1, as 2 artanh s, s = x/(2 + x), |s| ≤ ⅓: nothing of a small x is lost in 1 + x."""
+    s = x / (TWO + x)
+    z = s * s
+    p = F(1 / 15) * z + F(1 / 13)
+    p = p * z + F(1 / 11)
+    p = p * z + F(1 / 9)
+    p = p * z + F(1 / 7)
+    p = p * z + F(1 / 5)
+    p = p * z + F(1 / 3)
+    return TWO * (s + s * z * p)
+
+
+@jit
 def sigmoid32(x: Any) -> Any:
     """1 / (1 + e⁻ˣ) for x ≥ 0, the same as eˣ / (1 + eˣ) for x < 0: neither exponential overflows."""
     e = exp_below(-abs(x))

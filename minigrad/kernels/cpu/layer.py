@@ -20,6 +20,7 @@ from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE, activate, slopes
 from .conv_direct import multiples, zeros
+from .sums import wide_zeros
 from .tile import register_tile, transpose_square
 
 WIDTH = COLUMNS * LANES
@@ -111,7 +112,7 @@ def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: 
         mine = last - first
         blocks = (mine + ROWS - 1) // ROWS
         pitch = blocks * ROWS
-        dz, bias = zeros(n * pitch), zeros(mine)
+        dz, bias = zeros(n * pitch), wide_zeros(mine)
         for i in range(n):
             line, given = dz[i * pitch : i * pitch + mine], dy[i, first:last]
             if f == NONE:

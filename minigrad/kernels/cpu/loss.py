@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import Kernel
 from ..compile import jit
-from .functions import ONE, ZERO, exp32, log32, sigmoid32
+from .functions import HALF, ONE, ZERO, exp32, log1p32, log32, sigmoid32
 from .layout import takes
 
 LARGEST = 1 << 18  # elements: one thread does the sum, so that its order is fixed
@@ -20,7 +20,7 @@ def _mse(x: Any, t: Any) -> Any:
     for i in range(x.size):
         d = x[i] - t[i]
         s += d * d
-    return np.float32(s)
+    return s
 
 
 @jit
@@ -41,8 +41,10 @@ def _bce(x: Any, t: Any) -> Any:
     for i in range(x.size):
         p = x[i]
         bad |= not (p >= ZERO and p <= ONE and t[i] >= ZERO and t[i] <= ONE)  # true for a NaN as well
-        s -= t[i] * max(log32(p), LOWEST) + (ONE - t[i]) * max(log32(ONE - p), LOWEST)
-    return np.float32(s), bad
+        # 1 − p is exact only above ½, and a small p is lost in it.
+        log_rest = log1p32(-p) if p < HALF else log32(ONE - p)
+        s -= t[i] * max(log32(p), LOWEST) + (ONE - t[i]) * max(log_rest, LOWEST)
+    return s, bad
 
 
 @jit
@@ -56,8 +58,8 @@ def _bce_logits(x: Any, t: Any) -> Any:
     s = np.float64(0)
     for i in range(x.size):
         z = x[i]
-        s += (ONE - t[i]) * z + max(-z, ZERO) + log32(ONE + exp32(-abs(z)))
-    return np.float32(s)
+        s += z * (-t[i] if z < ZERO else ONE - t[i]) + log1p32(exp32(-abs(z)))
+    return s
 
 
 @jit
@@ -71,7 +73,7 @@ def _fits(x: Any, t: Any, reduction: str) -> bool:
 
 
 def _reduced(total: Any, n: int, reduction: str) -> Any:
-    return total if reduction == "sum" else total / np.float32(n)
+    return np.float32(total if reduction == "sum" else total / n)
 
 
 def _scale(ctx: Any, dy: Any, n: int, factor: float) -> Any:
@@ -82,7 +84,7 @@ def mse_forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
     if not _fits(x, t, reduction):
         return NotImplemented
     ctx.reduction, ctx.saved = reduction, (x, t)
-    return np.float32(_reduced(_mse(x.ravel(), t.ravel()), x.size, reduction))
+    return _reduced(_mse(x.ravel(), t.ravel()), x.size, reduction)
 
 
 def mse_backward(ctx: Any, dy: Any) -> Any:
@@ -99,7 +101,7 @@ def bce_forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
     if bad:
         return NotImplemented  # the textbook explains it
     ctx.reduction, ctx.saved = reduction, (x, t)
-    return np.float32(_reduced(total, x.size, reduction))
+    return _reduced(total, x.size, reduction)
 
 
 def bce_backward(ctx: Any, dy: Any) -> Any:
@@ -115,7 +117,7 @@ def bce_with_logits_forward(ctx: Any, x: Any, t: Any, w: Any, reduction: str) ->
     if w is not None or not _fits(x, t, reduction):
         return NotImplemented
     ctx.reduction, ctx.saved = reduction, (x, t, w)
-    return np.float32(_reduced(_bce_logits(x.ravel(), t.ravel()), x.size, reduction))
+    return _reduced(_bce_logits(x.ravel(), t.ravel()), x.size, reduction)
 
 
 def bce_with_logits_backward(ctx: Any, dy: Any) -> Any:

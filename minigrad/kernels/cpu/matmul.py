@@ -20,10 +20,10 @@ from ..simd import ROWS
 from ..threads import get_num_threads
 from . import layer
 from .activation import NONE, RELU, SIGMOID, TANH, activate, slopes
-from .functions import ZERO
 from .gemm import SMALLEST, product, times, times_transposed, transposed_times
 from .layout import FLOAT32, takes
 from .narrow import is_narrow, narrow_forward
+from .sums import add_rows
 from .thin import (
     THIN,
     few_inputs,
@@ -75,16 +75,9 @@ def _slopes_and_bias(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
     """dz = dy · f′ (or dy itself, if that is dz) and db = Σ dz over rows."""
     if f != NONE:
         slopes(dy.ravel(), y.ravel(), f, dz.ravel())
-    db[:] = ZERO
-    n, outputs = dz.shape
-    whole = n - n % 4
-    for i in range(0, whole, 4):
-        r0, r1, r2, r3 = dz[i], dz[i + 1], dz[i + 2], dz[i + 3]
-        for o in range(outputs):
-            db[o] += (r0[o] + r1[o]) + (r2[o] + r3[o])
-    for i in range(whole, n):
-        for o in range(outputs):
-            db[o] += dz[i, o]
+    total = np.zeros(db.size)
+    add_rows(dz, 0, dz.shape[0], total)
+    db[:] = total
 
 
 @jit(parallel=True)
@@ -95,7 +88,7 @@ def _slopes_and_bias_shared(dy: Any, y: Any, f: int, dz: Any, sums: Any, db: Any
         top, bottom = t * n // parts, (t + 1) * n // parts
         _slopes_and_bias(dy[top:bottom], y[top:bottom], f, dz[top:bottom], sums[t])
     for o in range(db.size):
-        total = ZERO
+        total = 0.0
         for t in range(parts):
             total += sums[t, o]
         db[o] = total
@@ -166,7 +159,7 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
         if parts == 1 or dz.size < ROWS_SHARED_FROM:
             _slopes_and_bias(dy, y, f, dz, db)
         else:
-            _slopes_and_bias_shared(dy, y, f, dz, np.empty((parts, outputs), FLOAT32), db)
+            _slopes_and_bias_shared(dy, y, f, dz, np.empty((parts, outputs)), db)
     if wants_w is not None:
         dw = transposed_times(dz, x)
     return times(dz, w) if wants_x is not None else None, dw, db

@@ -25,6 +25,7 @@ from .functions import ZERO, F
 from .layout import FLOAT32, takes
 from .normalization_rows import backward_rows, backward_rows_shared, forward_rows, forward_rows_shared
 from .normalization_terms import PARALLEL_FROM, RELU, TRAIN, ones_and_zeros, settle, terms
+from .sums import RUN, deviations_of, sum_of, wide_deviations_of
 
 
 @jit
@@ -33,26 +34,27 @@ def _moments_of_planes(x: Any, c: int, mean: Any, rest: Any, variance: Any) -> N
 
     The first pass finds a number near the mean, the second the deviations from it: with those nothing cancels.
     """
-    n, size = x.shape[0], x.shape[2]
-    count = n * size
-    total: Any = 0.0
+    n = x.shape[0]
+    count = n * x.shape[2]
+    total, first, second = 0.0, 0.0, 0.0
     for i in range(n):
-        plane, s = x[i, c], ZERO
-        for j in range(size):
-            s += plane[j]
-        total += s
+        total += sum_of(x[i, c])
     near = F(total / count)
-    first: Any = 0.0
-    second: Any = 0.0
     for i in range(n):
-        plane, s, q = x[i, c], ZERO, ZERO
-        for j in range(size):
-            d = plane[j] - near
-            s += d
-            q += d * d
-        first += s
-        second += q
+        d, square = deviations_of(x[i, c], near)
+        first += d
+        second += square
     left = first / count
+    if not second < np.inf:  # too large for float32, if they are numbers
+        total, second = 0.0, 0.0
+        for i in range(n):
+            total += wide_deviations_of(x[i, c], 0.0)[0]
+        exact = total / count
+        for i in range(n):
+            second += wide_deviations_of(x[i, c], exact)[1]
+        near = F(exact)
+        mean[0], rest[0], variance[0] = near, exact - near, second / count
+        return
     mean[0], rest[0] = near, left
     variance[0] = max(second / count - left * left, 0.0)
 
@@ -115,18 +117,20 @@ def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> A
     second: Any = 0.0
     for i in range(x.shape[0]):
         plane, g, out = x[i, c], dy[i, c], y[i, c]
-        s, q = ZERO, ZERO
-        if relu:
-            for j in range(size):
-                passed = ZERO if out[j] <= ZERO else g[j]
-                s += passed
-                q += passed * (plane[j] - mean)
-        else:
-            for j in range(size):
-                s += g[j]
-                q += g[j] * (plane[j] - mean)
-        first += s
-        second += q
+        for start in range(0, size, RUN):
+            end = min(start + RUN, size)
+            s, q = ZERO, ZERO
+            if relu:
+                for j in range(start, end):
+                    passed = ZERO if out[j] <= ZERO else g[j]
+                    s += passed
+                    q += passed * (plane[j] - mean)
+            else:
+                for j in range(start, end):
+                    s += g[j]
+                    q += g[j] * (plane[j] - mean)
+            first += s
+            second += q
     return first, second
 
 
@@ -140,10 +144,10 @@ def _spread_planes(
         if relu:
             for j in range(plane.size):
                 passed = ZERO if z[j] <= ZERO else g[j]
-                out[j] = passed * own + ((plane[j] - mean) * along + constant)
+                out[j] = (passed + ((plane[j] - mean) * along + constant)) * own
         else:
             for j in range(plane.size):
-                out[j] = g[j] * own + ((plane[j] - mean) * along + constant)
+                out[j] = (g[j] + ((plane[j] - mean) * along + constant)) * own
 
 
 @jit

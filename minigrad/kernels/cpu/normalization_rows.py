@@ -12,28 +12,8 @@ from numba import prange
 
 from ..compile import jit
 from .functions import ZERO
-from .normalization_terms import BLOCK, RELU, TRAIN, settle, terms
-
-
-@jit
-def _add_rows(x: Any, i0: int, i1: int, first: Any) -> None:
-    """Rows i0 to i1 added to ``first``, four at a time."""
-    width = x.shape[1]
-    part = np.zeros(width, np.float32)
-    for start in range(i0, i1, BLOCK):
-        end = min(start + BLOCK, i1)
-        whole = end - (end - start) % 4
-        for i in range(start, whole, 4):
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-            for c in range(width):
-                part[c] += (x0[c] + x1[c]) + (x2[c] + x3[c])
-        for i in range(whole, end):
-            x0 = x[i]
-            for c in range(width):
-                part[c] += x0[c]
-        for c in range(width):
-            first[c] += part[c]
-            part[c] = ZERO
+from .normalization_terms import RELU, TRAIN, settle, terms
+from .sums import BLOCK, add_rows
 
 
 @jit
@@ -101,6 +81,32 @@ def _moments_of_rows(sums: Any, n: int, rest: Any, variance: Any) -> None:
 
 
 @jit
+def _widen_moments(x: Any, mean: Any, rest: Any, variance: Any) -> None:
+    """Mean and variance once more where squares were too large for float32, in float64 throughout."""
+    n, width = x.shape
+    infinite = False
+    for c in range(width):
+        infinite |= not variance[c] < np.inf
+    if not infinite:
+        return
+    first = np.zeros(width)
+    for i in range(n):
+        for c in range(width):
+            first[c] += x[i, c]
+    for c in range(width):
+        first[c] /= n
+        mean[c] = first[c]
+        rest[c] = first[c] - mean[c]
+        variance[c] = 0.0
+    for i in range(n):
+        for c in range(width):
+            d = x[i, c] - first[c]
+            variance[c] += d * d
+    for c in range(width):
+        variance[c] /= n
+
+
+@jit
 def forward_rows(
     x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
     mean: Any, inverse: Any, rest: Any, y: Any,
@@ -109,10 +115,11 @@ def forward_rows(
     sums, factors = np.zeros((1, 2, channels)), np.empty((2, channels), np.float32)
     variance = np.empty(channels)
     if mode & TRAIN:
-        _add_rows(x, 0, n, sums[0, 0])
+        add_rows(x, 0, n, sums[0, 0])
         _mean_near(sums, n, mean)
         _add_deviations(x, mean, 0, n, sums[0, 0], sums[0, 1])
         _moments_of_rows(sums, n, rest, variance)
+        _widen_moments(x, mean, rest, variance)
     else:
         mean[:], rest[:], variance[:] = running_mean, ZERO, running_var
     settle(
@@ -131,11 +138,12 @@ def forward_rows_shared(
     variance = np.empty(channels)
     if mode & TRAIN:
         for t in prange(parts):
-            _add_rows(x, t * n // parts, (t + 1) * n // parts, sums[t, 0])
+            add_rows(x, t * n // parts, (t + 1) * n // parts, sums[t, 0])
         _mean_near(sums, n, mean)
         for t in prange(parts):
             _add_deviations(x, mean, t * n // parts, (t + 1) * n // parts, sums[t, 0], sums[t, 1])
         _moments_of_rows(sums, n, rest, variance)
+        _widen_moments(x, mean, rest, variance)
     else:
         mean[:], rest[:], variance[:] = running_mean, ZERO, running_var
     settle(
@@ -180,10 +188,10 @@ def _spread_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, relu: bool, d
         if relu:
             for c in range(row.size):
                 passed = ZERO if z[c] <= ZERO else g[c]
-                out[c] = passed * own[c] + ((row[c] - mean[c]) * along[c] + constant[c])
+                out[c] = (passed + ((row[c] - mean[c]) * along[c] + constant[c])) * own[c]
         else:
             for c in range(row.size):
-                out[c] = g[c] * own[c] + ((row[c] - mean[c]) * along[c] + constant[c])
+                out[c] = (g[c] + ((row[c] - mean[c]) * along[c] + constant[c])) * own[c]
 
 
 @jit

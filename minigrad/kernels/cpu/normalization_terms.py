@@ -9,7 +9,6 @@ import numpy as np
 from ..compile import jit
 
 PARALLEL_FROM = 1 << 16  # elements from which a second thread pays
-BLOCK = 128  # rows whose float32 sums go into float64 together
 TRAIN, RELU = 1, 2
 
 
@@ -48,15 +47,14 @@ def terms(
     first: Any, second: Any, w: Any, inverse: Any, rest: Any, count: int, mode: int,
     dw: Any, db: Any, own: Any, along: Any, constant: Any,
 ) -> None:  # fmt: skip
-    """db, dw, and the numbers of dx = own · dy + along · (x − mean) + constant, one for each term of the rule."""
+    """db, dw, and the numbers of dx = own · (dy + along · (x − mean) + constant), one for each term of the rule."""
     share = 1.0 / count if mode & TRAIN else 0.0  # in evaluation mean and variance do not move with x
     for c in range(first.size):
         r, left = np.float64(inverse[c]), np.float64(rest[c])
         product = second[c] - left * first[c]  # Σ dy (x − μ), μ = mean + rest
-        factor = r * w[c]
-        slope = -factor * r * r * product * share
+        slope = -r * r * product * share
         db[c] = first[c]
         dw[c] = product * r
-        own[c] = factor
+        own[c] = r * w[c]
         along[c] = slope
-        constant[c] = -factor * first[c] * share - slope * left
+        constant[c] = -first[c] * share - slope * left

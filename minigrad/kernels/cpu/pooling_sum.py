@@ -35,9 +35,9 @@ from .pooling_blocks import (
     memory,
     store,
 )
+from .sums import sum_of
 
 PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed, forward: x, |x|, x² (and then the root taken)
-BLOCK = 1 << 12  # numbers of a plane that are added up in float32
 EVEN = 8 * LANES  # elements: a loop turned into SIMD leaves no rest of so many
 
 
@@ -282,13 +282,7 @@ def line_size(w: int, margin: int) -> int:
 @jit
 def _plane_sums(x: Any, y: Any, size: int, factor: Any, begin: int, end: int) -> None:
     for n in range(begin, end):
-        total: Any = 0.0  # in double precision, block by block: a float32 of a million terms has lost its last digits
-        for start in range(n * size, (n + 1) * size, BLOCK):
-            block, part = x[start : min(start + BLOCK, (n + 1) * size)], ZERO
-            for k in range(block.size):
-                part += block[k]
-            total += part
-        y[n] = factor * np.float32(total)
+        y[n] = factor * sum_of(x[n * size : (n + 1) * size])
 
 
 @jit(parallel=True)

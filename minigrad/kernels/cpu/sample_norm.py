@@ -23,31 +23,27 @@ from ..compile import jit
 from ..threads import get_num_threads
 from .functions import ZERO, F
 from .layout import FLOAT32, takes
-from .normalization_terms import BLOCK, PARALLEL_FROM, ones_and_zeros
+from .normalization_terms import PARALLEL_FROM, ones_and_zeros
+from .sums import BLOCK, RUN, deviations_of, dot_of, sum_of, wide_deviations_of
 
 
 @jit
 def _moments(run: Any) -> Any:
     """(mean, rest, variance)."""
-    s = ZERO
-    for j in range(run.size):
-        s += run[j]
-    near = F(s / run.size)
-    s, q = ZERO, ZERO
-    for j in range(run.size):
-        d = run[j] - near
-        s += d
-        q += d * d
-    left = np.float64(s) / run.size
-    return near, F(left), max(q / run.size - left * left, 0.0)
+    near = F(sum_of(run) / run.size)
+    first, second = deviations_of(run, near)
+    if second < np.inf:
+        left = first / run.size
+        return near, F(left), max(second / run.size - left * left, 0.0)
+    mean = wide_deviations_of(run, 0.0)[0] / run.size  # too large for float32, if they are numbers
+    near = F(mean)
+    return near, F(mean - near), wide_deviations_of(run, mean)[1] / run.size
 
 
 @jit
 def _mean_square(run: Any) -> Any:
-    q = ZERO
-    for j in range(run.size):
-        q += run[j] * run[j]
-    return np.float64(q) / run.size
+    square = dot_of(run, run)
+    return (square if square < np.inf else wide_deviations_of(run, 0.0)[1]) / run.size
 
 
 @jit
@@ -101,43 +97,51 @@ def _backward(
             dw, db = short[0, i % groups], short[1, i % groups]
             near, r = mean[i], inverse[i]
             offset = -rest[i] * r
-            s, q = 0.0, 0.0  # Σ g and Σ g x̂, of g = w dy
+            s: Any = 0.0  # Σ g and Σ g x̂, of g = w dy
+            q: Any = 0.0
             if length == 1:
-                a, e = ZERO, ZERO
-                for j in range(weights):
-                    normal = (run[j] - near) * r + offset
-                    dw[j] += g[j] * normal
-                    db[j] += g[j]
-                    a += g[j] * wg[j]
-                    e += g[j] * wg[j] * normal
-                s, q = np.float64(a), np.float64(e)
+                for first in range(0, weights, RUN):
+                    a, e = ZERO, ZERO
+                    for j in range(first, min(first + RUN, weights)):
+                        normal = (run[j] - near) * r + offset
+                        dw[j] += g[j] * normal
+                        db[j] += g[j]
+                        a += g[j] * wg[j]
+                        e += g[j] * wg[j] * normal
+                    s += a
+                    q += e
             else:
                 for k in range(weights):
                     part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
-                    a, e = ZERO, ZERO
-                    for j in range(part.size):
-                        a += upstream[j]
-                        e += upstream[j] * (part[j] - near)
-                    e = e * r + a * offset
-                    dw[k] += e
-                    db[k] += a
-                    s += wg[k] * a
-                    q += wg[k] * e
+                    own: Any = 0.0
+                    along: Any = 0.0
+                    for first in range(0, length, RUN):
+                        a, e = ZERO, ZERO
+                        for j in range(first, min(first + RUN, length)):
+                            a += upstream[j]
+                            e += upstream[j] * (part[j] - near)
+                        own += a
+                        along += e
+                    along = along * r + own * offset
+                    dw[k] += along
+                    db[k] += own
+                    s += wg[k] * own
+                    q += wg[k] * along
             if dx.size:
                 out = dx[i]
-                along = F(-q / size) * r  # times x̂
-                constant = (F(-s / size) if centred else ZERO) * r + along * offset
-                slope = along * r
+                direction = F(-q / size)  # times x̂
+                constant = (F(-s / size) if centred else ZERO) + direction * offset
+                slope = direction * r
                 if length == 1:
                     for j in range(weights):
-                        out[j] = g[j] * wg[j] * r + ((run[j] - near) * slope + constant)
+                        out[j] = (g[j] * wg[j] + ((run[j] - near) * slope + constant)) * r
                 else:
                     for k in range(weights):
                         part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
                         target = out[k * length : (k + 1) * length]
-                        own = wg[k] * r
+                        weight = wg[k]
                         for j in range(part.size):
-                            target[j] = upstream[j] * own + ((part[j] - near) * slope + constant)
+                            target[j] = (upstream[j] * weight + ((part[j] - near) * slope + constant)) * r
         sums += short
         short[:] = ZERO
 
@@ -145,10 +149,9 @@ def _backward(
 @jit
 def _add_up(sums: Any, dw: Any, db: Any) -> None:
     """dw and db, flat, from every part's sums (parts, 2, G, K)."""
-    dw[:], db[:] = ZERO, ZERO
-    for t in range(sums.shape[0]):
-        dw += sums[t, 0].ravel()
-        db += sums[t, 1].ravel()
+    for t in range(1, sums.shape[0]):
+        sums[0] += sums[t]
+    dw[:], db[:] = sums[0, 0].ravel(), sums[0, 1].ravel()
 
 
 @jit

@@ -15,6 +15,7 @@ from .. import Kernel
 from ..compile import jit
 from .functions import exp32
 from .layout import takes
+from .sums import RUN, dot_of, sum_of
 
 
 @jit
@@ -44,12 +45,15 @@ def _softmax(x: Any, y: Any, logs: Any) -> None:
     n, classes = x.shape
     for i in prange(n):
         top = _largest(x[i])
-        total = np.float32(0)
-        for c in range(classes):
-            e = exp32(x[i, c] - top)
-            y[i, c] = e
-            total += e
-        scale = np.float32(1) / total
+        total: Any = 0.0
+        for start in range(0, classes, RUN):
+            s = np.float32(0)
+            for c in range(start, min(start + RUN, classes)):
+                e = exp32(x[i, c] - top)
+                y[i, c] = e
+                s += e
+            total += s
+        scale = np.float32(1.0 / total)
         for c in range(classes):
             y[i, c] *= scale
         logs[i, 0] = top
@@ -60,9 +64,7 @@ def _softmax(x: Any, y: Any, logs: Any) -> None:
 def _softmax_backward(dy: Any, y: Any, dx: Any) -> None:
     n, classes = y.shape
     for i in prange(n):
-        s = np.float32(0)
-        for c in range(classes):
-            s += dy[i, c] * y[i, c]
+        s = np.float32(dot_of(dy[i], y[i]))
         for c in range(classes):
             dx[i, c] = y[i, c] * (dy[i, c] - s)
 
@@ -72,10 +74,13 @@ def _log_softmax(x: Any, y: Any) -> None:
     n, classes = x.shape
     for i in prange(n):
         top = _largest(x[i])
-        total = np.float32(0)
-        for c in range(classes):
-            total += exp32(x[i, c] - top)
-        log = np.log(total)
+        total: Any = 0.0
+        for start in range(0, classes, RUN):
+            s = np.float32(0)
+            for c in range(start, min(start + RUN, classes)):
+                s += exp32(x[i, c] - top)
+            total += s
+        log = np.float32(np.log(total))
         for c in range(classes):
             y[i, c] = (x[i, c] - top) - log
 
@@ -84,9 +89,7 @@ def _log_softmax(x: Any, y: Any) -> None:
 def _log_softmax_backward(dy: Any, y: Any, dx: Any) -> None:
     n, classes = y.shape
     for i in prange(n):
-        s = np.float32(0)
-        for c in range(classes):
-            s += dy[i, c]
+        s = np.float32(sum_of(dy[i]))
         for c in range(classes):
             dx[i, c] = dy[i, c] - exp32(y[i, c]) * s
 
@@ -101,10 +104,13 @@ def _pick_class(x: Any, logs: Any, target: Any, terms: Any) -> None:
 def _weigh_classes(x: Any, logs: Any, q: Any, terms: Any) -> None:
     n, classes = x.shape
     for i in prange(n):
-        s = np.float32(0)
-        for c in range(classes):
-            s += q[i, c] * (logs[i, 1] - (x[i, c] - logs[i, 0]))
-        terms[i] = s
+        total: Any = 0.0
+        for start in range(0, classes, RUN):
+            s = np.float32(0)
+            for c in range(start, min(start + RUN, classes)):
+                s += q[i, c] * (logs[i, 1] - (x[i, c] - logs[i, 0]))
+            total += s
+        terms[i] = total
 
 
 @jit(parallel=True)
@@ -120,9 +126,7 @@ def _class_backward(p: Any, target: Any, g: Any, dx: Any) -> None:
 def _distribution_backward(p: Any, q: Any, g: Any, dx: Any) -> None:
     n, classes = p.shape
     for i in prange(n):
-        s = np.float32(0)
-        for c in range(classes):
-            s += q[i, c]
+        s = np.float32(sum_of(q[i]))
         for c in range(classes):
             dx[i, c] = g[i] * (p[i, c] * s - q[i, c])
 
@@ -184,7 +188,8 @@ def cross_entropy_forward(ctx: Any, x: Any, q: Any, reduction: str) -> Any:
     ctx.reduction, ctx.saved, ctx.scratch = reduction, (x, q), p
     if reduction == "none":
         return terms
-    return terms.sum() if reduction == "sum" else terms.sum() / np.float32(terms.size)
+    total = terms.sum(dtype=np.float64)
+    return np.float32(total if reduction == "sum" else total / terms.size)
 
 
 def cross_entropy_backward(ctx: Any, dy: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from ..compile import jit
 from .activation import NONE, activate, slopes
 from .functions import ZERO
+from .sums import BLOCK
 
 THIN = 4
 LARGEST = 1 << 20  # multiply-adds: above, products with tiles and threads win
@@ -50,27 +51,34 @@ def few_inputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> N
     """
     n, outputs = dy.shape
     inputs = x.shape[1]
-    dwt = np.zeros((inputs, outputs), np.float32)
-    db[:] = ZERO
-    whole = n - n % 4
-    for i in range(0, whole, 4):
-        r0, r1, r2, r3 = dy[i], dy[i + 1], dy[i + 2], dy[i + 3]
-        for o in range(outputs):
-            db[o] += (r0[o] + r1[o]) + (r2[o] + r3[o])
-        for k in range(inputs):
-            x0, x1, x2, x3 = x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
-            row = dwt[k]
+    part, total = np.zeros((inputs + 1, outputs), np.float32), np.zeros((inputs + 1, outputs))  # dwᵀ above db
+    for start in range(0, n, BLOCK):
+        end = min(start + BLOCK, n)
+        whole = end - (end - start) % 4
+        bias = part[inputs]
+        for i in range(start, whole, 4):
+            r0, r1, r2, r3 = dy[i], dy[i + 1], dy[i + 2], dy[i + 3]
             for o in range(outputs):
-                row[o] += (x0 * r0[o] + x1 * r1[o]) + (x2 * r2[o] + x3 * r3[o])
-    for i in range(whole, n):
-        for o in range(outputs):
-            db[o] += dy[i, o]
-        for k in range(inputs):
+                bias[o] += (r0[o] + r1[o]) + (r2[o] + r3[o])
+            for k in range(inputs):
+                x0, x1, x2, x3 = x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
+                row = part[k]
+                for o in range(outputs):
+                    row[o] += (x0 * r0[o] + x1 * r1[o]) + (x2 * r2[o] + x3 * r3[o])
+        for i in range(whole, end):
             for o in range(outputs):
-                dwt[k, o] += x[i, k] * dy[i, o]
+                bias[o] += dy[i, o]
+            for k in range(inputs):
+                for o in range(outputs):
+                    part[k, o] += x[i, k] * dy[i, o]
+        for k in range(inputs + 1):
+            for o in range(outputs):
+                total[k, o] += part[k, o]
+                part[k, o] = ZERO
     for o in range(outputs):
+        db[o] = total[inputs, o]
         for k in range(inputs):
-            dw[o, k] = dwt[k, o]
+            dw[o, k] = total[k, o]
     if dx.size:
         wt = w.T.copy()
         for i in range(n):
@@ -109,21 +117,27 @@ def few_outputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> 
     """dx = dy · w, dw (out, in) = dyᵀ · x, db = Σ dy; dx may be empty (not wanted)."""
     n, outputs = dy.shape
     inputs = x.shape[1]
-    db[:] = ZERO
-    whole = n - n % 4
-    total = np.zeros(inputs, np.float32)
+    part, total = np.zeros(inputs, np.float32), np.zeros(inputs)
     for o in range(outputs):
-        total[:] = ZERO
-        for i in range(0, whole, 4):
-            d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
-            db[o] += (d0 + d1) + (d2 + d3)
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        total[:] = 0.0
+        bias = 0.0
+        for start in range(0, n, BLOCK):
+            end = min(start + BLOCK, n)
+            whole = end - (end - start) % 4
+            for i in range(start, whole, 4):
+                d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
+                bias += (d0 + d1) + (d2 + d3)
+                x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+                for k in range(inputs):
+                    part[k] += (d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])
+            for i in range(whole, end):
+                bias += dy[i, o]
+                for k in range(inputs):
+                    part[k] += dy[i, o] * x[i, k]
             for k in range(inputs):
-                total[k] += (d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])
-        for i in range(whole, n):
-            db[o] += dy[i, o]
-            for k in range(inputs):
-                total[k] += dy[i, o] * x[i, k]
+                total[k] += part[k]
+                part[k] = ZERO
+        db[o] = bias
         for k in range(inputs):
             dw[o, k] = total[k]
     if dx.size:

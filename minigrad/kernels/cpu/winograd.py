@@ -33,6 +33,7 @@ from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
 from .conv_direct import add_parts, add_plane_sums, multiples, through_slopes, to_pixels, to_planes, zeros
+from .sums import wide_zeros
 from .tile import register_tile
 from .vector import Emitter, Vector, emitted
 
@@ -314,7 +315,7 @@ def weight_gradient(
             places_dy[i * ow + j] = i * wide_dy + j
     padded = (sources + ROWS - 1) // ROWS * ROWS
     rows, zero = multiples(padded, 1, padded), multiples(1, 0, 0)
-    sums = zeros(shares * results).reshape((shares, results))
+    sums = wide_zeros(shares * results).reshape((shares, results))
     size = POINTS * (sources + 1) * pitch
     total = zeros(shares * size).reshape((shares, size))
     for task in prange(shares * blocks):

@@ -35,9 +35,9 @@ def contiguous(array: Any) -> Any:
     return array if array is None or array.flags.c_contiguous else cuda.require().ascontiguousarray(array)
 
 
-def empty(shape: tuple[int, ...], like: Any) -> Any:
-    """A new array of that shape on the current GPU, of ``like``'s dtype."""
-    return cuda.require().empty(shape, dtype=like.dtype)
+def empty(shape: Any, like: Any, dtype: Any = None) -> Any:
+    """A new array of that shape on the current GPU, of ``like``'s dtype if no other is given."""
+    return cuda.require().empty(shape, dtype=dtype or like.dtype)
 
 
 def record(kind: np.dtype[Any], *values: int) -> Any:

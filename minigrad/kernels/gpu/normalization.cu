@@ -25,15 +25,15 @@ __device__ int channel_of(int i, const Shape& s) { return i / s.places % s.c; }
 
 // The sum of `value` over the block, known to all its threads. Half of the threads add the other half's values to
 // theirs, then a quarter, and so on: 8 steps for 256 threads, in an order that never changes.
-__device__ REAL sum_of_block(REAL value) {
-    __shared__ REAL values[THREADS];
+__device__ double sum_of_block(double value) {
+    __shared__ double values[THREADS];
     values[threadIdx.x] = value;
     for (int half = THREADS / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half) values[threadIdx.x] += values[threadIdx.x + half];
     }
     __syncthreads();
-    REAL sum = values[0];
+    double sum = values[0];
     __syncthreads();  // everybody has read it: the next call may overwrite it
     return sum;
 }
@@ -42,14 +42,14 @@ __device__ REAL sum_of_block(REAL value) {
 // the squares minus the square of the mean would be a small difference of large numbers. means, squares: (parts, C).
 // Blocks: x over channels, y over parts.
 extern "C" __global__ void __launch_bounds__(THREADS)
-batch_norm_moments(const REAL* x, REAL* means, REAL* squares, Shape s) {
+batch_norm_moments(const REAL* x, double* means, double* squares, Shape s) {
     int channel = blockIdx.x, first = blockIdx.y * s.length, last = min(first + s.length, s.n * s.places);
-    REAL sum = 0;
+    double sum = 0;
     for (int i = first + threadIdx.x; i < last; i += THREADS) sum += x[place_of(i, channel, s)];
-    REAL mean = sum_of_block(sum) / (last - first);
-    REAL square = 0;
+    double mean = sum_of_block(sum) / (last - first);
+    double square = 0;
     for (int i = first + threadIdx.x; i < last; i += THREADS) {
-        REAL difference = x[place_of(i, channel, s)] - mean;
+        double difference = x[place_of(i, channel, s)] - mean;
         square += difference * difference;
     }
     square = sum_of_block(square);
@@ -64,22 +64,22 @@ batch_norm_moments(const REAL* x, REAL* means, REAL* squares, Shape s) {
 // mean_a + d * nb / (na + nb), and whose squared differences are those of both plus d^2 * na * nb / (na + nb), since
 // all of a run lies off the common mean by the same amount (Chan, Golub and LeVeque 1979).
 extern "C" __global__ void
-batch_norm_statistics(const REAL* means, const REAL* squares, REAL* mean, REAL* inverse, REAL* running_mean,
+batch_norm_statistics(const double* means, const double* squares, REAL* mean, REAL* inverse, REAL* running_mean,
                       REAL* running_var, REAL momentum, REAL eps, Shape s) {
     int channel = blockIdx.x * blockDim.x + threadIdx.x;
     if (channel >= s.c) return;
     int total = s.n * s.places, seen = 0;
-    REAL m = 0, square = 0;
+    double m = 0, square = 0;
     for (int part = 0; part < s.parts; part++) {
         int more = min(s.length, total - seen);
-        REAL difference = means[part * s.c + channel] - m;
-        REAL share = REAL(more) / REAL(seen + more);
+        double difference = means[part * s.c + channel] - m;
+        double share = double(more) / double(seen + more);
         m += difference * share;
         square += squares[part * s.c + channel] + difference * difference * share * seen;
         seen += more;
     }
     mean[channel] = m;
-    inverse[channel] = REAL(1) / sqrt(square / total + eps);
+    inverse[channel] = 1 / sqrt(square / total + eps);
     if (running_mean) running_mean[channel] += momentum * (m - running_mean[channel]);
     if (running_var) running_var[channel] += momentum * (square / (total - 1) - running_var[channel]);
 }
@@ -102,7 +102,7 @@ batch_norm_output(const REAL* x, const REAL* mean, const REAL* inverse, const RE
 extern "C" __global__ void __launch_bounds__(THREADS)
 batch_norm_sums(const REAL* dy, const REAL* x, const REAL* mean, const REAL* inverse, REAL* partial, Shape s) {
     int channel = blockIdx.x, first = blockIdx.y * s.length, last = min(first + s.length, s.n * s.places);
-    REAL sum = 0, product = 0;
+    double sum = 0, product = 0;
     for (int i = first + threadIdx.x; i < last; i += THREADS) {
         int place = place_of(i, channel, s);
         sum += dy[place];
@@ -120,7 +120,7 @@ batch_norm_sums(const REAL* dy, const REAL* x, const REAL* mean, const REAL* inv
 extern "C" __global__ void batch_norm_add_parts(const REAL* partial, REAL* d_weight, REAL* d_bias, Shape s) {
     int channel = blockIdx.x * blockDim.x + threadIdx.x;
     if (channel >= s.c) return;
-    REAL sum = 0, product = 0;
+    double sum = 0, product = 0;
     for (int part = 0; part < s.parts; part++) {
         sum += partial[part * s.c + channel];
         product += partial[(s.parts + part) * s.c + channel];

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import Kernel
 from .launch import THREADS, contiguous, empty, integers, launch, launch_each, record, takes
 from .sums import over_channels, parts_of
@@ -68,7 +70,7 @@ def _train(
     with x.device:
         in_order, shape = contiguous(x), _shape(x)
         channels, parts = x.shape[1], int(shape["parts"])
-        means, squares = empty((parts, channels), x), empty((parts, channels), x)
+        means, squares = empty((parts, channels), x, np.float64), empty((parts, channels), x, np.float64)
         mean, inverse = empty((channels,), x), empty((channels,), x)
         launch(
             "normalization", "batch_norm_moments", (channels, parts), (THREADS,), x, (in_order, means, squares, shape)

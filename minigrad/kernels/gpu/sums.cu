@@ -8,7 +8,7 @@
 extern "C" __global__ void add_parts(const REAL* partial, REAL* sums, int size, int parts) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= size) return;
-    REAL sum = 0;
+    double sum = 0;
     for (int p = 0; p < parts; p++) sum += partial[p * size + i];
     sums[i] = sum;
 }
@@ -19,9 +19,9 @@ extern "C" __global__ void add_parts(const REAL* partial, REAL* sums, int size, 
 // never changes. Without the barrier a thread could add a sum that its neighbour is still forming.
 extern "C" __global__ void __launch_bounds__(THREADS)
 sum_channels(const REAL* x, REAL* partial, int n, int channels, int places, int length) {
-    __shared__ REAL sums[THREADS];
+    __shared__ double sums[THREADS];
     int first = blockIdx.y * length, last = min(first + length, n * places);
-    REAL sum = 0;
+    double sum = 0;
     for (int i = first + threadIdx.x; i < last; i += THREADS)
         sum += x[(i / places * channels + blockIdx.x) * places + i % places];
     sums[threadIdx.x] = sum;
