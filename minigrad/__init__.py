@@ -201,6 +201,7 @@ from .ops.shape import (
     broadcast_to,
     cat,
     chunk,
+    diag,
     diagonal,
     flatten,
     flip,
@@ -213,7 +214,9 @@ from .ops.shape import (
     split,
     squeeze,
     stack,
+    swapaxes,
     t,
+    tile,
     transpose,
     tril,
     triu,
@@ -308,6 +311,7 @@ __all__ = [
     "cumsum",
     "datasets",
     "device",
+    "diag",
     "diagonal",
     "div",
     "dot",
@@ -462,6 +466,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tile",
     "topk",
     "training",
     "transforms",
@@ -487,7 +492,6 @@ __all__ = [
 __version__ = "0.1.0"
 
 concat = concatenate = cat
-swapaxes = transpose
 clip = clamp
 inf = _np.inf
 nan = _np.nan

@@ -249,7 +249,9 @@ class InPlace:
     def mul_(self, other: Any) -> Any:
         return _arithmetic(self, other, "mul_", arithmetic.Mul, np.multiply)
 
-    def div_(self, other: Any) -> Any:
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
+        if rounding_mode is not None:
+            return replace(self, arithmetic.div(self, other, rounding_mode=rounding_mode), "div_")
         if self._array.dtype.kind != "f":  # type: ignore[attr-defined]
             raise DtypeError(f"div_: the quotient is floating and cannot be written into {self.dtype}")  # type: ignore[attr-defined]
         return _arithmetic(self, other, "div_", arithmetic.Div, np.true_divide)
@@ -302,8 +304,8 @@ class InPlace:
     def clamp_(self, min: Any = None, max: Any = None) -> Any:
         return replace(self, elementwise.clamp(self, min, max), "clamp_")
 
-    def round_(self) -> Any:
-        return replace(self, elementwise.round_(self), "round_")
+    def round_(self, *, decimals: int = 0) -> Any:
+        return replace(self, elementwise.round_(self, decimals=decimals), "round_")
 
     def floor_(self) -> Any:
         return replace(self, elementwise.floor(self), "floor_")
@@ -323,8 +325,8 @@ class InPlace:
     def masked_fill_(self, mask: Any, value: Any) -> Any:
         return replace(self, indexing.masked_fill(self, mask, value), "masked_fill_")
 
-    def scatter_(self, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
-        return replace(self, indexing.scatter(self, dim, index, src, value=value), "scatter_")
+    def scatter_(self, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+        return replace(self, indexing.scatter(self, dim, index, src, value=value, reduce=reduce), "scatter_")
 
     def scatter_add_(self, dim: int, index: Any, src: Any) -> Any:
         return replace(self, indexing.scatter_add(self, dim, index, src), "scatter_add_")
