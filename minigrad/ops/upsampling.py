@@ -195,8 +195,8 @@ def interpolate(
     Args:
         size: the new sizes: an integer for all axes, or one for each.
         scale_factor: instead of ``size``, what the sizes are multiplied by (and rounded down).
-        mode: "nearest", "nearest-exact", "area", "linear" (one axis), "bilinear", "bicubic" (two) or "trilinear" (three).
-        align_corners: for the linear and cubic modes: whether the corner pixels' middles meet (True) or the images' edges.
+        mode: "nearest", "nearest-exact", "area", "linear" (1 axis), "bilinear" or "bicubic" (2), "trilinear" (3).
+        align_corners: for the last four: whether the corner pixels' middles meet (True) or the images' edges.
         recompute_scale_factor: compute the step between reads from the sizes rather than from ``scale_factor``; the
             two differ where a size was rounded.
         antialias: not in minigrad.

@@ -201,7 +201,7 @@ def test_what_pytorch_refuses(shape: tuple[int, ...], options: dict[str, Any]) -
 
 
 def test_a_mode_that_is_missing_is_named() -> None:
-    with pytest.raises(NotImplementedError, match="'lanczos' is not in minigrad; it has 'nearest', .*'bilinear'"):
+    with pytest.raises(NotImplementedError, match=r"'lanczos' is not in minigrad; it has 'nearest', .*'bilinear'"):
         F.interpolate(minigrad.ones(1, 1, 4, 4), scale_factor=2, mode="lanczos")
     with pytest.raises(NotImplementedError, match="antialias"):
         F.interpolate(minigrad.ones(1, 1, 4, 4), scale_factor=2, mode="bilinear", antialias=True)
