@@ -15,10 +15,9 @@ from .. import dtypes
 from ..autograd.function import Op
 from ..autograd.modes import modes
 from ..autograd.variable import Variable, namespace, wrap
-from ..devices import array_module, of_array
+from ..devices import CPU, array_module, move, of_array
 from ..errors import DtypeError, ShapeError
 from .common import axis_of, cast, same_device, sum_to, tensor_of, values_indices
-from .elementwise import clone
 
 
 def is_basic(index: Any) -> bool:
@@ -135,13 +134,23 @@ class ScatterAdd(Op):
 
 
 class ScatterMultiply(Op):
-    """y = x multiplied by src at ``places``."""
+    """y = x · f, f the product of all of src that goes to a place, 1 where none does.   dx = dy · f."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, src: Any, places: Any) -> Any:
-        y = x.copy()
-        namespace(y).multiply.at(y, places, src)
-        return y
+        if ctx.needs(1):
+            raise NotImplementedError("scatter: reduce='multiply' has no gradient with respect to src; detach() it")
+        factors = np.ones(x.shape, x.dtype)  # on the CPU: CuPy has no multiply.at
+        on_cpu = src if isinstance(src, np.generic) else move(src, CPU)
+        np.multiply.at(factors, tuple([move(i, CPU) for i in places]), on_cpu)
+        factors = namespace(x).asarray(factors)
+        ctx.saved = (factors,)
+        return x * factors
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        (factors,) = ctx.saved
+        return dy * factors, None
 
 
 _SCATTERS = {None: SetItem, "add": ScatterAdd, "multiply": ScatterMultiply}
@@ -287,7 +296,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     x, i, src = _with_axes(input, tensor_of(index, "scatter_add", "index"), src)
     d = axis_of(dim, x._array.ndim, "scatter_add")
     if not i._array.size:
-        return clone(input)
+        return input.clone()
     places = own_index(_places(x, d, i, "scatter_add"), x, src)
     y = ScatterAdd.apply(*_source(x, src, i, "scatter_add"), places)
     return y if shape else y.reshape(shape)
@@ -296,7 +305,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
     """``input`` with src[i][j] (or ``value``) written at [index[i][j]][j] (dim = 0; likewise for other axes).
 
-    With ``reduce`` "add" or "multiply" it is added to what stands there, or multiplied with it (without a gradient).
+    With ``reduce`` "add" or "multiply" it is added to what stands there, or multiplied with it.
     """
     if reduce not in _SCATTERS:
         raise ValueError(f"scatter: reduce must be 'add' or 'multiply' if given, got {reduce!r}")
@@ -304,7 +313,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
     x, i, src = _with_axes(input, tensor_of(index, "scatter", "index"), value if src is None else src)
     d = axis_of(dim, x._array.ndim, "scatter")
     if not i._array.size:
-        return clone(input)
+        return input.clone()
     places = own_index(_places(x, d, i, "scatter"), x, src)
     if isinstance(src, Variable):
         x, src = _source(x, src, i, "scatter")
