@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 Array = np.ndarray[Any, Any]
 DTYPES = ("float16", "float32", "float64")
 # How far a result may lie from the right one, relative to it: a few roundings.
-NEAR = {"float16": 2e-3, "float32": 4e-6, "float64": 1e-13}
+NEAR = {"float16": 2e-3, "float32": 1e-5, "float64": 1e-13}
 
 
 def specials(dtype: str) -> Array:
@@ -37,7 +37,9 @@ def rows(dtype: str, size: int) -> dict[str, Array]:
     info = np.finfo(dtype)
     rng = np.random.default_rng(size)
     normal = rng.standard_normal(size)
-    huge = float(info.max) / 16
+    huge, tiny = float(info.max) / 16, float(info.tiny) * 16
+    if dtype == "float64":  # PyTorch squares in float64 itself, and there is nothing wider to hold it against
+        huge, tiny = huge**0.4, tiny**0.4
 
     def spiked(*spikes: float) -> Array:
         x = normal.copy()
@@ -48,7 +50,7 @@ def rows(dtype: str, size: int) -> dict[str, Array]:
         "ties": np.resize([2.0, 1.0, 2.0, -1.0], size),
         "equal": np.full(size, 3.0),
         "zeros": np.resize([0.0, -0.0], size),
-        "tiny": normal * float(info.tiny) * 16,
+        "tiny": normal * tiny,
         "huge": np.full(size, huge),
         "huge of both signs": np.resize([huge, -huge, huge / 3], size),
         "large mean": 1000 + np.resize([1.0, -1.0, 0.5], size),
@@ -106,9 +108,9 @@ def outcome(
     return Outcome(values, [None if t.grad is None else np.array(t.grad.numpy()) for t in leaves])
 
 
-def at_right(got: Array, want: Array, near: float, mixes: bool) -> Array:
+def at_right(got: Array, want: Array, near: float, mixes: bool, noise: float = 0.0) -> Array:
     """Where ``got`` is ``want``, rounded to got's dtype, within ``near``; ops that mix elements are held to their
-    largest result."""
+    largest result. ``noise`` is how many roundings of 1 it may be off beside that."""
     if got.dtype.kind != "f":
         return np.asarray(got == want)
     info = np.finfo(got.dtype)
@@ -116,7 +118,7 @@ def at_right(got: Array, want: Array, near: float, mixes: bool) -> Array:
         rounded = want.astype(got.dtype).astype(np.float64)
         g = got.astype(np.float64)
         scale = np.max(np.abs(rounded), where=np.isfinite(rounded), initial=0.0) if mixes else 0.0
-        bound = near * np.maximum(np.abs(rounded), scale) + 2 * float(info.tiny)
+        bound = near * np.maximum(np.abs(rounded), scale) + 2 * float(info.tiny) + noise * float(info.eps)
         same = (g == rounded) | (np.isnan(g) & np.isnan(rounded))
         # Within a few roundings of the largest number it may also be infinite, and the other way round.
         edge = (1 - near) * float(info.max)
@@ -124,8 +126,18 @@ def at_right(got: Array, want: Array, near: float, mixes: bool) -> Array:
         return np.asarray(same | (np.abs(g - rounded) <= bound) | over)
 
 
-def faults(got: Outcome, references: Sequence[Outcome], near: float, mixes: bool) -> list[str]:
-    """What is right by none of the references, in words."""
+def faults(
+    got: Outcome,
+    references: Sequence[Outcome],
+    near: float,
+    mixes: bool,
+    noise: float = 0.0,
+    allowed: Callable[[Array, Array], Any] = lambda g, w: False,
+) -> list[str]:
+    """What is right by none of the references and not allowed beside them, in words.
+
+    A gradient of an op that mixes its elements may be off by a rounding of 1, the size of the upstream gradient.
+    """
     found = []
     first = references[0]
     for i, g in enumerate(got.arrays()):
@@ -140,7 +152,8 @@ def faults(got: Outcome, references: Sequence[Outcome], near: float, mixes: bool
         if g.shape != wanted[0].shape or g.dtype != first.arrays()[i].dtype:
             found.append(f"{what}: {g.dtype} {g.shape}, expected {wanted[0].dtype} {wanted[0].shape}")
             continue
-        right = np.logical_or.reduce([at_right(g, w, near, mixes) for w in wanted])
+        beside = max(noise, float(mixes and i >= len(got.values)))
+        right = np.logical_or.reduce([at_right(g, w, near, mixes, beside) | allowed(g, w) for w in wanted])
         if not right.all():
             k = int(np.flatnonzero(~right.reshape(-1))[0])
             texts = " or ".join(str(w.reshape(-1)[k]) for w in wanted)

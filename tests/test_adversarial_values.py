@@ -55,6 +55,8 @@ def written(x: Any) -> Any:
 EACH: dict[str, Call] = {  # element by element
     **{name: method(name) for name in ["abs", "ceil", "cos", "sin", "tan", "erf", "exp", "expm1", "floor", "log", "log10", "log1p", "log2", "neg", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "sqrt", "square", "tanh", "trunc", "relu", "isnan", "isinf", "isfinite", "logical_not", "clone", "half", "float", "double"]},
     **{name: functional(name) for name in ["relu6", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "silu", "softplus"]},
+    # PyTorch passes what comes to a NaN in short arrays only, minigrad in all.
+    **{name: (lambda lib, x, name=name: getattr(lib.nn.functional, name)(lib.where(x == x, x, 0.5))) for name in ("relu6", "hardtanh")},
     "elu, alpha 2": functional("elu", 2.0),
     "gelu by tanh": functional("gelu", approximate="tanh"),
     "softplus, beta 2": functional("softplus", 2.0, 5.0),
@@ -93,7 +95,7 @@ VECTORS: dict[str, Call] = {  # of one vector
     "sort": lambda lib, x: lib.sort(x, stable=True),
     "sort downwards": lambda lib, x: lib.sort(x, descending=True, stable=True),
     "argsort": function("argsort", stable=True),
-    "topk": lambda lib, x: x.topk(3)[0],
+    "topk": lambda lib, x: x.detach().topk(3)[0],  # among equals PyTorch chooses others
     "var_mean": function("var_mean"),
     "var of all": method("var", correction=0),
     "normalize": functional("normalize", dim=0),
@@ -194,11 +196,11 @@ def inputs(kind: str, dtype: str) -> Iterator[tuple[str, list[Array], tuple[floa
     """(what they are, the inputs, what the upstream gradient holds beside random numbers)."""
     values = specials(dtype)
     if kind == "each":
-        x = np.tile(np.repeat(values, 5), 6)
+        x = np.resize(np.repeat(values, 5), 1152)  # whole vectors: what is left of one PyTorch computes otherwise
         yield "specials", [x], ()
         yield "specials", [x], SPIKES
     elif kind == "pair":
-        pair = [np.ascontiguousarray(m.reshape(-1)) for m in np.meshgrid(values, values)]
+        pair = [np.resize(m.reshape(-1), 1536) for m in np.meshgrid(values, values)]
         yield "specials", pair, ()
         yield "specials", pair, SPIKES
     elif kind == "probability":
@@ -223,6 +225,45 @@ def references(call: Call, given: list[Array], spikes: tuple[float, ...]) -> lis
     return [outcome(torch, call, given, spikes), exact]
 
 
+# What minigrad gives where PyTorch gives something else, as masks over (minigrad's numbers, PyTorch's).
+def zero_for_nan(g: Array, w: Array) -> Any:
+    """What is left out gets 0, whatever comes from upstream; PyTorch multiplies by 0."""
+    return (g == 0) & np.isnan(w)
+
+
+def number_for_nan(g: Array, w: Array) -> Any:
+    """The limit of the equation, or the answer of IEEE's functions, where PyTorch meets ∞ − ∞ or 0 · ∞ on its way."""
+    return ~np.isnan(g) & np.isnan(w)
+
+
+def nan_for_zero(g: Array, w: Array) -> Any:
+    """NaN passes through gradients as through values; PyTorch's sign of NaN is 0."""
+    return np.isnan(g) & (w == 0)
+
+
+def sevenfold(g: Array, w: Array) -> Any:
+    """PyTorch's float64 has lost digits (it uses constants in float32, or cancels)."""
+    return (g.dtype == np.float64) & (np.abs(g - w) <= 1e-7 * np.abs(w) + 1e-300)
+
+
+DIFFERENCES: list[tuple[str, Callable[[Array, Array], Any]]] = [
+    ("abs|amax.*|amin.*|norm -?inf|0.0 to the power|pow|dropout of everything|lp_pool.*", zero_for_nan),
+    ("logsumexp.*|cross_entropy.*|nll_loss.*", zero_for_nan),
+    ("silu|gelu.*|hardswish|to the power of -?0.5|remainder|var_mean", number_for_nan),
+    ("expm1|log10|rsqrt|sigmoid|cross_entropy.*", number_for_nan),  # gradients under an infinite upstream
+    ("binary_cross_entropy_with_logits, .*|kl_div, .*", number_for_nan),  # a target of 0 beside −∞
+    ("l1_loss.*|norm (1|-?inf)", nan_for_zero),
+    ("expm1|gelu.*|hardsigmoid|hardswish|silu", sevenfold),
+]
+# Slopes that are a difference: 1 − y², σ(x) − t. They are off by roundings of 1, in the textbook and in PyTorch.
+NOISE = {"tanh": 4.0, "binary_cross_entropy_with_logits of each": 4.0}
+
+
+def allowed(name: str) -> Callable[[Array, Array], Any]:
+    masks = [mask for names, mask in DIFFERENCES if re.fullmatch(names, name)]
+    return lambda g, w: np.logical_or.reduce([m(g, w) for m in masks]) if masks and g.dtype.kind == "f" else False
+
+
 @pytest.fixture(autouse=True)
 def small_arrays_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
@@ -231,29 +272,21 @@ def small_arrays_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("kind", "name"), CASES)
 @np.errstate(all="ignore")
 def test_values_and_gradients(kind: str, name: str) -> None:
-    call = TABLES[kind][name]
+    call, masks, noise = TABLES[kind][name], allowed(name), NOISE.get(name, 0.0)
     found = []
     for dtype in DTYPES:
         mixes = kind not in ("each", "pair") and name != "binary_cross_entropy"
         for what, given, spikes in inputs(kind, dtype):
             right = references(call, given, spikes)
-            got = outcome(minigrad, call, given, spikes)
             label = f"{dtype}, {what}{', inf and nan upstream' if spikes else ''}"
-            found += [f"{label}: {f}" for f in faults(got, right, NEAR[dtype], mixes)]
-            if dtype == "float32":
-                with kernels.disabled():
-                    textbook = outcome(minigrad, call, given, spikes)
-                found += [f"{label}, without kernels: {f}" for f in faults(textbook, right, NEAR[dtype], mixes)]
-    found = [f for f in found if not deliberate(f"{name}, {f}")]
+            got = outcome(minigrad, call, given, spikes)
+            found += [f"{label}: {f}" for f in faults(got, right, NEAR[dtype], mixes, noise, masks)]
+            if dtype != "float32":
+                continue
+            with kernels.disabled():
+                textbook = outcome(minigrad, call, given, spikes)
+            found += [f"{label}, textbook: {f}" for f in faults(textbook, right, NEAR[dtype], mixes, noise, masks)]
     assert not found, f"{len(found)} faults, among them:\n" + "\n".join(found[:: -(-len(found) // 8)])
-
-
-# (op, dtype, inputs and fault) where minigrad gives what neither PyTorch nor the equation in float64 gives, and why.
-DIFFERENCES: dict[str, str] = {}
-
-
-def deliberate(fault: str) -> bool:
-    return any(re.search(pattern, fault) for pattern in DIFFERENCES)
 
 
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
@@ -276,15 +309,6 @@ def test_layouts_change_nothing(kind: str, name: str) -> None:
             for layout, relay in LAYOUTS.items():
                 got = outcome(minigrad, call, [relay(a) for a in given])
                 found += [f"{dtype}, {what}, {layout}: {f}" for f in faults(got, [want], NEAR[dtype], kind != "each")]
-            # Of one element shown many times, each place has a gradient of its own.
-            if given[0].ndim > 1:
-                shown = np.broadcast_to(given[0][:1], given[0].shape)
-                same = outcome(minigrad, call, [np.array(shown)])
-                expanded = outcome(minigrad, lambda lib, x: call(lib, x.expand(shown.shape)), [given[0][:1]])
-                found += [
-                    f"{dtype}, {what}, expanded: {f}"
-                    for f in faults(Outcome(expanded.values, []), [Outcome(same.values, [])], NEAR[dtype], True)
-                ]
     assert not found, "\n".join(found[:8])
 
 
@@ -298,3 +322,17 @@ def test_a_number_and_nothing(name: str, shape: tuple[int, ...]) -> None:
             given = [np.full(shape, value, dtype)] * arguments
             right = references(call, given, ())
             assert faults(outcome(minigrad, call, given), right, NEAR[dtype], False) == []
+
+
+@pytest.mark.parametrize("name", MATRICES)
+@np.errstate(all="ignore")
+def test_rows_shown_again_are_rows_of_their_own(name: str) -> None:
+    call = MATRICES[name]
+    for dtype in DTYPES:
+        row = rows(dtype, 36)["mixed magnitudes"][None]
+        want = outcome(minigrad, call, [np.repeat(row, 4, axis=0)])
+        got = outcome(minigrad, lambda lib, x: call(lib, x.expand(4, 36)), [row])
+        assert faults(Outcome(got.values, []), [Outcome(want.values, [])], NEAR[dtype], True) == []
+        if want.grads[0] is not None:
+            summed = [g.sum(axis=0, keepdims=True, dtype=np.float64).astype(dtype) for g in want.grads if g is not None]
+            assert faults(Outcome([], got.grads), [Outcome([], summed)], 4 * NEAR[dtype], True, 8.0) == []
