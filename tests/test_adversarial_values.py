@@ -85,7 +85,7 @@ PAIRS: dict[str, Call] = {  # every special value with every other
     "div towards 0": function("div", rounding_mode="trunc"),
     "where": lambda lib, a, b: lib.where(a > b, a, b),
     "clamp by tensors": lambda lib, a, b: a.clamp(b, b + 1.0),
-    **{f"{name} of each": functional(name, reduction="none") for name in ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "binary_cross_entropy_with_logits"]},
+    **{f"{name} of each": functional(name, reduction="none") for name in ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div"]},
     "kl_div of logarithms": functional("kl_div", reduction="none", log_target=True),
 }
 VECTORS: dict[str, Call] = {  # of one vector
@@ -128,7 +128,7 @@ MATRICES: dict[str, Call] = {  # of (4, 36), whose rows are one vector, turned
     "nll_loss": lambda lib, x: lib.nn.functional.nll_loss(x, classes(lib, 0, 1, 2, -100)),
     "nll_loss, none": lambda lib, x: lib.nn.functional.nll_loss(x, classes(lib, 0, 1, 2, -100), reduction="none"),
     "layer_norm": functional("layer_norm", (36,)),
-    "rms_norm": functional("rms_norm", (36,)),
+    "rms_norm": functional("rms_norm", (36,), eps=1e-6),
     "group_norm": functional("group_norm", 2),
     "batch_norm": lambda lib, x: lib.nn.functional.batch_norm(x.t(), None, None, training=True),
     "batch_norm, one sample": lambda lib, x: lib.nn.functional.batch_norm(x.reshape(1, 4, -1), None, None, training=True),
@@ -149,7 +149,7 @@ MATRICES: dict[str, Call] = {  # of (4, 36), whose rows are one vector, turned
     "gather": lambda lib, x: x.gather(1, lib.tensor([[0, 0], [1, 2]])),
     "index_select": lambda lib, x: x.index_select(0, classes(lib, 1, 1)),
     "scatter": lambda lib, x: x.scatter(1, lib.tensor([[0], [1]]), 0.0),
-    "scatter_add": lambda lib, x: lib.zeros(4, 36, dtype=x.dtype).scatter_add(1, lib.tensor([[0, 0], [1, 2]]), x),
+    "scatter_add": lambda lib, x: lib.zeros(4, 36, dtype=x.dtype).scatter_add(1, lib.arange(4 * 36).reshape(4, 36) % 7, x),
     "embedding": lambda lib, x: lib.nn.functional.embedding(classes(lib, 0, 1, 1, 3), x, padding_idx=1),
 }
 IMAGES: dict[str, Call] = {  # of (1, 2, 6, 6)
@@ -179,6 +179,10 @@ PROBABILITIES: dict[str, Call] = {
     "binary_cross_entropy": functional("binary_cross_entropy", reduction="none"),
     "binary_cross_entropy, mean": functional("binary_cross_entropy"),
 }
+LOGITS: dict[str, Call] = {
+    "binary_cross_entropy_with_logits": functional("binary_cross_entropy_with_logits", reduction="none"),
+    "positive examples weighted": lambda lib, x, t: lib.nn.functional.binary_cross_entropy_with_logits(x, t, pos_weight=lib.tensor(3.0, dtype=x.dtype), reduction="none"),
+}
 # fmt: on
 TABLES = {
     "each": EACH,
@@ -187,6 +191,7 @@ TABLES = {
     "matrix": MATRICES,
     "image": IMAGES,
     "probability": PROBABILITIES,
+    "logit": LOGITS,
 }
 CASES = [(kind, name) for kind, table in TABLES.items() for name in table]
 SPIKES = (np.inf, np.nan)
@@ -203,9 +208,10 @@ def inputs(kind: str, dtype: str) -> Iterator[tuple[str, list[Array], tuple[floa
         pair = [np.resize(m.reshape(-1), 1536) for m in np.meshgrid(values, values)]
         yield "specials", pair, ()
         yield "specials", pair, SPIKES
-    elif kind == "probability":
+    elif kind in ("probability", "logit"):
         p = np.array([0, 1e-7, 1e-3, 0.25, 0.5, 1 - 1e-3, 1 - np.finfo(dtype).epsneg, 1], dtype)
-        yield "probabilities", [np.ascontiguousarray(m.reshape(-1)) for m in np.meshgrid(p, p)], ()
+        x = p if kind == "probability" else values
+        yield "probabilities", [np.ascontiguousarray(m.reshape(-1)) for m in np.meshgrid(x, p)], ()
     else:
         for name, x in rows(dtype, 36).items():
             if kind == "matrix":
@@ -248,15 +254,15 @@ def digits_lost(g: Array, w: Array) -> Any:
 
 DIFFERENCES: list[tuple[str, Callable[[Array, Array], Any]]] = [
     ("abs|amax.*|amin.*|norm -?inf|0.0 to the power|pow|dropout of everything|lp_pool.*", zero_for_nan),
-    ("logsumexp.*|cross_entropy.*|nll_loss.*", zero_for_nan),
+    ("logsumexp.*|cross_entropy.*|nll_loss.*|kl_div.*", zero_for_nan),
     ("silu|gelu.*|hardswish|to the power of -?0.5|remainder|var_mean|amax.*|amin.*", number_for_nan),
     ("expm1|log10|rsqrt|sigmoid|cross_entropy.*", number_for_nan),  # gradients under an infinite upstream
-    ("binary_cross_entropy_with_logits, .*|kl_div, .*", number_for_nan),  # a target of 0 beside −∞
+    ("binary_cross_entropy_with_logits.*|positive examples weighted|kl_div, .*", number_for_nan),  # 0 beside −∞
     ("l1_loss.*|norm (1|-?inf)", nan_for_zero),
-    ("expm1|gelu.*|hardsigmoid|hardswish|silu", digits_lost),
+    ("expm1|gelu.*|hardsigmoid|hardswish|silu|binary_cross_entropy.*|positive examples weighted", digits_lost),
 ]
 # Slopes that are a difference: 1 − y², σ(x) − t. They are off by roundings of 1, in the textbook and in PyTorch.
-NOISE = {"tanh": 4.0, "binary_cross_entropy_with_logits of each": 4.0}
+NOISE = {"tanh": 4.0, "binary_cross_entropy_with_logits": 4.0, "positive examples weighted": 8.0}
 
 
 def allowed(name: str) -> Callable[[Array, Array], Any]:
@@ -275,7 +281,7 @@ def test_values_and_gradients(kind: str, name: str) -> None:
     call, masks, noise = TABLES[kind][name], allowed(name), NOISE.get(name, 0.0)
     found = []
     for dtype in DTYPES:
-        mixes = kind not in ("each", "pair") and name != "binary_cross_entropy"
+        mixes = kind not in ("each", "pair", "logit") and name != "binary_cross_entropy"
         for what, given, spikes in inputs(kind, dtype):
             right = references(call, given, spikes)
             label = f"{dtype}, {what}{', inf and nan upstream' if spikes else ''}"
