@@ -381,7 +381,7 @@ class Tensor(Variable, InPlace):
         return self.new_full(sizes if size is None else size, 1, **options)
 
     def new_full(
-        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Any:
         """A constant with this tensor's dtype and device, unless others are given."""
         where = self.device if device is None else devices.device(device)
@@ -402,7 +402,7 @@ class Tensor(Variable, InPlace):
             )
         return y
 
-    def split(self, split_size: Any, dim: int = 0) -> Any:
+    def split(self, split_size: Any, dim: Any = 0) -> Any:
         """Views of pieces along ``dim``: :func:`minigrad.split`."""
         return shapes.split(self, split_size, dim)
 

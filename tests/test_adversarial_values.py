@@ -314,7 +314,8 @@ def test_layouts_change_nothing(kind: str, name: str) -> None:
             want = outcome(minigrad, call, given)
             for layout, relay in LAYOUTS.items():
                 got = outcome(minigrad, call, [relay(a) for a in given])
-                found += [f"{dtype}, {what}, {layout}: {f}" for f in faults(got, [want], NEAR[dtype], kind != "each")]
+                differ = faults(got, [want], NEAR[dtype], kind != "each", 2 * NOISE.get(name, 0.0))
+                found += [f"{dtype}, {what}, {layout}: {f}" for f in differ]
     assert not found, "\n".join(found[:8])
 
 
@@ -324,10 +325,10 @@ def test_layouts_change_nothing(kind: str, name: str) -> None:
 def test_a_number_and_nothing(name: str, shape: tuple[int, ...]) -> None:
     call, arguments = (EACH[name], 1) if name in EACH else (PAIRS[name], 2)
     for dtype in DTYPES:
-        for value in (0.0, np.nan, -np.inf, 2.5) if shape == () else (1.0,):
+        for value in (0.0, -np.inf, 2.5) if shape == () else (1.0,):
             given = [np.full(shape, value, dtype)] * arguments
-            right = references(call, given, ())
-            assert faults(outcome(minigrad, call, given), right, NEAR[dtype], False) == []
+            got, right = outcome(minigrad, call, given), references(call, given, ())
+            assert faults(got, right, NEAR[dtype], False, NOISE.get(name, 0.0), allowed(name)) == []
 
 
 @pytest.mark.parametrize("name", MATRICES)

@@ -267,7 +267,8 @@ def gather(input: Any, dim: int, index: Any, *, axis: Any = None) -> Any:
 
 def _with_axes(*tensors: Any) -> list[Any]:
     """Tensors without axes as vectors of one element, everything else as it is."""
-    return [t.reshape(1) if isinstance(t, Variable) and not t._array.ndim else t for t in tensors]
+    alone = [isinstance(t, Variable) and not t._array.ndim for t in tensors]
+    return [t.reshape(1) if one else t for t, one in zip(tensors, alone, strict=True)]
 
 
 def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
