@@ -203,6 +203,7 @@ from .ops.shape import (
     broadcast_to,
     cat,
     chunk,
+    diag,
     diagonal,
     flatten,
     flip,
@@ -215,7 +216,9 @@ from .ops.shape import (
     split,
     squeeze,
     stack,
+    swapaxes,
     t,
+    tile,
     transpose,
     tril,
     triu,
@@ -314,6 +317,7 @@ __all__ = [
     "cumsum",
     "datasets",
     "device",
+    "diag",
     "diagonal",
     "div",
     "dot",
@@ -469,6 +473,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tile",
     "topk",
     "training",
     "transforms",
@@ -494,7 +499,6 @@ __all__ = [
 __version__ = "0.1.0"
 
 concat = concatenate = cat
-swapaxes = transpose
 clip = clamp
 inf = _np.inf
 nan = _np.nan

@@ -134,19 +134,19 @@ def _filled(name: str, sizes: tuple[Any, ...], dtype: Any, device: Any, requires
         return _finish(getattr(array_module(where), name)(shape, dtype=_kind(dtype)), requires_grad, name)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Zeros of shape ``size``."""
-    return _filled("zeros", size, dtype, device, requires_grad)
+    return _filled("zeros", sizes if size is None else size, dtype, device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Ones of shape ``size``."""
-    return _filled("ones", size, dtype, device, requires_grad)
+    return _filled("ones", sizes if size is None else size, dtype, device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Uninitialised memory of shape ``size``."""
-    return _filled("empty", size, dtype, device, requires_grad)
+    return _filled("empty", sizes if size is None else size, dtype, device, requires_grad)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:

@@ -267,7 +267,9 @@ class InPlace:
     def mul_(self, other: Any) -> Any:
         return _arithmetic(self, other, "mul_", arithmetic.Mul, np.multiply)
 
-    def div_(self, other: Any) -> Any:
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
+        if rounding_mode is not None:
+            return replace(self, arithmetic.div(self, other, rounding_mode=rounding_mode), "div_")
         if self._array.dtype.kind != "f":  # type: ignore[attr-defined]
             raise DtypeError(f"div_: the quotient is floating and cannot be written into {self.dtype}")  # type: ignore[attr-defined]
         return _arithmetic(self, other, "div_", arithmetic.Div, np.true_divide)
@@ -320,8 +322,8 @@ class InPlace:
     def clamp_(self, min: Any = None, max: Any = None) -> Any:
         return replace(self, elementwise.clamp(self, min, max), "clamp_")
 
-    def round_(self) -> Any:
-        return replace(self, elementwise.round_(self), "round_")
+    def round_(self, *, decimals: int = 0) -> Any:
+        return replace(self, elementwise.round_(self, decimals=decimals), "round_")
 
     def floor_(self) -> Any:
         return replace(self, elementwise.floor(self), "floor_")

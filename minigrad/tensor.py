@@ -375,23 +375,28 @@ class Tensor(Variable, InPlace):
     def new_tensor(self, data: Any) -> Tensor:
         return wrap(devices.array_module(self.device).asarray(data, dtype=self._array.dtype))
 
-    def new_zeros(self, *size: Any) -> Tensor:
-        """Zeros with this tensor's dtype and device."""
-        sizes = shapes.sizes_of(size, "new_zeros")
-        return wrap(devices.array_module(self.device).zeros(sizes, self._array.dtype))
+    def new_zeros(self, *sizes: Any, size: Any = None, **options: Any) -> Any:
+        """Zeros with this tensor's dtype and device, unless :meth:`new_full`'s options say otherwise."""
+        return self.new_full(sizes if size is None else size, 0, **options)
 
-    def new_ones(self, *size: Any) -> Tensor:
-        """Ones with this tensor's dtype and device."""
-        sizes = shapes.sizes_of(size, "new_ones")
-        return wrap(devices.array_module(self.device).ones(sizes, self._array.dtype))
+    def new_ones(self, *sizes: Any, size: Any = None, **options: Any) -> Any:
+        """Ones with this tensor's dtype and device, unless :meth:`new_full`'s options say otherwise."""
+        return self.new_full(sizes if size is None else size, 1, **options)
 
-    def new_full(self, size: Any, fill_value: Any) -> Tensor:
-        """A constant with this tensor's dtype and device."""
-        return wrap(devices.array_module(self.device).full(tuple(size), fill_value, self._array.dtype))
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
+        """A constant with this tensor's dtype and device, unless others are given."""
+        where = self.device if device is None else devices.device(device)
+        kind = self.dtype if dtype is None else dtypes.as_dtype(dtype)
+        value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+        with devices.active(where):
+            array = devices.array_module(where).full(shapes.sizes_of(tuple(size), "new_full"), value, kind.numpy)
+        return wrap(array).requires_grad_(requires_grad)
 
-    def view(self, *sizes: Any) -> Any:
+    def view(self, *sizes: Any, size: Any = None) -> Any:
         """The same memory under another shape; an error where that would need a copy. ``view(dtype)`` is not there."""
-        target = shapes.sizes_of(sizes, "view")
+        target = shapes.sizes_of(sizes if size is None else (size,), "view")
         y = shapes.reshape(self, target)
         if y._array.size and y._base is None:
             raise ShapeError(
@@ -399,6 +404,10 @@ class Tensor(Variable, InPlace):
                 "without a copy; use reshape or contiguous().view"
             )
         return y
+
+    def split(self, split_size: Any, dim: Any = 0) -> Any:
+        """Views of pieces along ``dim``: :func:`minigrad.split`."""
+        return shapes.split(self, split_size, dim)
 
     def view_as(self, other: Any) -> Any:
         return self.view(other.shape)
@@ -611,6 +620,10 @@ class Tensor(Variable, InPlace):
     logical_or = comparison.logical_or
     logical_xor = comparison.logical_xor
     logical_not = comparison.logical_not
+    bitwise_and = comparison.bitwise_and
+    bitwise_or = comparison.bitwise_or
+    bitwise_xor = comparison.bitwise_xor
+    bitwise_not = comparison.bitwise_not
     isnan = comparison.isnan
     isinf = comparison.isinf
     isfinite = comparison.isfinite
@@ -660,7 +673,8 @@ class Tensor(Variable, InPlace):
     unflatten = shapes.unflatten
     squeeze = shapes.squeeze
     unsqueeze = shapes.unsqueeze
-    transpose = swapaxes = shapes.transpose
+    transpose = shapes.transpose
+    swapaxes = shapes.swapaxes
     permute = shapes.permute
     t = shapes.t
     movedim = shapes.movedim
@@ -669,7 +683,6 @@ class Tensor(Variable, InPlace):
     repeat = shapes.repeat
     tile = shapes.tile
     repeat_interleave = shapes.repeat_interleave
-    split = shapes.split
     chunk = shapes.chunk
     unbind = shapes.unbind
     flip = shapes.flip

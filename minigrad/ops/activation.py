@@ -404,17 +404,15 @@ def _softmax_axis(input: Any, dim: Any, name: str) -> int:
         raise TypeError(
             f"{name}: dim is missing; say along which axis the outputs sum to 1 (classes are usually dim=1)"
         )
-    shape = tensor_of(input, name)._array.shape
-    axis = axis_of(dim, len(shape), name)
-    if shape and shape[axis] == 0:
-        raise ShapeError(f"{name}: axis {axis} of shape {shape} is empty")
-    return axis
+    return axis_of(dim, tensor_of(input, name)._array.ndim, name)
 
 
 def softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
     """e^x / Σ e^x along ``dim``: positive numbers that sum to 1."""
     d = _softmax_axis(input, dim if axis is None else axis, "softmax")
     x = floating(input, "softmax") if dtype is None else input.to(dtype)
+    if not x._array.size:
+        return x.clone()
     return applied(Softmax, x, d) if x._array.ndim else applied(Softmax, x.reshape(1), 0).reshape(())
 
 
@@ -422,6 +420,8 @@ def log_softmax(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = N
     """ln softmax(x) along ``dim``, computed as x − ln Σ eˣ, exact where softmax underflows."""
     d = _softmax_axis(input, dim if axis is None else axis, "log_softmax")
     x = floating(input, "log_softmax") if dtype is None else input.to(dtype)
+    if not x._array.size:
+        return x.clone()
     return applied(LogSoftmax, x, d) if x._array.ndim else applied(LogSoftmax, x.reshape(1), 0).reshape(())
 
 

@@ -147,12 +147,18 @@ class PowScalar(Op):
 
 
 class Pow(Op):
-    """y = aᵇ.   ∂y/∂a = b aᵇ⁻¹ (0 where b = 0);   ∂y/∂b = aᵇ ln a (0 where a = 0 and b ≥ 0, its limit)."""
+    """y = aᵇ.   ∂y/∂a = b aᵇ⁻¹ (0 where b = 0);   ∂y/∂b = aᵇ ln a (0 where a = 0 and b ≥ 0, its limit).
+
+    Of integers, y is rounded towards 0: with b < 0 it is 0 unless a is 1 or −1.
+    """
 
     @staticmethod
     def forward(ctx: Any, a: Any, b: Any) -> Any:
         ctx.shapes = shape_of(a), shape_of(b)
         ctx.saved = a, b
+        if b.dtype.kind == "i":
+            unit = (a == 1) | (a == -1)
+            return np.where((b >= 0) | unit, a ** np.where(b < 0, b & 1, b), 0)
         with np.errstate(**QUIET):
             return a**b
 

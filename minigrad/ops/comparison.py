@@ -130,15 +130,22 @@ def isfinite(input: Any) -> Any:
     return wrap(np.isfinite(tensor_of(input, "isfinite")._array))
 
 
+def _check_tolerances(name: str, rtol: float, atol: float) -> None:
+    if rtol < 0 or atol < 0:
+        raise ValueError(f"{name}: rtol and atol must not be negative, got {rtol} and {atol}")
+
+
 def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether |input − other| ≤ atol + rtol · |other| everywhere."""
     a, b = tensor_of(input, "allclose")._array, tensor_of(other, "allclose", "other")._array
+    _check_tolerances("allclose", rtol, atol)
     return bool(namespace(a).allclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Where |input − other| ≤ atol + rtol · |other|."""
     a, b = tensor_of(input, "isclose")._array, tensor_of(other, "isclose", "other")._array
+    _check_tolerances("isclose", rtol, atol)
     return wrap(namespace(a).isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 

@@ -475,8 +475,9 @@ def trunc(input: Any) -> Any:
 def round_(input: Any, *, decimals: int = 0) -> Any:
     """x to the nearest integer (halves to even), or to ``decimals`` decimal places."""
     if decimals:
-        scale = 10.0**decimals
-        return _rounded(mul(input, scale), "round", np.rint) / scale
+        scale, kind = 10.0**decimals, tensor_of(input, "round")._array.dtype
+        x = cast(input, np.dtype(np.float32)) if kind == np.float16 else input  # x · 10ᵏ may not fit into float16
+        return cast(_rounded(mul(x, scale), "round", np.rint) / scale, kind)
     return _rounded(input, "round", np.rint)
 
 

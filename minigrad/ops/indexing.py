@@ -132,7 +132,7 @@ class Gather(GetItem):
 
 
 class ScatterAdd(Op):
-    """y = x with src added at ``places``.   dx = dy; dsrc = dy[places]."""
+    """y = x with src (an array, or a number) added at ``places``.   dx = dy; dsrc = dy[places]."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, src: Any, places: Any) -> Any:
@@ -164,6 +164,9 @@ class ScatterMultiply(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         (factors,) = ctx.saved
         return dy * factors, None
+
+
+_SCATTERS = {None: SetItem, "add": ScatterAdd, "multiply": ScatterMultiply}
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------
@@ -263,10 +266,22 @@ def getitem(input: Any, index: Any) -> Any:
 def gather(input: Any, dim: int, index: Any, *, axis: Any = None) -> Any:
     """out[i][j][k] = input[index[i][j][k]][j][k] for dim = 0, and likewise for other axes.
 
-    ``index`` (int64) has as many axes as ``input`` and is at most as long on all but ``dim``.
+    ``index`` (int64) has as many axes as ``input`` and is at most as long on all but ``dim``; an empty one may have any
+    shape. A tensor without axes counts as one with a single element.
     """
-    d = axis_of(dim if axis is None else axis, tensor_of(input, "gather")._array.ndim, "gather")
-    return Gather.apply(input, own_index(_places(input, d, index, "gather"), input))
+    shape = tensor_of(index, "gather", "index")._array.shape
+    x, i = _with_axes(tensor_of(input, "gather"), index)
+    d = axis_of(dim if axis is None else axis, x._array.ndim, "gather")
+    if not i._array.size:
+        return x.reshape(-1)[:0].reshape(shape)
+    y = Gather.apply(x, own_index(_places(x, d, i, "gather"), x))
+    return y if shape else y.reshape(shape)
+
+
+def _with_axes(*tensors: Any) -> list[Any]:
+    """Tensors without axes as vectors of one element, everything else as it is."""
+    alone = [isinstance(t, Variable) and not t._array.ndim for t in tensors]
+    return [t.reshape(1) if one else t for t, one in zip(tensors, alone, strict=True)]
 
 
 def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
@@ -280,11 +295,9 @@ def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
         raise ShapeError(f"{name}: index has shape {i.shape}, input {shape}; they must have as many axes")
     if any(n > m for axis, (n, m) in enumerate(zip(i.shape, shape, strict=True)) if axis != d):
         raise ShapeError(f"{name}: index of shape {i.shape} is longer than input {shape} on an axis other than dim {d}")
-    if i.size and shape and (int(i.min()) < 0 or int(i.max()) >= shape[d]):
+    if i.size and (int(i.min()) < 0 or int(i.max()) >= shape[d]):
         bad = int(i.min()) if int(i.min()) < 0 else int(i.max())
         raise IndexError(f"{name}: index {bad} is out of range for axis {d} of size {shape[d]}")
-    if not shape:
-        return ()
     xp = namespace(i)
     grid = [xp.arange(n).reshape((-1,) + (1,) * (i.ndim - 1 - axis)) for axis, n in enumerate(i.shape)]
     grid[d] = i
@@ -293,9 +306,14 @@ def _places(input: Any, d: int, index: Any, name: str) -> tuple[Any, ...]:
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """``input`` with src[i][j] added at [index[i][j]][j] (dim = 0; likewise for other axes)."""
-    d = axis_of(dim, tensor_of(input, "scatter_add")._array.ndim, "scatter_add")
-    places = own_index(_places(input, d, index, "scatter_add"), input, src)
-    return ScatterAdd.apply(*_source(input, src, index, "scatter_add"), places)
+    shape = tensor_of(input, "scatter_add")._array.shape
+    x, i, src = _with_axes(input, tensor_of(index, "scatter_add", "index"), src)
+    d = axis_of(dim, x._array.ndim, "scatter_add")
+    if not i._array.size:
+        return input.clone()
+    places = own_index(_places(x, d, i, "scatter_add"), x, src)
+    y = ScatterAdd.apply(*_source(x, src, i, "scatter_add"), places)
+    return y if shape else y.reshape(shape)
 
 
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
@@ -303,15 +321,20 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 
     With ``reduce`` "add" or "multiply" it is added to what stands there, or multiplied with it.
     """
-    op = {None: SetItem, "add": ScatterAdd, "multiply": ScatterMultiply}.get(reduce)
-    if op is None:
-        raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply', got {reduce!r}")
-    d = axis_of(dim, tensor_of(input, "scatter")._array.ndim, "scatter")
-    places = own_index(_places(input, d, index, "scatter"), input, src)
-    src = value if src is None else src
-    if not isinstance(src, Variable):
-        return op.apply(input, input._array.dtype.type(src), places)
-    return op.apply(*_source(input, src, index, "scatter"), places)
+    if reduce not in _SCATTERS:
+        raise ValueError(f"scatter: reduce must be 'add' or 'multiply' if given, got {reduce!r}")
+    shape = tensor_of(input, "scatter")._array.shape
+    x, i, src = _with_axes(input, tensor_of(index, "scatter", "index"), value if src is None else src)
+    d = axis_of(dim, x._array.ndim, "scatter")
+    if not i._array.size:
+        return input.clone()
+    places = own_index(_places(x, d, i, "scatter"), x, src)
+    if isinstance(src, Variable):
+        x, src = _source(x, src, i, "scatter")
+    else:
+        src = x._array.dtype.type(src)
+    y = _SCATTERS[reduce].apply(x, src, places)
+    return y if shape else y.reshape(shape)
 
 
 def _source(input: Any, src: Any, index: Any, name: str) -> tuple[Any, Any]:
@@ -326,14 +349,19 @@ def _source(input: Any, src: Any, index: Any, name: str) -> tuple[Any, Any]:
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of ``input`` along ``dim`` that the 1-D ``index`` names, in its order."""
-    d = axis_of(dim, tensor_of(input, "index_select")._array.ndim, "index_select")
+    shape = tensor_of(input, "index_select")._array.shape
+    (x,) = _with_axes(input)
+    d = axis_of(dim, x._array.ndim, "index_select")
     i = tensor_of(index, "index_select", "index")._array
     same_device("index_select", input=input, index=index)
     if i.ndim > 1 or i.dtype.kind not in "iu":
         raise ShapeError(
             f"index_select: index must be 1-D and hold integers, got shape {i.shape}, {dtypes.of_array(i)}"
         )
-    return getitem(input, (slice(None),) * d + (wrap(i.reshape(-1)),))
+    if not shape and i.size != 1:
+        raise ShapeError(f"index_select: a tensor without axes has 1 element to select, index has {i.size}")
+    y = getitem(x, (slice(None),) * d + (wrap(i.reshape(-1)),))
+    return y if shape else y.reshape(shape)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
@@ -388,10 +416,14 @@ def masked_select(input: Any, mask: Any) -> Any:
     return input.expand(shape)[mask.expand(shape)]
 
 
-def nonzero(input: Any) -> Any:
-    """The indices of the elements that are not 0, a row each."""
-    places = tensor_of(input, "nonzero")._array.nonzero()
-    return wrap(namespace(input._array).stack(places, axis=-1).astype(np.int64))
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not 0, a row each; or as a tuple, a vector for each axis, as an index."""
+    (x,) = _with_axes(tensor_of(input, "nonzero"))
+    places = x._array.nonzero()
+    if as_tuple:
+        return tuple(wrap(p.astype(np.int64)) for p in places)
+    rows = namespace(x._array).stack(places, axis=-1).astype(np.int64)
+    return wrap(rows[:, : input._array.ndim])  # a tensor without axes has rows of no indices
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:

@@ -351,6 +351,8 @@ def batch_norm(
             weight,
             bias,
         )
+    if x.shape == (0,):  # PyTorch lets it pass, without channels
+        return input.clone()
     mean, var = (None, None) if running_mean is None else (running_mean._array, running_var._array)
     if not training:
         if mean is None:

@@ -356,7 +356,8 @@ def prod(
 def _correction(correction: Any, unbiased: Any, ddof: Any) -> float:
     if unbiased is not None:
         return float(bool(unbiased))
-    return float(correction if ddof is None else ddof)
+    given = correction if ddof is None else ddof
+    return 1.0 if given is None else float(given)
 
 
 def var(
@@ -458,22 +459,26 @@ def _with_indices(input: Any, dim: Any, keepdim: Any, name: str) -> Any:
     return values_indices(values, index) if keepdim else values_indices(values.squeeze(d), index.squeeze(d))
 
 
-def max_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+def max_(
+    input: Any, dim: Any = None, keepdim: Any = False, *, other: Any = None, axis: Any = None, keepdims: Any = None
+) -> Any:
     """The largest element; with ``dim``, (values, indices) along it (the first of equals); with a tensor, maximum."""
-    if isinstance(dim, Variable):
+    if isinstance(dim, Variable) or other is not None:
         from_two = namespace(input).maximum
-        return from_two(input, dim)
+        return from_two(input, dim if other is None else other)
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
     if dim is None:
         return _extreme(input, None, keepdim, "max")
     return _with_indices(tensor_of(input, "max"), dim, keepdim, "argmax")
 
 
-def min_(input: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+def min_(
+    input: Any, dim: Any = None, keepdim: Any = False, *, other: Any = None, axis: Any = None, keepdims: Any = None
+) -> Any:
     """The smallest element; with ``dim``, (values, indices) along it (the first of equals); with a tensor, minimum."""
-    if isinstance(dim, Variable):
+    if isinstance(dim, Variable) or other is not None:
         from_two = namespace(input).minimum
-        return from_two(input, dim)
+        return from_two(input, dim if other is None else other)
     dim, keepdim = pick(dim, axis, keepdim, keepdims)
     if dim is None:
         return _extreme(input, None, keepdim, "min")
@@ -560,11 +565,14 @@ def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return values_indices(values, index) if keepdim else values_indices(values.squeeze(d), index.squeeze(d))
 
 
-def var_mean(input: Any, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> tuple[Any, Any]:
+def var_mean(
+    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = 1
+) -> tuple[Any, Any]:
     """(variance, mean) over ``dim``."""
     if input._array.dtype.kind != "f":
         raise DtypeError("var_mean: expected a floating tensor")
-    return var(input, dim, correction=correction, keepdim=keepdim), mean(input, dim, keepdim)
+    variance = var(input, dim, unbiased, keepdim, correction=correction)
+    return variance, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:

@@ -218,9 +218,9 @@ def sizes_of(args: tuple[Any, ...], name: str) -> tuple[int, ...]:
         raise TypeError(f"{name}: sizes must be integers, got {args}") from None
 
 
-def reshape(input: Any, *shape: Any) -> Any:
+def reshape(input: Any, *sizes: Any, shape: Any = None) -> Any:
     """The same elements under another shape; one size may be -1. A view where the memory allows."""
-    sizes = sizes_of(shape, "reshape")
+    sizes = sizes_of(sizes if shape is None else (shape,), "reshape")
     if sizes and min(sizes) < -1:  # NumPy takes any negative number for -1
         raise ShapeError(f"reshape: sizes must not be negative, except one that is -1, got {sizes}")
     return Reshape.apply(tensor_of(input, "reshape"), sizes)
@@ -270,9 +270,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
     return Reshape.apply(input, (*shape[:d], 1, *shape[d:]))
 
 
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """Axes in the order ``dims``."""
-    order = sizes_of(dims, "permute")
+    order = sizes_of(order if dims is None else (dims,), "permute")
     ndim = tensor_of(input, "permute")._array.ndim
     axes = tuple(axis_of(d, ndim, "permute") for d in order)
     if sorted(axes) != list(range(ndim)):
@@ -290,6 +290,11 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
     return Permute.apply(input, tuple(axes))
 
 
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """:func:`transpose` under NumPy's name."""
+    return transpose(input, axis0, axis1)
+
+
 def t(input: Any) -> Any:
     """A matrix with its axes exchanged; tensors with fewer axes unchanged."""
     ndim = tensor_of(input, "t")._array.ndim
@@ -298,18 +303,23 @@ def t(input: Any) -> Any:
     return Permute.apply(input, tuple(reversed(range(ndim))))
 
 
-def movedim(input: Any, source: int, destination: int) -> Any:
-    """Axis ``source`` moved to place ``destination``."""
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """Axis ``source`` moved to place ``destination``, or each of several to its place; the others keep their order."""
     ndim = tensor_of(input, "movedim")._array.ndim
-    order = list(range(ndim))
-    order.insert(axis_of(destination, ndim, "movedim"), order.pop(axis_of(source, ndim, "movedim")))
+    lists = [list(dims) if isinstance(dims, (tuple, list)) else [dims] for dims in (source, destination)]
+    if len(lists[0]) != len(lists[1]):
+        raise ShapeError(f"movedim: {len(lists[0])} axes cannot be moved to {len(lists[1])} places")
+    sources, places = (axes_of(dims, ndim, "movedim") or () for dims in lists)
+    order = [axis for axis in range(ndim) if axis not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
     return Permute.apply(input, tuple(order))
 
 
-def expand(input: Any, *sizes: Any) -> Any:
+def expand(input: Any, *sizes: Any, size: Any = None) -> Any:
     """Axes of size 1 repeated (without copying) to ``sizes``; -1 keeps an axis; new axes may come in front."""
     shape = tensor_of(input, "expand")._array.shape
-    target = list(sizes_of(sizes, "expand"))
+    target = list(sizes_of(sizes if size is None else (size,), "expand"))
     if len(target) < len(shape):
         raise ShapeError(f"expand: {tuple(target)} has fewer axes than shape {shape}")
     for i in range(1, len(shape) + 1):
@@ -325,9 +335,9 @@ def broadcast_to(input: Any, size: Any) -> Any:
     return expand(input, size)
 
 
-def repeat(input: Any, *sizes: Any) -> Any:
-    """The tensor laid ``sizes[i]`` times along axis i; new axes may come in front."""
-    times = sizes_of(sizes, "repeat")
+def repeat(input: Any, *times: Any, repeats: Any = None) -> Any:
+    """The tensor laid ``repeats[i]`` times along axis i; new axes may come in front."""
+    times = sizes_of(times if repeats is None else (repeats,), "repeat")
     if len(times) < tensor_of(input, "repeat")._array.ndim:
         raise ShapeError(f"repeat: {times} has fewer entries than shape {input._array.shape} has axes")
     if any(n < 0 for n in times):
@@ -335,17 +345,33 @@ def repeat(input: Any, *sizes: Any) -> Any:
     return Repeat.apply(input, times)
 
 
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *times: Any, dims: Any = None) -> Any:
     """:func:`repeat`, where axes that ``dims`` leaves out in front are not repeated."""
-    times = sizes_of(dims, "tile")
+    times = sizes_of(times if dims is None else (dims,), "tile")
     return repeat(input, (1,) * (tensor_of(input, "tile")._array.ndim - len(times)) + times)
 
 
-def repeat_interleave(input: Any, repeats: int, dim: int | None = None) -> Any:
-    """Each element repeated ``repeats`` times in a row along ``dim`` (or of the flattened tensor)."""
-    x = tensor_of(input, "repeat_interleave").reshape(-1) if dim is None else input
+def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: Any = None) -> Any:
+    """Each element repeated ``repeats`` times in a row along ``dim`` (or of the flattened tensor).
+
+    ``repeats`` is a number, or a 1-D tensor with one for each element. Without it, the whole numbers 0, 1, … each
+    repeated as often as ``input`` says. ``output_size``, if given, must be the size that comes out.
+    """
+    xp = namespace(tensor_of(input, "repeat_interleave")._array)
+    if repeats is None:
+        return wrap(xp.repeat(xp.arange(input._array.size), input._array))
+    x = input.reshape(-1) if dim is None else input
     d = axis_of(dim or 0, x._array.ndim, "repeat_interleave")
-    index = namespace(x._array).repeat(namespace(x._array).arange(x._array.shape[d]), repeats)
+    size = _size(x, d, "repeat_interleave")
+    counts = repeats._array if isinstance(repeats, Variable) else xp.asarray(repeats)
+    if counts.size not in (1, size) or counts.ndim > 1 or (counts.size and int(counts.min()) < 0):
+        raise ShapeError(
+            f"repeat_interleave: repeats must be one number or one for each of the {size} elements of axis {d}, none "
+            f"of them negative, got {repeats}"
+        )
+    index = xp.repeat(xp.arange(size), counts)
+    if output_size is not None and output_size != index.size:
+        raise ShapeError(f"repeat_interleave: output_size is {output_size}, but the repeats give {index.size} elements")
     return x[(slice(None),) * d + (wrap(index),)]
 
 
@@ -363,10 +389,12 @@ def _sequence(tensors: Any, name: str) -> list[Any]:
 def cat(tensors: Any, dim: int = 0, *, axis: Any = None) -> Any:
     """Tensors joined along ``dim``; their other sizes must agree."""
     xs = _sequence(tensors, "cat")
-    xs = [x for x in xs if x._array.shape != (0,)] or xs[:1]  # PyTorch lets an empty 1-D tensor join anything
-    d = axis_of(dim if axis is None else axis, xs[0]._array.ndim, "cat")
-    if xs[0]._array.ndim == 0:
+    shape = next((x._array.shape for x in xs if x._array.shape != (0,)), (0,))
+    d = axis_of(dim if axis is None else axis, len(shape), "cat")
+    if not shape:
         raise ShapeError("cat: tensors without axes cannot be joined; use stack")
+    if len(shape) > 1:  # PyTorch lets an empty 1-D tensor join anything
+        xs = [x if x._array.shape != (0,) else x.reshape((*shape[:d], 0, *shape[d + 1 :])) for x in xs]
     return Cat.apply(*xs, d)
 
 
@@ -387,10 +415,18 @@ def vstack(tensors: Any) -> Any:
     return cat([x.reshape(1, -1) if x._array.ndim < 2 else x for x in _sequence(tensors, "vstack")], 0)
 
 
+def _size(input: Any, d: int, name: str) -> int:
+    """The size of axis d."""
+    if not input._array.ndim:
+        raise ShapeError(f"{name}: needs a tensor with at least one axis, got one without")
+    return int(input._array.shape[d])
+
+
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of pieces along ``dim``: of one size (the last may be smaller), or of the sizes listed."""
     shape = tensor_of(tensor, "split")._array.shape
     d = axis_of(dim, len(shape), "split")
+    _size(tensor, d, "split")
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size <= 0:
@@ -413,20 +449,20 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most ``chunks`` views of equal size along ``dim`` (the last may be smaller)."""
     if not isinstance(chunks, int) or chunks < 1:
         raise ValueError(f"chunk: chunks must be a positive integer, got {chunks!r}")
-    n = tensor_of(input, "chunk")._array.shape[axis_of(dim, input._array.ndim, "chunk")]
+    n = _size(input, axis_of(dim, tensor_of(input, "chunk")._array.ndim, "chunk"), "chunk")
     return split(input, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along ``dim``, as views without that axis."""
     d = axis_of(dim, tensor_of(input, "unbind")._array.ndim, "unbind")
-    return tuple(input[(slice(None),) * d + (i,)] for i in range(input._array.shape[d]))
+    return tuple(input[(slice(None),) * d + (i,)] for i in range(_size(input, d, "unbind")))
 
 
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     """Read backwards along ``dims``."""
     ndim = tensor_of(input, "flip")._array.ndim
-    return Flip.apply(input, axes_of(sizes_of(dims, "flip"), ndim, "flip") or ())
+    return Flip.apply(input, axes_of(sizes_of(axes if dims is None else (dims,), "flip"), ndim, "flip") or ())
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:

@@ -11,6 +11,8 @@ Where output i reads is PyTorch's choice. With n inputs, m outputs and s = n / m
     nearest-exact    ⌊(i + ½) s⌋             the input under the middle of pixel i
     linear           (i + ½) s − ½           between two inputs: pixels are squares, and the images' edges meet
     linear, align_corners=True   i (n − 1)/(m − 1)     pixels are points, and the first and the last ones meet
+    cubic            where linear does       between four inputs, by cubic convolution (Keys 1981, with a = −¾)
+    area             ⌊i s⌋ … ⌈(i + 1) s⌉ − 1   the mean of the inputs that it covers, as adaptive average pooling
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from .common import cast, require_floating, tensor_of
 
 Array = np.ndarray[Any, Any]
 
-AXES = {"linear": 1, "bilinear": 2, "trilinear": 3}  # how many axes a mode interpolates
+AXES = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}  # how many axes a mode interpolates
 NEAREST = ("nearest", "nearest-exact")
 
 
@@ -127,6 +129,10 @@ def reading(mode: str, n: int, m: int, scale: float | None, align_corners: bool,
     """How ``m`` outputs read ``n`` inputs. Places are computed in the dtype ``kind``, as PyTorch does, so that a
     place on the border between two inputs falls to the same one."""
     i = np.arange(m)
+    if mode == "area":
+        first, end = i * n // m, -(-(i + 1) * n // m)
+        columns = np.concatenate([np.arange(a, b) for a, b in zip(first, end, strict=True)])
+        return SparseMatrix((m, n), np.repeat(i, end - first), columns, np.repeat(1 / (end - first), end - first))
     if align_corners:
         step = kind((n - 1) / (m - 1)) if m > 1 else kind(0)
     else:
@@ -135,7 +141,7 @@ def reading(mode: str, n: int, m: int, scale: float | None, align_corners: bool,
     if mode == "nearest":
         places = step * places
     elif not align_corners:
-        places = np.maximum(step * (places + kind(0.5)) - kind(0.5), kind(0))
+        places = step * (places + kind(0.5)) - kind(0.5)
     else:
         places = step * places
     if mode in NEAREST:
@@ -143,11 +149,31 @@ def reading(mode: str, n: int, m: int, scale: float | None, align_corners: bool,
         return SparseMatrix((m, n), i, _floor(places + middle, n), np.ones(m))
     if n == m:
         return SparseMatrix((m, n), i, i, np.ones(m))
+    if mode == "cubic":
+        left = np.floor(places).astype(np.int64)
+        weights = _cubic(places - left.astype(kind))
+        return SparseMatrix(
+            (m, n), np.tile(i, 4), np.clip(np.concatenate([left + k for k in (-1, 0, 1, 2)]), 0, n - 1), weights
+        )
+    places = np.maximum(places, kind(0))
     left = _floor(places, n)
     right = np.minimum(left + 1, n - 1)
     share = np.clip(places - left.astype(kind), kind(0), kind(1))  # of the right neighbour
     weights = np.concatenate([kind(1) - share, share])
     return SparseMatrix((m, n), np.concatenate([i, i]), np.concatenate([left, right]), weights)
+
+
+def _cubic(t: Array) -> Array:
+    """The weights of the four inputs around each place, t behind the second of them."""
+    a = -0.75
+
+    def near(d: Array) -> Array:  # at a distance of at most 1
+        return ((a + 2) * d - (a + 3)) * d * d + 1
+
+    def far(d: Array) -> Array:  # from 1 to 2
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    return np.concatenate([far(t + 1), near(t), near(1 - t), far(2 - t)])
 
 
 def _floor(places: Array, n: int) -> Array:
@@ -171,8 +197,8 @@ def interpolate(
     Args:
         size: the new sizes: an integer for all axes, or one for each.
         scale_factor: instead of ``size``, what the sizes are multiplied by (and rounded down).
-        mode: "nearest", "nearest-exact", "linear" (one axis), "bilinear" (two) or "trilinear" (three).
-        align_corners: for the linear modes: whether the corner pixels' middles meet (True) or the images' edges.
+        mode: "nearest", "nearest-exact", "area", "linear" (1 axis), "bilinear" or "bicubic" (2), "trilinear" (3).
+        align_corners: for the last four: whether the corner pixels' middles meet (True) or the images' edges.
         recompute_scale_factor: compute the step between reads from the sizes rather than from ``scale_factor``; the
             two differ where a size was rounded.
         antialias: not in minigrad.
@@ -199,7 +225,7 @@ def interpolate(
         if x._array.dtype == np.float16:
             x = cast(x, np.dtype(np.float32))
     kind = np.float64 if x._array.dtype == np.float64 else np.float32
-    one = "linear" if mode in AXES else mode
+    one = "cubic" if mode == "bicubic" else "linear" if mode in AXES else mode
     for axis in range(len(shape) - 1, 1, -1):
         matrix = reading(one, shape[axis], sizes[axis - 2], scales[axis - 2], bool(align_corners), kind)
         x = AlongAxis.apply(x, matrix, axis)
@@ -207,11 +233,10 @@ def interpolate(
 
 
 def _check_mode(shape: tuple[int, ...], mode: str, align_corners: bool | None, antialias: bool) -> None:
-    if mode not in NEAREST and mode not in AXES:
-        also = "; for area, use adaptive_avg_pool" if mode == "area" else ""
+    if mode not in NEAREST and mode not in AXES and mode != "area":
         raise NotImplementedError(
-            f"interpolate: mode {mode!r} is not in minigrad; it has 'nearest', 'nearest-exact', 'linear', 'bilinear' "
-            f"and 'trilinear'{also}"
+            f"interpolate: mode {mode!r} is not in minigrad; it has 'nearest', 'nearest-exact', 'area', 'linear', "
+            "'bilinear', 'bicubic' and 'trilinear'"
         )
     if antialias:
         raise NotImplementedError("interpolate: antialias=True is not in minigrad; blur the input before, or pool it")
@@ -225,7 +250,7 @@ def _check_mode(shape: tuple[int, ...], mode: str, align_corners: bool | None, a
         raise ShapeError(
             f"interpolate: mode {mode!r} takes {AXES[mode] + 2} axes, got shape {shape}; mode {fitting!r} takes it"
         )
-    if mode in NEAREST and align_corners is not None:
+    if mode not in AXES and align_corners is not None:
         raise ValueError(
             f"interpolate: align_corners goes with the linear modes only, got {align_corners} with {mode!r}"
         )
