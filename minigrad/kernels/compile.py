@@ -18,11 +18,13 @@ from llvmlite import binding
 from numba.core import event
 
 from .cache import FOLDER, KernelCache, say
+from .fork import stay_alone_in_forks
 from .memory import keep_freed_memory
 from .simd import LANES
 from .threads import apply_to_kernels
 
 apply_to_kernels()
+stay_alone_in_forks()
 keep_freed_memory()
 
 
