@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
@@ -22,8 +21,6 @@ from .. import kernels
 from ..autograd import enable_grad
 from ..devices import move
 from ..tensor import Tensor
-
-_WORTH_LOADING = 128  # elements: an optimizer of fewer numbers does not wait for Numba to load
 
 _fused: ModuleType | None = None
 
@@ -159,11 +156,8 @@ class Optimizer:
 
     def _fused_rules(self) -> ModuleType | None:
         global _fused
-        if _fused is None:
-            arrays = [p._array for group in self.param_groups for p in group["params"]]
-            sizes = [a.size for a in arrays if type(a) is np.ndarray]
-            if "numba" in sys.modules or max(sizes, default=0) >= _WORTH_LOADING:
-                _fused = importlib.import_module("..kernels.cpu.optim", __package__)
+        if _fused is None and any(type(p._array) is np.ndarray for group in self.param_groups for p in group["params"]):
+            _fused = importlib.import_module("..kernels.cpu.optim", __package__)
         return _fused
 
     def state_dict(self) -> dict[str, Any]:
