@@ -1,4 +1,4 @@
-"""Ctrl-C held back while weights change."""
+"""Ctrl-C held back during what must not stop half-way: a change of weights, the compiling of a kernel."""
 
 from __future__ import annotations
 

@@ -119,9 +119,8 @@ class OpsOnDevice(OnDevice):
             for a, b in zip(run("cuda", case, arrays, grad, second=True), want, strict=True):
                 self.same(a, b)
 
-    def test_with_kernels_both_devices_agree(self, large_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_with_kernels_both_devices_agree(self, large_case: Case) -> None:
         case = large_case
-        monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
         arrays, grad = case.arrays("float32", case.large), case.wants_grad(case.large)
         leaves = {}
         for device in ("cpu", "cuda"):  # on the CPU first: that loads the kernels

@@ -338,16 +338,13 @@ class OpSuite:
                 assert not case.second or gradgradcheck(differentiable, checked)
 
     @pytest.mark.parametrize("dtype", ["float64", "float32"])
-    def test_a_recorded_walk_finds_the_same_gradients(
-        self, case: Case, dtype: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_recorded_walk_finds_the_same_gradients(self, case: Case, dtype: str) -> None:
         """``create_graph=True`` hands a rule Tensors: where it goes another way for them, the numbers are the same.
 
         In float32 this rule follows a kernel's forward, and the plain gradients are that kernel's.
         """
         if not case.second:
             return
-        monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
         tolerance = (1e-12, 1e-12) if dtype == "float64" else (max(case.rtol, 2e-5), max(case.atol, 2e-6))
         for inputs in (case.inputs, case.large):
             if inputs is not None:
@@ -356,9 +353,8 @@ class OpSuite:
                 recorded = evaluate(minigrad, case.call, arrays, grad, create_graph=True)
                 assert_same(recorded, plain, *tolerance)
 
-    def test_kernels_compute_what_the_textbook_does(self, large_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_kernels_compute_what_the_textbook_does(self, large_case: Case) -> None:
         case = large_case
-        monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
         arrays, grad = case.arrays("float32", case.large), case.wants_grad(case.large)
         fast = evaluate(minigrad, case.call, arrays, grad)
         with kernels.disabled():

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import sys
 from collections.abc import Callable, Iterator
 from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .large import LARGE
 from .threads import get_num_threads, set_num_threads
 
 __all__ = ["Kernel", "disabled", "enabled", "find", "get_num_threads", "load", "set_num_threads"]
@@ -71,32 +71,33 @@ def disabled() -> Iterator[None]:
         switch.on = before
 
 
+# The families whose kernels leave small arrays to NumPy, and the fewest elements that any of them takes.
+_FEWEST = {"activation": 128, "custom": 128, "softmax": 64, "elementwise": 1024, "reduction": LARGE}
+
+
 class _Lazy:
-    """Stands in for a kernel until an array that it may serve arrives, then loads it in its own place."""
+    """Stands in for a kernel until an array comes that it may serve, then loads it in its own place.
+
+    Whether it may serve depends on the arguments alone: an op's answer must not depend on what ran before it. (Nor on
+    the threads of NumPy's BLAS, of which loading leaves one: so a float64 product loads, though the textbook does it.)
+    """
 
     def __init__(self, name: str, owner: Any) -> None:
         self.name = name
         self.owner = owner
+        self.fewest = _FEWEST.get(name.partition(".")[0], 0)
 
     def forward(self, ctx: Any, *args: Any) -> Any:
-        least = 0 if "numba" in sys.modules else _WORTH_LOADING
-        if not any(type(a) is np.ndarray and a.size >= least for a in args):
+        if not any(type(a) is np.ndarray and a.dtype.kind == "f" and a.size >= self.fewest for a in args):
             return NotImplemented
         kernel = find(self.name)
         self.owner.fast = kernel
         return kernel.forward(ctx, *args)
 
 
-_WORTH_LOADING = 128  # elements: below this, NumPy is as fast, and a first look at the library need not load Numba
-
-
 def load() -> None:
-    """Load Numba now, rather than when an array worth it arrives.
-
-    From then on it depends on an op's arguments alone which kernel serves it, and no longer on what came before. So a
-    training that is taken up in another process repeats bit for bit; `Trainer.fit` calls this.
-    """
-    importlib.import_module("numba")
+    """Load Numba now, rather than when an op needs a kernel; it takes a good part of a second."""
+    importlib.import_module(f"{__name__}.compile")
 
 
 def lazy(name: str, owner: Any) -> Any:

@@ -1,69 +1,29 @@
 """How a kernel is compiled: with Numba, once per machine, into a cache folder of our own.
 
-Numba's cache lies beside the source by default, which fails where the package is installed read-only; here it is
-``MINIGRAD_CACHE``, else the user's cache folder, else (neither writable) a folder in the system's temporary one.
 Compiling takes seconds, so the first kernel that has to be compiled in a process is announced on standard error, unless
 ``MINIGRAD_QUIET`` is set.
 """
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import os
-import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
 from llvmlite import binding
 from numba.core import event
 
+from ..interrupts import HeldBack
+from .cache import FOLDER, KernelCache, say
+from .fork import stay_alone_in_forks
 from .memory import keep_freed_memory
 from .simd import LANES
 from .threads import apply_to_kernels
 
-
-def cache_folder() -> Path:
-    """A folder for this version of the kernels in the first of the places above that can be written to.
-
-    Numba looks whether a kernel's own file has changed, but not at the files of the functions that the kernel calls. So
-    the folder's name holds a digest of them all.
-    """
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for source in sorted([*here.glob("*.py"), *(here / "cpu").glob("*.py")]):
-        digest.update(source.read_bytes())
-    digest.update(os.environ.get("MINIGRAD_SIMD", "").encode())  # compiled into the kernels
-    return _writable_place() / digest.hexdigest()[:16]
-
-
-def _writable_place() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    candidates = [os.environ.get("MINIGRAD_CACHE"), Path(home) / "minigrad" / "kernels"]
-    for candidate in candidates:
-        if candidate and _writable(Path(candidate)):
-            return Path(candidate)
-    private = Path(tempfile.gettempdir()) / f"minigrad-kernels-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    return private if _writable(private) else Path(tempfile.mkdtemp(prefix="minigrad-kernels-"))
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
-        return False
-    # Compiled code is read back from here: a folder that another user owns is no place for it.
-    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
-
-
-# In Numba's settings, not in the environment: a process started from here may have other registers (MINIGRAD_SIMD).
-if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = str(cache_folder())
 apply_to_kernels()
+stay_alone_in_forks()
 keep_freed_memory()
 
 
@@ -93,12 +53,7 @@ class _Announcer(event.Listener):  # type: ignore[misc]
             return
         self.said = True
         if not os.environ.get("MINIGRAD_QUIET"):
-            print(
-                f"minigrad: compiling kernels, once per machine; they are kept in {numba.config.CACHE_DIR} "
-                "(MINIGRAD_QUIET=1 hides this line)",
-                file=sys.stderr,
-                flush=True,
-            )
+            say(f"compiling kernels, once per machine; they are kept in {FOLDER} (MINIGRAD_QUIET=1 hides this line)")
 
     def on_end(self, event: Any) -> None:
         pass
@@ -107,13 +62,31 @@ class _Announcer(event.Listener):  # type: ignore[misc]
 event.register("numba:compile", _Announcer())
 
 
+def _at_one_go(work: Callable[..., Any]) -> Callable[..., Any]:
+    """``work``, which Ctrl-C does not interrupt: it takes effect afterwards.
+
+    An exception that breaks into LLVM's work leaves it with modules freed twice, and the process crashes later.
+    """
+
+    @functools.wraps(work)
+    def run(*args: Any) -> Any:
+        with HeldBack():
+            return work(*args)
+
+    return run
+
+
 def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
     """``numba.njit`` with the flags every kernel here uses.
 
     Sums may be regrouped and products fused (``reassoc``, ``contract``) so that loops become SIMD; nothing may assume
     that NaN and infinity are absent. ``parallel=True`` splits ``prange`` loops over threads.
     """
-    compile_ = numba.njit(
-        cache=True, nogil=True, parallel=parallel, fastmath={"reassoc", "contract"}, error_model="numpy"
-    )
+
+    def compile_(f: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(nogil=True, parallel=parallel, fastmath={"reassoc", "contract"}, error_model="numpy")(f)
+        dispatcher._cache = KernelCache(f)  # what cache=True does, with Numba's own
+        dispatcher.compile = _at_one_go(dispatcher.compile)
+        return dispatcher
+
     return compile_ if function is None else compile_(function)

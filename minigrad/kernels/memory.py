@@ -80,6 +80,10 @@ class _Store:
 
 
 _store = _Store()
+if hasattr(os, "register_at_fork"):  # a forked child must not find the lock taken by a thread that it has not
+    os.register_at_fork(
+        before=_store.lock.acquire, after_in_parent=_store.lock.release, after_in_child=_store.lock.release
+    )
 
 
 def empty(shape: tuple[int, ...]) -> Any:

@@ -6,6 +6,8 @@ takes milliseconds (measured: 16 ms instead of 2 for an attention step, 37 inste
 once kernels are in use, the products of float32 matrices are ours (``kernels/cpu/gemm.py``) and NumPy's BLAS, left
 with small ones and with float64, gets one thread. ``threadpoolctl.threadpool_limits`` gives it more again if you know
 better.
+
+In a forked child one thread does all the work, in the same shares (``fork.py``).
 """
 
 from __future__ import annotations

@@ -38,6 +38,11 @@ With columns, dW = dY · columnsᵀ. :class:`ConvWeight2d` is this map as an op.
 = Σ y[n, o, i, j] w[o, c, u, v] x[n, c, i s + u d − p, j s + v d − p]: leave one argument out, and what multiplies it is
 the convolution (without y), its transpose (without x) or the weight's gradient (without w). So the derivative of each
 op by one of its arguments is another of the three: the set is closed, and three short rules give every order.
+
+**Infinities and NaN** in x reach the outputs whose windows hold them, and no others; those in dy reach the places of x
+and the weights that the equations above name. This holds for every way of computing, the kernels' too. Zeros are
+multiplied like other numbers, and 0 · ∞ is NaN: the padding, and in dx the zeros of the spread dy (kernels leave some
+of these out), times a weight that is not finite; in dw the padding times a dy that is not.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ import math
 import string
 from typing import Any
 
+import numpy as np
+
+from .. import kernels
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
@@ -104,6 +107,8 @@ class Einsum(Op):
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
         *xs, inputs, output = args
+        if kernels.enabled() and type(xs[0]) is np.ndarray:
+            kernels.load()  # leaves BLAS one thread, on which its rounding depends: now as at any later time
         ctx.inputs, ctx.output, ctx.shapes = inputs, output, [x.shape for x in xs]
         ctx.saved = tuple(xs)
         y = _sum_of_products(inputs, output, xs)

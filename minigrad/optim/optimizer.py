@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import importlib
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
@@ -31,8 +30,6 @@ from ..tensor import Tensor
 # remembered afterwards (None: nothing), and the rule's arguments: the two arrays, those remembered that change (None
 # where a setting does without), and settings. It changes nothing.
 Prepare = Callable[[Any, Any, Mapping[str, Any]], tuple[dict[str, Any] | None, tuple[Any, ...]]]
-
-_WORTH_LOADING = 128  # elements: an optimizer of fewer numbers does not wait for Numba to load
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -194,11 +191,8 @@ class Optimizer:
 
     def _fused_rules(self) -> ModuleType | None:
         global _fused
-        if _fused is None:
-            arrays = [p._array for group in self.param_groups for p in group["params"]]
-            sizes = [a.size for a in arrays if type(a) is np.ndarray]
-            if "numba" in sys.modules or max(sizes, default=0) >= _WORTH_LOADING:
-                _fused = importlib.import_module("..kernels.cpu.optim", __package__)
+        if _fused is None and any(type(p._array) is np.ndarray for group in self.param_groups for p in group["params"]):
+            _fused = importlib.import_module("..kernels.cpu.optim", __package__)
         return _fused
 
     def state_dict(self) -> dict[str, Any]:

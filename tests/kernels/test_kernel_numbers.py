@@ -20,11 +20,6 @@ from minigrad import kernels
 SIZES = [1, 7, 63, 128, 513, 1024, 1031, 4099, 70_001]
 
 
-@pytest.fixture(autouse=True)
-def _kernels_from_the_first_element(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
-
-
 def agree(call: Callable[..., Any], *inputs: Input, rtol: float = 2e-6, atol: float = 1e-6, seed: int = 0) -> None:
     """Kernels and textbook give the same float32 outputs and gradients."""
     case = Case(f"{seed}", call, inputs)

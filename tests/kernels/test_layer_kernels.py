@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from kernel_checks import UNIT, Context, Fences, Guards, both_ways, draw, passes_between_fences
 
 import minigrad.nn.functional as F
-from minigrad import kernels
 from minigrad.kernels.cpu import layer, matmul
 from minigrad.kernels.cpu.matmul import KERNELS
 from minigrad.ops.fused import ACTIVATIONS, LinearActivation
@@ -37,7 +36,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return call
 
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
     monkeypatch.setattr(matmul, "SMALLEST", 0)
     monkeypatch.setattr(matmul, "SHARED_FROM", 0)
     for way in ("forward", "backward"):

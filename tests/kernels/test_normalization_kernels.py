@@ -18,8 +18,7 @@ from minigrad.ops.fused import batch_norm_relu
 
 
 @pytest.fixture(autouse=True)
-def _kernels_from_the_first_element(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
+def _threads() -> Iterator[None]:
     threads = minigrad.get_num_threads()
     yield
     minigrad.set_num_threads(threads)

@@ -18,11 +18,6 @@ from minigrad import kernels
 rng = np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def _kernels_from_the_first_element(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
-
-
 @pytest.fixture
 def _threads() -> Iterator[None]:
     before = kernels.get_num_threads()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from minigrad.kernels import compile
+from minigrad.kernels import cache
 from minigrad.kernels.simd import LANES
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -42,7 +42,7 @@ for sizes in [(64, 65, 37), (130, 48, 97), (33, 129, 36), (12, 128, 96), (200, 3
 
 @pytest.mark.parametrize("width", [w for w in (4, 8, 16) if w != LANES])
 def test_convolutions_and_layers(width: int) -> None:
-    folder = compile.cache_folder().parent / "without-threads"  # Numba would take the other kernels for the same
+    folder = cache.cache_folder().parent / "without-threads"  # Numba would take the other kernels for the same
     # glibc fills new memory with 0x7f, which makes numbers of 3e38: what reads memory that nobody wrote is seen
     environment = {
         **os.environ,

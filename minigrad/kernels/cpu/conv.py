@@ -7,10 +7,14 @@
 
 Each computes the forward pass, the gradient of the input (the same correlation with turned weights) and the gradient of
 the weight. Groups run one after the other.
+
+An infinity or a NaN goes where the plain sum lets it go. A way that spreads it further says where its result is not
+finite, and ``conv_direct.py`` does that again.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,6 +79,15 @@ def _suits_winograd(inner: int, outer: int, out: Any, kernel: Any, stride: Any, 
     )
 
 
+def _replace(y: Any, spoilt: Any, plain: Any) -> None:
+    """Planes of y (N, C, H, W), given by the numbers of their images and channels, from the plain sum of one image."""
+    images, channels = spoilt
+    for n in sorted(set(images.tolist())):
+        one, chosen = np.empty(y.shape[1:], FLOAT32), channels[images == n]
+        plain(n, 1, one.ravel(), 0)
+        y[n, chosen] = one[chosen]
+
+
 def correlate(
     x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int, floor: Any = _NO_FLOOR
 ) -> Any:
@@ -93,24 +106,29 @@ def correlate(
     outer, taps = o // groups, kh * kw
     fast = _suits_winograd(inner, outer, (oh, ow), (kh, kw), stride, padding, dilation)
     flat = stride == (1, 1) and (outer < LANES or inner < THIN)
+
+    def plain(g: int, first: int, images: int, into: Any, at: int) -> None:
+        plan = conv_plan.forward_plan(inner, outer, (h, wd), (kh, kw), stride, padding, dilation)
+        conv_direct.correlate(
+            flat_x, c * h * wd, (first * c + g * inner) * h * wd, flat_w, g * outer * inner * taps, taps, inner * taps,
+            inner, outer, images, *plan, b, g * outer, floor, into, o * oh * ow, at, min(parts, images), NONE, flat_x,
+        )  # fmt: skip
+
     for g in range(groups):
         x_start, w_start, y_start = g * inner * h * wd, g * outer * inner * taps, g * outer * oh * ow
         if fast:
-            winograd.correlate(
+            spoilt = winograd.correlate(
                 flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, 0, inner, outer, n, h, wd, *padding,
                 oh, ow, b, g * outer, floor, flat_y, o * oh * ow, y_start, parts, NONE, flat_x,
             )  # fmt: skip
+            _replace(y[:, g * outer : (g + 1) * outer], spoilt, partial(plain, g))
         elif flat:
             conv_flat.correlate_flat(
                 flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, 0, inner, outer, n, h, wd, oh, ow,
                 kh, kw, *padding, *dilation, b, g * outer, floor, flat_y, o * oh * ow, y_start, parts, NONE, flat_x,
             )  # fmt: skip
         else:
-            plan = conv_plan.forward_plan(inner, outer, (h, wd), (kh, kw), stride, padding, dilation)
-            conv_direct.correlate(
-                flat_x, c * h * wd, x_start, flat_w, w_start, taps, inner * taps, inner, outer, n, *plan,
-                b, g * outer, floor, flat_y, o * oh * ow, y_start, parts, NONE, flat_x,
-            )  # fmt: skip
+            plain(g, 0, n, flat_y, y_start)
     return y
 
 
@@ -146,24 +164,30 @@ def input_gradient(
     top, left = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
     fast = _suits_winograd(outer, inner, (h, wd), (kh, kw), stride, padding, dilation)
     flat = stride == (1, 1) and (inner < LANES or outer < THIN) and top >= 0 and left >= 0
+
+    def plain(g: int, first: int, images: int, into: Any, at: int) -> None:
+        plan = conv_plan.backward_plan(outer, inner, (oh, ow), (h, wd), (kh, kw), stride, padding, dilation)
+        conv_direct.correlate(
+            flat_dy, o * oh * ow, (first * o + g * outer) * oh * ow, flat_w, g * outer * inner * taps, inner * taps,
+            taps, outer, inner, images, *plan, b, g * inner, _NO_FLOOR, into, c * h * wd, at, min(parts, images), f,
+            active,
+        )  # fmt: skip
+
     for g in range(groups):
         dy_start, w_start, dx_start = g * outer * oh * ow, g * outer * inner * taps, g * inner * h * wd
         if fast:
-            winograd.correlate(
+            spoilt = winograd.correlate(
                 flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, 1, outer, inner, n, oh, ow,
                 top, left, h, wd, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts, f, active,
             )  # fmt: skip
+            _replace(dx[:, g * inner : (g + 1) * inner], spoilt, partial(plain, g))
         elif flat:
             conv_flat.correlate_flat(
                 flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, 1, outer, inner, n, oh, ow, h, wd,
                 kh, kw, top, left, *dilation, b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts, f, active,
             )  # fmt: skip
         else:
-            plan = conv_plan.backward_plan(outer, inner, (oh, ow), (h, wd), (kh, kw), stride, padding, dilation)
-            conv_direct.correlate(
-                flat_dy, o * oh * ow, dy_start, flat_w, w_start, inner * taps, taps, outer, inner, n, *plan,
-                b, g * inner, _NO_FLOOR, flat_dx, c * h * wd, dx_start, parts, f, active,
-            )  # fmt: skip
+            plain(g, 0, n, flat_dx, dx_start)
     return dx
 
 
@@ -191,24 +215,27 @@ def weight_gradient(
         x_start, dy_start = g * inner * h * wd, g * outer * oh * ow
         part = flat_dw[g * outer * inner * kh * kw : (g + 1) * outer * inner * kh * kw]
         db_part = db[g * outer : (g + 1) * outer]
+        finite = False
         if fast:
-            winograd.weight_gradient(
+            finite = winograd.weight_gradient(
                 flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, h, wd, *padding, oh, ow,
                 part, db_part, parts, f, active,
             )  # fmt: skip
         elif flat:
-            conv_flat.weight_gradient_flat(
+            finite = conv_flat.weight_gradient_flat(
                 flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, h, wd, oh, ow,
                 kh, kw, *padding, *dilation, part, db_part, parts, f, active,
             )  # fmt: skip
-        else:
-            places, size, rows, into, runs, step, runs_dy, depth = conv_plan.weight_plan(
-                inner, outer, (h, wd), (kh, kw), stride, padding, dilation
-            )
-            conv_direct.weight_gradient(
-                flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, places, size,
-                rows, into, kh * kw, runs, step, runs_dy, depth, part, db_part, parts, f, active,
-            )  # fmt: skip
+        if finite:
+            continue
+        into, db_into = (np.empty_like(part), np.empty_like(db_part)) if fast or flat else (part, db_part)
+        plan = conv_plan.weight_plan(inner, outer, (h, wd), (kh, kw), stride, padding, dilation)
+        conv_direct.weight_gradient(
+            flat_x, c * h * wd, x_start, flat_dy, o * oh * ow, dy_start, inner, outer, n, *plan[:4],
+            kh * kw, *plan[4:], into, db_into, parts, f, active,
+        )  # fmt: skip
+        if into is not part:
+            np.copyto(part, into, where=~np.isfinite(part))
     return dw, db
 
 

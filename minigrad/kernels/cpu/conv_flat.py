@@ -17,7 +17,7 @@ from numba import prange
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
-from .conv_direct import add_parts, add_plane_sums, multiples, through_slopes, zeros
+from .conv_direct import add_parts, add_plane_sums, all_finite, multiples, through_slopes, zeros
 from .sums import wide_zeros
 from .tile import copy_vector, copy_vector_above, dot_tile, register_tile
 
@@ -113,11 +113,11 @@ def weight_gradient_flat(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
     images: int, h: int, wd: int, oh: int, ow: int, kh: int, kw: int, top: int, left: int, dh: int, dw: int,
     gradient: Any, db: Any, parts: int, f: int, active: Any,
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
     """dw (O, C, KH, KW) as dot products along lines of pixels; dy's lines are filled up with zeros to whole vectors.
 
     Each thread adds up its own images; the sums of the threads are added in their order, so that the result is always
-    the same.
+    the same. Returns whether dw is finite: the zeros meet pixels that a tap does not see, and 0 · ∞ is NaN.
     """
     high, wide = oh + dh * (kh - 1), ow + dw * (kw - 1)
     steps = (ow + LANES - 1) // LANES
@@ -156,3 +156,4 @@ def weight_gradient_flat(
                 for q in range(LANES):
                     s += total[t, (o * columns + k) * LANES + q]
             gradient[o * inner + k] = s
+    return all_finite(gradient)

@@ -11,8 +11,9 @@ the products of all squares ("tiles") are one matrix product, tiles × channels 
 tile.
 
 The points are 0, ±5/8, ±3/2 and ∞. The usual ±1, ±2 make larger numbers, whose rounding errors are twice as large;
-with these points the root mean square error is about 1.6 times that of the plain sum. An infinity or a NaN reaches all
-outputs of the tiles that see it: every output is a difference of products in which all inputs of the tile take part.
+with these points the root mean square error is about 1.6 times that of the plain sum. An infinity or a NaN reaches
+outputs that do not see it: every output is a difference of products in which all inputs of the tile take part. So both
+functions here say where what they computed is not finite, and the plain sum does that again.
 
 The two gradients follow by transposing. y is linear in g, so dg = Gᵀ ((Bᵀ d B) ⊙ (A dy Aᵀ)) G, summed over the tiles.
 The gradient of the input is a convolution of dy with the turned kernel, so the forward pass serves.
@@ -32,7 +33,16 @@ from numba.extending import intrinsic
 from ..compile import jit
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
-from .conv_direct import add_parts, add_plane_sums, multiples, through_slopes, to_pixels, to_planes, zeros
+from .conv_direct import (
+    add_parts,
+    add_plane_sums,
+    all_finite,
+    multiples,
+    through_slopes,
+    to_pixels,
+    to_planes,
+    zeros,
+)
 from .sums import wide_zeros
 from .tile import register_tile
 from .vector import Emitter, Vector, emitted
@@ -121,16 +131,25 @@ weight_to_points = _of_pixels(OF_WEIGHT, TAPS)  # G g Gᵀ
 
 
 @intrinsic
-def points_to_output(typing_context, m, m_start, m_step, y, y_start, places, first):  # type: ignore[no-untyped-def]
-    """Aᵀ m A: the outputs of a tile go to y_start + places[first …], in row-major order."""
+def points_to_output(typing_context, m, m_start, m_step, y, y_start, places, first, watch, at):  # type: ignore[no-untyped-def]
+    """Aᵀ m A: the outputs of a tile go to y_start + places[first …], in row-major order.
 
-    def body(emit: Emitter, m: Any, m_start: Any, m_step: Any, y: Any, y_start: Any, places: Any, first: Any) -> None:
+    The vector of ``watch`` at ``at`` turns NaN if any number of m is not finite: each takes part in at least one of the
+    four corners.
+    """
+
+    def body(
+        emit: Emitter, m: Any, m_start: Any, m_step: Any, y: Any, y_start: Any, places: Any, first: Any, watch: Any,
+        at: Any,
+    ) -> None:  # fmt: skip
         into, table = emit.at(y, y_start), emit.at(places, first)
         square = _transform(TO_OUTPUT, _from_points(emit, emit.at(m, m_start), m_step))
         for k, v in enumerate(v for row in square for v in row):
             emit.store(v, into, emit.element(table, k))
+        corners = square[0][0] + square[0][-1] + square[-1][0] + square[-1][-1]
+        emit.store(emit.load(watch, at) + corners * 0.0, watch, at)
 
-    return emitted(body, m, m_start, m_step, y, y_start, places, first)
+    return emitted(body, m, m_start, m_step, y, y_start, places, first, watch, at)
 
 
 @intrinsic
@@ -191,10 +210,11 @@ def correlate(
     x: Any, x_images: int, x_start: int, w: Any, w_start: int, to_source: int, to_result: int, flip: int, sources: int,
     results: int, images: int, h: int, wd: int, top: int, left: int, oh: int, ow: int, bias: Any, o_start: int,
     floor: Any, y: Any, y_images: int, y_start: int, parts: int, f: int, active: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
     """y = max(x ⋆ w + bias, floor); with ``flip`` the taps are read backwards, as the input gradient wants them.
 
-    With an activation f and its output ``active``, x is a gradient that first goes back through f.
+    With an activation f and its output ``active``, x is a gradient that first goes back through f. Returns the
+    numbers of images and channels that are not finite.
     """
     down, across = (oh + OUT - 1) // OUT, (ow + OUT - 1) // OUT
     count, wide, pixels = down * across, OUT * across + TAPS - 1, oh * ow
@@ -215,6 +235,7 @@ def correlate(
         i, j = k // (OUT * OUT) // across * OUT + k % (OUT * OUT) // OUT, k // (OUT * OUT) % across * OUT + k % OUT
         into[k] = i * ow + j if i < oh and j < ow else pixels
     rows, zero = multiples(TILES, sources, TILES), multiples(1, 0, 0)
+    watch = zeros(images * pitch)
     for t in prange(parts):
         image = zeros(high * wide * sources)
         points = zeros(POINTS * TILES * sources)
@@ -283,13 +304,14 @@ def correlate(
                     for part in range(0, across_block, LANES):
                         points_to_output(
                             products, k * across_block + part, TILES * across_block, out, part, targets,
-                            number * OUT * OUT,
+                            number * OUT * OUT, watch, n * pitch + block + part,
                         )  # fmt: skip
                     if number == count - 1:
                         to_planes(
                             out, across_block, min(across_block, results - block), pixels, bias, o_start + block, floor,
                             y, n * y_images + y_start + block * pixels,
                         )  # fmt: skip
+    return np.nonzero(watch.reshape((images, pitch))[:, :results] != np.float32(0))
 
 
 @jit(parallel=True)
@@ -297,9 +319,9 @@ def weight_gradient(
     x: Any, x_images: int, x_start: int, dy: Any, dy_images: int, dy_start: int, sources: int, results: int,
     images: int, h: int, wd: int, top: int, left: int, oh: int, ow: int, dw: Any, db: Any, parts: int, f: int,
     active: Any,
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
     """dw (O, C, 3, 3) and db (O). The work is shared out by blocks of output channels, and by images where those are
-    too few; what the parts of the images add up is added in their order."""
+    too few; what the parts of the images add up is added in their order. Returns whether dw is finite."""
     down, across = (oh + OUT - 1) // OUT, (ow + OUT - 1) // OUT
     count, wide, pixels = down * across, OUT * across + TAPS - 1, oh * ow
     high, wide_dy = OUT * down + TAPS - 1, OUT * across
@@ -382,3 +404,4 @@ def weight_gradient(
                         o = block + part + q
                         for k in range(TAPS * TAPS):
                             dw[(o * sources + c) * TAPS * TAPS + k] = taps[k * LANES + q]
+    return all_finite(dw)
