@@ -270,11 +270,6 @@ def allowed(name: str) -> Callable[[Array, Array], Any]:
     return lambda g, w: np.logical_or.reduce([m(g, w) for m in masks]) if masks and g.dtype.kind == "f" else False
 
 
-@pytest.fixture(autouse=True)
-def small_arrays_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
-
-
 @pytest.mark.parametrize(("kind", "name"), CASES)
 @np.errstate(all="ignore")
 def test_values_and_gradients(kind: str, name: str) -> None:

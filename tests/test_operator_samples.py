@@ -31,7 +31,6 @@ from operator_samples import (
 
 import minigrad
 import minigrad.nn.functional
-from minigrad import kernels
 
 # Functions and methods that take a number in either place, where PyTorch takes it in one of them or in none.
 TAKES_NUMBERS = "eq|ne|ge|gt|le|lt|logical_|bitwise_|__r"
@@ -129,11 +128,6 @@ def unlike(name: str, made: Iterator[Call], random: bool = False) -> list[str]:
 
 def told(differences: list[str]) -> str:
     return f"{len(differences)} calls differ, the first ones:\n" + "\n".join(sorted(differences, key=len)[:4])
-
-
-@pytest.fixture(autouse=True)
-def small_arrays_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
 
 
 @pytest.mark.parametrize("name", operator_names())

@@ -57,8 +57,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_a_kernel_computes_what_the_textbook_computes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
+def test_a_kernel_computes_what_the_textbook_computes(name: str) -> None:
     rng = np.random.default_rng(0)
     anything = rng.integers(0, 2**32, LARGE, dtype=np.uint32).view(np.float32)
     around = (rng.standard_normal(10_000) * 40).astype(np.float32)
@@ -79,8 +78,7 @@ def test_a_kernel_computes_what_the_textbook_computes(name: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("size", [200, LARGE])
-def test_sigmoid_of_minus_infinity(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
+def test_sigmoid_of_minus_infinity(size: int) -> None:
     for x, want in ((-inf, 0.0), (-1e30, 0.0), (-104.0, 0.0), (inf, 1.0), (200.0, 1.0)):
         t = minigrad.full((size,), x, requires_grad=True)
         y = minigrad.sigmoid(t)
