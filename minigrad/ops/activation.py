@@ -255,54 +255,71 @@ class PReLU(Op):
 
 
 def softmax_of(x: Any, axis: int) -> Any:
-    """softmax of an array or Tensor; the maximum is taken off first, which changes nothing but the overflow."""
-    if isinstance(x, Variable):
-        return Softmax.apply(x, axis)
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / total(e, axis, True)
+    """softmax of an array or Tensor."""
+    return Softmax.apply(x, axis) if isinstance(x, Variable) else _softmax(x, x.max(axis=axis, keepdims=True), axis)
+
+
+def _softmax(x: Any, largest: Any, axis: int) -> Any:
+    """The maximum is taken off first, which changes nothing but the overflow. NaN where all scores are −∞."""
+    with np.errstate(all="ignore"):
+        e = np.exp(x - largest)
+        return e / total(e, axis, True)
 
 
 class Softmax(Op, kernel="softmax.softmax"):
     """yᵢ = e^xᵢ / Σⱼ e^xⱼ along an axis.
 
     ∂yᵢ/∂xⱼ = yᵢ ([i = j] − yⱼ), so dxⱼ = Σᵢ dyᵢ yᵢ ([i = j] − yⱼ) = yⱼ (dyⱼ − Σᵢ dyᵢ yᵢ).
+
+    A score of −∞ is left out. Where all are (a row of attention that is masked as a whole), y is 0/0, NaN as in
+    PyTorch, but no score has a part in it: dx = 0.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
-        ctx.axis = axis
-        y = softmax_of(x, axis)
+        ctx.axis, ctx.largest = axis, x.max(axis=axis, keepdims=True)
+        y = _softmax(x, ctx.largest, axis)
         ctx.saved = (y,)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return y * (dy - total(dy * y, ctx.axis, True))
+        dx = y * (dy - total(dy * y, ctx.axis, True))
+        return select(ctx.largest != -np.inf, dx)
 
 
 def log_softmax_of(x: Any, axis: int) -> Any:
     """ln softmax of an array or Tensor."""
     if isinstance(x, Variable):
         return LogSoftmax.apply(x, axis)
-    shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - np.log(total(np.exp(shifted), axis, True))
+    return _log_softmax(x, x.max(axis=axis, keepdims=True), axis)
+
+
+def _log_softmax(x: Any, largest: Any, axis: int) -> Any:
+    with np.errstate(all="ignore"):
+        shifted = x - largest
+        return shifted - np.log(total(np.exp(shifted), axis, True))
 
 
 class LogSoftmax(Op, kernel="softmax.log_softmax"):
-    """yᵢ = xᵢ − ln Σⱼ e^xⱼ along an axis.   ∂yᵢ/∂xⱼ = [i = j] − e^yⱼ, so dxⱼ = dyⱼ − e^yⱼ Σᵢ dyᵢ."""
+    """yᵢ = xᵢ − ln Σⱼ e^xⱼ along an axis.   ∂yᵢ/∂xⱼ = [i = j] − e^yⱼ, so dxⱼ = dyⱼ − e^yⱼ Σᵢ dyᵢ.
+
+    Where all scores are −∞, y is NaN and dx = 0, as in :class:`Softmax`.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Any, axis: int) -> Any:
-        ctx.axis = axis
-        y = log_softmax_of(x, axis)
+        ctx.axis, ctx.largest = axis, x.max(axis=axis, keepdims=True)
+        y = _log_softmax(x, ctx.largest, axis)
         ctx.saved = (y,)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (y,) = ctx.saved
-        return dy - namespace(dy).exp(y) * total(dy, ctx.axis, True)
+        dx = dy - namespace(dy).exp(y) * total(dy, ctx.axis, True)
+        return select(ctx.largest != -np.inf, dx)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------

@@ -16,7 +16,19 @@ from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
 from .activation import LogSoftmax, Softplus, log_softmax_of, sigmoid_of, softmax_of
-from .common import HALF, cast, fill, in_dtype, in_single, meet, require_floating, same_device, sum_to, tensor_of
+from .common import (
+    HALF,
+    cast,
+    fill,
+    in_dtype,
+    in_single,
+    meet,
+    require_floating,
+    same_device,
+    select,
+    sum_to,
+    tensor_of,
+)
 from .sums import accumulated, total
 
 
@@ -72,7 +84,7 @@ class L1(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         x, t = ctx.saved
         d = x - t
-        g = namespace(dy).sign(d) * spread(dy, d.shape, ctx.reduction)
+        g = select(d != 0, namespace(dy).sign(d) * spread(dy, d.shape, ctx.reduction))
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
@@ -277,7 +289,7 @@ class KLDiv(Op):
         shape = np.broadcast_shapes(x.shape, t.shape)
         g = spread(dy, shape, ctx.reduction)
         p, log_p, absent = KLDiv.target(x, t, ctx.log_target)
-        dx = sum_to(fill(-(g * p), shape), x.shape) if ctx.needs(0) else None
+        dx = sum_to(fill(xp.where(absent, 0.0, -(g * p)), shape), x.shape) if ctx.needs(0) else None
         if not ctx.needs(1):
             return dx, None
         slope = log_p - x + 1.0

@@ -61,19 +61,23 @@ def _softmax(x: Any, y: Any, logs: Any) -> None:
 
 
 @jit(parallel=True)
-def _softmax_backward(dy: Any, y: Any, dx: Any) -> None:
+def _softmax_backward(dy: Any, y: Any, largest: Any, dx: Any) -> None:
     n, classes = y.shape
     for i in prange(n):
+        if largest[i] == -np.inf:  # a row that is masked as a whole
+            dx[i] = 0
+            continue
         s = np.float32(dot_of(dy[i], y[i]))
         for c in range(classes):
             dx[i, c] = y[i, c] * (dy[i, c] - s)
 
 
 @jit(parallel=True)
-def _log_softmax(x: Any, y: Any) -> None:
+def _log_softmax(x: Any, y: Any, largest: Any) -> None:
     n, classes = x.shape
     for i in prange(n):
         top = _largest(x[i])
+        largest[i] = top
         total: Any = 0.0
         for start in range(0, classes, RUN):
             s = np.float32(0)
@@ -86,9 +90,12 @@ def _log_softmax(x: Any, y: Any) -> None:
 
 
 @jit(parallel=True)
-def _log_softmax_backward(dy: Any, y: Any, dx: Any) -> None:
+def _log_softmax_backward(dy: Any, y: Any, largest: Any, dx: Any) -> None:
     n, classes = y.shape
     for i in prange(n):
+        if largest[i] == -np.inf:
+            dx[i] = 0
+            continue
         s = np.float32(sum_of(dy[i]))
         for c in range(classes):
             dx[i, c] = dy[i, c] - exp32(y[i, c]) * s
@@ -142,8 +149,9 @@ def softmax_forward(ctx: Any, x: Any, axis: int) -> Any:
     ctx.axis = axis
     y = np.empty(x.shape, np.float32)
     classes = x.shape[-1]
-    _softmax(x.reshape(-1, classes), y.reshape(-1, classes), np.empty((x.size // classes, 2), np.float32))
-    ctx.saved = (y,)
+    logs = np.empty((x.size // classes, 2), np.float32)
+    _softmax(x.reshape(-1, classes), y.reshape(-1, classes), logs)
+    ctx.saved, ctx.largest = (y,), logs[:, 0].reshape((*x.shape[:-1], 1))
     return y
 
 
@@ -157,7 +165,7 @@ def _along_rows(loop: Any, ctx: Any, dy: Any) -> Any:
         return NotImplemented
     dx = np.empty(dy.shape, np.float32)
     classes = dy.shape[-1]
-    loop(dy.reshape(-1, classes), y.reshape(-1, classes), dx.reshape(-1, classes))
+    loop(dy.reshape(-1, classes), y.reshape(-1, classes), ctx.largest.reshape(-1), dx.reshape(-1, classes))
     return dx
 
 
@@ -165,9 +173,9 @@ def log_softmax_forward(ctx: Any, x: Any, axis: int) -> Any:
     if not _rows(x, axis):
         return NotImplemented
     ctx.axis = axis
-    y = np.empty(x.shape, np.float32)
-    _log_softmax(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]))
-    ctx.saved = (y,)
+    y, largest = np.empty(x.shape, np.float32), np.empty((*x.shape[:-1], 1), np.float32)
+    _log_softmax(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]), largest.reshape(-1))
+    ctx.saved, ctx.largest = (y,), largest
     return y
 
 
