@@ -28,7 +28,7 @@ from ..ops.distance import cosine_similarity, pairwise_distance
 from ..ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from ..ops.elementwise import tanh
 from ..ops.indexing import embedding, one_hot
-from ..ops.loss import (
+from ..ops.loss_functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,

@@ -77,12 +77,11 @@ def first_samples(value: Any, count: int) -> Any:
     if isinstance(value, Tensor):
         return value[:count] if value.ndim else value
     if isinstance(value, Mapping):
-        return {key: first_samples(item, count) for key, item in value.items()}
+        return rebuilt(value, {key: first_samples(item, count) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
         if _first_tensor(value) is None:
             return value[:count]
-        items = [first_samples(item, count) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        return rebuilt(value, [first_samples(item, count) for item in value])
     return value
 
 

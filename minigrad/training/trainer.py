@@ -157,7 +157,7 @@ class Trainer:
         self.batches = checked_loader("Trainer.fit: train_loader", train_loader, epochs)
         if val_loader is not None:
             checked_loader("Trainer.fit: val_loader", val_loader, epochs)
-        kernels.load()  # so that the numbers do not depend on what this process did before
+        kernels.load()  # before the first epoch's clock runs
         self.train_loader, self.val_loader, self.epochs = train_loader, val_loader, epochs
         self._listeners = self._find_listeners()
         self._check_monitors()

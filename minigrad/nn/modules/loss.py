@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...autograd.variable import namespace
-from ...ops.loss import reduction_of
+from ...ops.loss_functions import reduction_of
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
