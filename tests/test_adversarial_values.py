@@ -270,9 +270,9 @@ def allowed(name: str) -> Callable[[Array, Array], Any]:
     return lambda g, w: np.logical_or.reduce([m(g, w) for m in masks]) if masks and g.dtype.kind == "f" else False
 
 
-@pytest.fixture(autouse=True)
-def small_arrays_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
+@pytest.fixture(autouse=True, scope="module")
+def small_arrays_use_kernels() -> None:
+    kernels.load()
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)

@@ -131,9 +131,9 @@ def told(differences: list[str]) -> str:
     return f"{len(differences)} calls differ, the first ones:\n" + "\n".join(sorted(differences, key=len)[:4])
 
 
-@pytest.fixture(autouse=True)
-def small_arrays_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_WORTH_LOADING", 0)
+@pytest.fixture(autouse=True, scope="module")
+def small_arrays_use_kernels() -> None:
+    kernels.load()
 
 
 @pytest.mark.parametrize("name", operator_names())
