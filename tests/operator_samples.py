@@ -28,8 +28,8 @@ DTYPES = ("float64", "float32", "float16", "int64", "uint8", "bool")
 # Relative to a result and to a tenth of the largest one; and absolute, for what is 0 but for rounding.
 TOLERANCES = {"float64": (1e-10, 1e-13), "float32": (2e-5, 1e-6), "float16": (4e-3, 1e-3)}
 NUMPY = {getattr(torch, name): np.dtype(name) for name in (*DTYPES, "int8", "int16", "int32")}
-MOST = 12  # samples in one dtype; of longer lists every k-th
-FIRST = 300  # samples that are looked at: some lists run to thousands
+MOST = 8  # samples in one dtype; of longer lists every k-th
+FIRST = 120  # samples that are looked at: some lists run to thousands
 
 
 class Inexpressible(Exception):
