@@ -329,6 +329,8 @@ class Extremum(Op):
     def forward(ctx: Any, a: Any, b: Any, pick: Any) -> Any:
         ctx.shapes = shape_of(a), shape_of(b)
         y = pick(a, b)
+        if y.dtype.kind != "f":
+            return y
         not_below, not_above = ~(a < b), ~(a > b)
         share = y.dtype.type(1) - (a == b) * y.dtype.type(0.5)
         ctx.saved = (not_below, not_above, share) if pick is np.maximum else (not_above, not_below, share)

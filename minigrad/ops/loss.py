@@ -283,4 +283,4 @@ class KLDiv(Op):
         if not ctx.needs(1):
             return dx, None
         slope = log_p - x + 1.0
-        return dx, sum_to(xp.where(absent, 0.0, g * (slope * p if ctx.log_target else slope)), t.shape)
+        return dx, sum_to(xp.where(absent, 0.0, g * p * slope if ctx.log_target else g * slope), t.shape)

@@ -136,12 +136,16 @@ def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> A
 
 @jit
 def _spread_planes(
-    dy: Any, x: Any, c: int, mean: Any, own: Any, along: Any, constant: Any, y: Any, relu: bool, dx: Any
+    dy: Any, x: Any, c: int, mean: Any, own: Any, along: Any, constant: Any, y: Any, mode: int, dx: Any
 ) -> None:  # fmt: skip
-    """Channel c of dx."""
+    """Channel c of dx. In evaluation x has no part in it, and an infinite x leaves no trace."""
+    relu = mode & RELU != 0
     for i in range(x.shape[0]):
         plane, g, z, out = x[i, c], dy[i, c], y[i, c], dx[i, c]
-        if relu:
+        if not mode & TRAIN:
+            for j in range(plane.size):
+                out[j] = (ZERO if relu and z[j] <= ZERO else g[j]) * own
+        elif relu:
             for j in range(plane.size):
                 passed = ZERO if z[j] <= ZERO else g[j]
                 out[j] = (passed + ((plane[j] - mean) * along + constant)) * own
@@ -164,7 +168,7 @@ def _backward_planes(
         sums[0, 0], sums[1, 0] = _sums_of_planes(dy, x, c, mean[c], y, relu)
         terms(sums[0], sums[1], w[k], inverse[k], rest[k], count, mode, dw[k], db[k], own, along, constant)
         if dx.size:
-            _spread_planes(dy, x, c, mean[c], own[0], along[0], constant[0], y, relu, dx)
+            _spread_planes(dy, x, c, mean[c], own[0], along[0], constant[0], y, mode, dx)
 
 
 @jit(parallel=True)

@@ -181,11 +181,15 @@ def _add_products(dy: Any, x: Any, mean: Any, y: Any, relu: bool, i0: int, i1: i
 
 
 @jit
-def _spread_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, relu: bool, dx: Any, i0: int, i1: int) -> None:
-    own, along, constant = numbers[0], numbers[1], numbers[2]
+def _spread_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, mode: int, dx: Any, i0: int, i1: int) -> None:
+    """Rows of dx. In evaluation x has no part in it, and an infinite x leaves no trace."""
+    own, along, constant, relu = numbers[0], numbers[1], numbers[2], mode & RELU != 0
     for i in range(i0, i1):
         row, g, z, out = x[i], dy[i], y[i], dx[i]
-        if relu:
+        if not mode & TRAIN:
+            for c in range(row.size):
+                out[c] = (ZERO if relu and z[c] <= ZERO else g[c]) * own[c]
+        elif relu:
             for c in range(row.size):
                 passed = ZERO if z[c] <= ZERO else g[c]
                 out[c] = (passed + ((row[c] - mean[c]) * along[c] + constant[c])) * own[c]
@@ -203,7 +207,7 @@ def backward_rows(
     _add_products(dy, x, mean, y, mode & RELU != 0, 0, n, sums)
     terms(sums[0], sums[1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
     if dx.size:
-        _spread_rows(dy, x, mean, numbers, y, mode & RELU != 0, dx, 0, n)
+        _spread_rows(dy, x, mean, numbers, y, mode, dx, 0, n)
 
 
 @jit(parallel=True)
@@ -220,4 +224,4 @@ def backward_rows_shared(
     terms(sums[0, 0], sums[0, 1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
     if dx.size:
         for t in prange(parts):
-            _spread_rows(dy, x, mean, numbers, y, mode & RELU != 0, dx, t * n // parts, (t + 1) * n // parts)
+            _spread_rows(dy, x, mean, numbers, y, mode, dx, t * n // parts, (t + 1) * n // parts)
