@@ -24,7 +24,7 @@ LOG2E = F(1.4426950408889634)
 LN2_HIGH = F(0.693359375)  # few enough bits that n · LN2_HIGH is exact
 LN2_LOW = F(-2.12194440e-4)
 MAX_X = F(88.72283)  # ln of the largest float32
-LEAST_X = F(-104)  # a little below ln of half the smallest subnormal float32: from there on e^x is 0
+LEAST_X = F(-104)  # a little below ln of half the smallest subnormal float32: e^x is rounded to 0 there
 ONE, HALF, ZERO, TWO = F(1), F(0.5), F(0), F(2)
 C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
 C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
@@ -71,22 +71,18 @@ def _power_of_two(n: Any) -> Any:
 @jit
 def exp32(x: Any) -> Any:
     """e^x for float32, also where it is subnormal: 2ⁿ, which then has no float32 of its own, is made in two steps."""
-    gone = x < LEAST_X
     inside = MAX_X if x > MAX_X else x
-    q, n = _split_exp(ZERO if gone else inside)
+    q, n = _split_exp(LEAST_X if inside < LEAST_X else inside)
     half = np.int32(n >> np.int32(1))
     y = (q + ONE) * _power_of_two(half) * _power_of_two(np.int32(n - half))
-    y = F(np.inf) if x > MAX_X else y
-    return ZERO if gone else y
+    return F(np.inf) if x > MAX_X else y
 
 
 @jit
 def exp_below(x: Any) -> Any:
-    """e^x = (e^(x/2))² for x ≤ 0, to 2 units in the last place: cheaper than exp32, and subnormal where that is."""
-    gone = x < LEAST_X
-    q, n = _split_exp(HALF * (ZERO if gone else x))
-    root = (q + ONE) * _power_of_two(n)
-    return ZERO if gone else root * root
+    """e^x for x ≤ 0, cheaper than exp32: there 2ⁿ⁺³² always has a float32 of its own."""
+    q, n = _split_exp(LEAST_X if x < LEAST_X else x)
+    return (q + ONE) * _power_of_two(np.int32(n + np.int32(32))) * F(2.0**-32)
 
 
 NORMAL = F(1.17549435e-38)  # the smallest normal float32
