@@ -254,7 +254,7 @@ def digits_lost(g: Array, w: Array) -> Any:
 
 DIFFERENCES: list[tuple[str, Callable[[Array, Array], Any]]] = [
     ("abs|amax.*|amin.*|norm -?inf|0.0 to the power|pow|dropout of everything|lp_pool.*", zero_for_nan),
-    ("logsumexp.*|cross_entropy.*|nll_loss.*|kl_div.*", zero_for_nan),
+    ("logsumexp.*|(log_)?softmax.*|cross_entropy.*|nll_loss.*|kl_div.*|l1_loss of each", zero_for_nan),
     ("silu|gelu.*|hardswish|to the power of -?0.5|remainder|var_mean|amax.*|amin.*", number_for_nan),
     ("expm1|log10|rsqrt|sigmoid|cross_entropy.*", number_for_nan),  # gradients under an infinite upstream
     ("binary_cross_entropy_with_logits.*|positive examples weighted|kl_div.*", number_for_nan),  # 0 beside −∞
@@ -265,6 +265,7 @@ DIFFERENCES: list[tuple[str, Callable[[Array, Array], Any]]] = [
 NOISE = {
     "tanh": 4.0,
     "kl_div of each": 64.0,
+    "kl_div of logarithms": 4.0,
     "binary_cross_entropy_with_logits": 4.0,
     "positive examples weighted": 8.0,
 }

@@ -53,17 +53,7 @@ def gradcheck(
     Source: torch.autograd.gradcheck.
     """
     args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
-    rng = np.random.default_rng(seed)
-    try:
-        with watched_rules():
-            _check(func, args, eps, atol, rtol, nondet_tol, rng)
-    except (GradcheckError, RuleError) as error:
-        if not raise_exception:
-            return False
-        if isinstance(error, RuleError):
-            raise GradcheckError(f"gradcheck: {error}") from error
-        raise
-    return True
+    return _agrees(raise_exception, False, func, args, eps, atol, rtol, nondet_tol, np.random.default_rng(seed))
 
 
 def gradgradcheck(
@@ -96,9 +86,22 @@ def gradgradcheck(
         found = engine.grad(ys, wanted, list(gs), create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
-    return gradcheck(
-        gradients, (*args, *upstream), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed
-    )
+    rng = np.random.default_rng(seed)
+    return _agrees(raise_exception, True, gradients, (*args, *upstream), eps, atol, rtol, 0.0, rng)
+
+
+def _agrees(raise_exception: bool, may_be_constant: bool, *check: Any) -> bool:
+    """Whether :func:`_check` finds no fault. (A gradient may be constant, as that of sign: none leads from it to x.)"""
+    try:
+        with watched_rules():
+            _check(may_be_constant, *check)
+    except (GradcheckError, RuleError) as error:
+        if not raise_exception:
+            return False
+        if isinstance(error, RuleError):
+            raise GradcheckError(f"gradcheck: {error}") from error
+        raise
+    return True
 
 
 def _outputs(func: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
@@ -112,7 +115,14 @@ def _outputs(func: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
 
 
 def _check(
-    func: Callable[..., Any], args: tuple[Any, ...], eps: float, atol: float, rtol: float, nondet: float, rng: Any
+    may_be_constant: bool,
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    eps: float,
+    atol: float,
+    rtol: float,
+    nondet: float,
+    rng: Any,
 ) -> None:
     checked = [i for i, x in enumerate(args) if isinstance(x, Variable) and x._requires_grad]
     if not checked:
@@ -126,7 +136,7 @@ def _check(
     values = [x._array.copy() if isinstance(x, Variable) else None for x in args]
     outputs = _outputs(func, args)
     _refuse_change(args, values, "func")
-    if not any(y._requires_grad for y in outputs):
+    if not may_be_constant and not any(y._requires_grad for y in outputs):
         raise GradcheckError(
             "gradcheck: no output requires a gradient, so there is nothing to check: func detaches what it computes, "
             "computes it under no_grad() or outside minigrad, or does not use its inputs"

@@ -33,6 +33,9 @@ def _largest(row: Any) -> Any:
         top = max(top, tops[k])
     for c in range(whole, row.size):
         top = max(top, row[c])
+    if top == -np.inf:  # and not NaN, which no comparison finds
+        for c in range(row.size):
+            top = row[c] if row[c] != row[c] else top
     return top
 
 
