@@ -15,11 +15,21 @@ from numba import prange
 from .. import Kernel, memory
 from ..compile import jit
 from ..threads import get_num_threads
-from .functions import DENSITY, FARTHEST, ONE, ZERO, F, normal_tail, sigmoid32, tanh32
+from .functions import (
+    DENSITY,
+    FARTHEST,
+    LEAST_X,
+    MOST_X,
+    ONE,
+    ZERO,
+    normal_tail,
+    sigmoid32,
+    sigmoid_between,
+    tanh32,
+)
 from .layout import takes
 
 PARALLEL_FROM = 1 << 17  # elements from which a second thread pays
-FAR = F(200)  # beyond ±200 σ is 0 or 1; x stops there, since ∞ · 0 is no number
 NONE, RELU, SIGMOID, TANH, SILU, GELU = -1, 0, 1, 2, 3, 4
 
 
@@ -42,13 +52,14 @@ def activate_smooth(x: Any, y: Any, f: int) -> None:
     """The same for SiLU and GELU."""
     if f == SILU:
         for i in range(x.size):
-            y[i] = (-FAR if x[i] < -FAR else x[i]) * sigmoid32(x[i])
+            z = LEAST_X if x[i] < LEAST_X else x[i]  # −∞ · 0 is no number
+            y[i] = z * sigmoid_between(MOST_X if z > MOST_X else z)
     elif f == GELU:
         for i in range(x.size):
-            z = -FARTHEST if x[i] < -FARTHEST else x[i]
-            z = FARTHEST if z > FARTHEST else z
-            tail, _ = normal_tail(abs(z))  # Φ(x) for x < 0, 1 − Φ(x) for x > 0
-            y[i] = x[i] - z * tail if x[i] > ZERO else z * tail
+            a = abs(x[i])  # x Φ(x) = max(x, 0) − a Φ(−a)
+            a = FARTHEST if a > FARTHEST else a
+            tail, _ = normal_tail(a)
+            y[i] = (x[i] if x[i] > ZERO else ZERO) - a * tail
 
 
 @jit
@@ -70,9 +81,9 @@ def slopes_smooth(dy: Any, saved: Any, f: int, dx: Any) -> None:
     """The same for SiLU and GELU, whose f′ is read off the input."""
     if f == SILU:
         for i in range(dy.size):
-            z = -FAR if saved[i] < -FAR else saved[i]
-            z = FAR if z > FAR else z
-            s = sigmoid32(z)
+            z = LEAST_X if saved[i] < LEAST_X else saved[i]
+            z = MOST_X if z > MOST_X else z
+            s = sigmoid_between(z)
             dx[i] = dy[i] * s * (ONE + z * (ONE - s))
     elif f == GELU:
         for i in range(dy.size):

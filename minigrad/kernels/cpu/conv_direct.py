@@ -46,8 +46,8 @@ def zeros(size: int) -> Any:
 def all_finite(numbers: Any) -> bool:
     """Whether no number is infinite or NaN: 0 times such a one is not 0."""
     total = np.float32(0)
-    for x in numbers:
-        total += x * np.float32(0)
+    for i in range(numbers.size):
+        total += numbers[i] * np.float32(0)
     return total == np.float32(0)
 
 

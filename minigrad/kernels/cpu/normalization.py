@@ -110,6 +110,22 @@ def _forward_planes_shared(
 
 
 @jit
+def _products(g: Any, x: Any, mean: Any, y: Any, relu: bool) -> Any:
+    """(Σ g, Σ g (x − mean)), with ReLU over those whose y is not 0."""
+    s, q = ZERO, ZERO
+    if relu:
+        for j in range(g.size):
+            passed = ZERO if y[j] <= ZERO else g[j]
+            s += passed
+            q += passed * (x[j] - mean)
+    else:
+        for j in range(g.size):
+            s += g[j]
+            q += g[j] * (x[j] - mean)
+    return s, q
+
+
+@jit
 def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> Any:
     """(Σ dy, Σ dy (x − mean)) of channel c, of the dy that the ReLU lets through if there is one."""
     size = x.shape[2]
@@ -118,17 +134,8 @@ def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> A
     for i in range(x.shape[0]):
         plane, g, out = x[i, c], dy[i, c], y[i, c]
         for start in range(0, size, RUN):
-            end = min(start + RUN, size)
-            s, q = ZERO, ZERO
-            if relu:
-                for j in range(start, end):
-                    passed = ZERO if out[j] <= ZERO else g[j]
-                    s += passed
-                    q += passed * (plane[j] - mean)
-            else:
-                for j in range(start, end):
-                    s += g[j]
-                    q += g[j] * (plane[j] - mean)
+            end = start + RUN
+            s, q = _products(g[start:end], plane[start:end], mean, out[start:end], relu)
             first += s
             second += q
     return first, second

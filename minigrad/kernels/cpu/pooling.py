@@ -22,7 +22,18 @@ from ..threads import get_num_threads
 from .layout import FLOAT32, takes
 from .pooling_max import max_back, max_spans, max_windows, places
 from .pooling_pairs import max_pairs, max_pairs_back, mean_pairs, mean_pairs_back
-from .pooling_sum import ABSOLUTE, PLAIN, SQUARE, Plan, line_size, plane_sums, powers, window_sums, window_sums_back
+from .pooling_sum import (
+    ABSOLUTE,
+    PLAIN,
+    SQUARE,
+    Plan,
+    line_size,
+    plane_sums,
+    powers,
+    scale_by_powers,
+    window_sums,
+    window_sums_back,
+)
 
 PARALLEL_FROM = 1 << 16  # elements of the input from which a second thread pays
 IN_A_BYTE = 256  # taps
@@ -211,10 +222,10 @@ def _means_backward(ctx: Any, dy: Any) -> Any:
     return NotImplemented if g is None else _sums_back(g, g, ctx, ctx.scratch, PLAIN)
 
 
-def _power(x: Any, p: float, signed: bool = False) -> Any:
-    """|x|ᵖ, or sign(x) |x|ᵖ."""
+def _power(x: Any, p: float) -> Any:
+    """|x|ᵖ."""
     y = empty(x.shape)
-    powers(x.reshape(-1), np.float32(p), signed, y.reshape(-1), _parts(x.size, x.size))
+    powers(x.reshape(-1), np.float32(p), y.reshape(-1), _parts(x.size, x.size))
     return y
 
 
@@ -244,7 +255,7 @@ def lp_pool_backward(ctx: Any, dy: Any) -> Any:
         else:
             g = np.where(flat == 0, np.float32(0), g * _power(flat, 1.0 - p))
             dx = _sums_back(g, g, ctx, None, PLAIN)
-            dx = np.where(x == 0, np.float32(0), dx * _power(x, p - 1.0, signed=True))
+            scale_by_powers(x.reshape(-1), np.float32(p - 1.0), dx.reshape(-1), _parts(x.size, x.size))
     if unread is not None:
         dx[..., unread] = 0
     return dx

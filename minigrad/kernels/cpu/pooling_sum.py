@@ -38,6 +38,7 @@ from .pooling_blocks import (
 from .sums import sum_of
 
 PLAIN, ABSOLUTE, SQUARE = 0, 1, 2  # what is summed, forward: x, |x|, x² (and then the root taken)
+PIECE = 1 << 12  # elements that stay in the cache from one loop to the next
 EVEN = 8 * LANES  # elements: a loop turned into SIMD leaves no rest of so many
 
 
@@ -294,7 +295,7 @@ def plane_sums(x: Any, y: Any, factor: Any, parts: int) -> None:
 
 
 @jit
-def _powers(x: Any, p: Any, signed: bool, y: Any) -> None:
+def _powers(x: Any, p: Any, y: Any) -> None:
     if p == np.float32(2) or p == np.float32(3):
         cube = p == np.float32(3)
         for i in range(x.size):
@@ -303,17 +304,38 @@ def _powers(x: Any, p: Any, signed: bool, y: Any) -> None:
     else:
         for i in range(x.size):
             y[i] = exp32(p * log32(abs(x[i])))
-    if signed:
-        for i in range(x.size):
-            v = x[i]
-            y[i] = y[i] if v > ZERO else -y[i] if v < ZERO else ZERO * v
 
 
 @jit(parallel=True)
-def powers(x: Any, p: Any, signed: bool, y: Any, parts: int) -> None:
-    """y = |x|ᵖ, or sign(x) |x|ᵖ."""
+def powers(x: Any, p: Any, y: Any, parts: int) -> None:
+    """y = |x|ᵖ."""
     for t in prange(parts):
-        # In whole registers, so that the same numbers are the rest of the last loop however many threads there are.
-        begin = x.size * t // parts // EVEN * EVEN
-        end = x.size * (t + 1) // parts // EVEN * EVEN if t + 1 < parts else x.size
-        _powers(x[begin:end], p, signed, y[begin:end])
+        begin, end = _share(x.size, t, parts)
+        _powers(x[begin:end], p, y[begin:end])
+
+
+@jit
+def _scale(x: Any, p: Any, dx: Any) -> None:
+    y = np.empty(x.size, np.float32)
+    _powers(x, p, y)
+    for i in range(x.size):
+        factor = y[i] if x[i] > ZERO else -y[i]
+        dx[i] = ZERO if x[i] == ZERO else dx[i] * factor
+
+
+@jit(parallel=True)
+def scale_by_powers(x: Any, p: Any, dx: Any, parts: int) -> None:
+    """dx → dx · sign(x) |x|ᵖ, in place: 0 where x is 0, whatever dx is there."""
+    for t in prange(parts):
+        begin, end = _share(x.size, t, parts)
+        for start in range(begin, end, PIECE):
+            stop = min(start + PIECE, end)
+            _scale(x[start:stop], p, dx[start:stop])
+
+
+@jit
+def _share(size: int, t: int, parts: int) -> tuple[int, int]:
+    """Part t of so many, in whole registers, so that the same numbers are the rest of the last loop however many
+    threads there are."""
+    end = size * (t + 1) // parts // EVEN * EVEN if t + 1 < parts else size
+    return size * t // parts // EVEN * EVEN, end

@@ -13,7 +13,7 @@ from numba import prange
 
 from .. import Kernel
 from ..compile import jit
-from .functions import exp32
+from .functions import exp_below
 from .layout import takes
 from .sums import RUN, dot_of, sum_of
 
@@ -39,6 +39,34 @@ def _largest(row: Any) -> Any:
     return top
 
 
+@jit
+def _exponentials(x: Any, top: Any, y: Any) -> Any:
+    """y = e^(x − top), and Σ y."""
+    s = np.float32(0)
+    for c in range(x.size):
+        e = exp_below(x[c] - top)
+        y[c] = e
+        s += e
+    return s
+
+
+@jit
+def _sum_of_exponentials(x: Any, top: Any) -> Any:
+    s = np.float32(0)
+    for c in range(x.size):
+        s += exp_below(x[c] - top)
+    return s
+
+
+@jit
+def _expected(x: Any, q: Any, top: Any, log: Any) -> Any:
+    """Σ q (log − (x − top))."""
+    s = np.float32(0)
+    for c in range(x.size):
+        s += q[c] * (log - (x[c] - top))
+    return s
+
+
 @jit(parallel=True)
 def _softmax(x: Any, y: Any, logs: Any) -> None:
     """Rows of x → their softmax in y, and for each row in ``logs`` its largest element m and ln Σ e^(x − m).
@@ -50,12 +78,7 @@ def _softmax(x: Any, y: Any, logs: Any) -> None:
         top = _largest(x[i])
         total: Any = 0.0
         for start in range(0, classes, RUN):
-            s = np.float32(0)
-            for c in range(start, min(start + RUN, classes)):
-                e = exp32(x[i, c] - top)
-                y[i, c] = e
-                s += e
-            total += s
+            total += _exponentials(x[i, start : start + RUN], top, y[i, start : start + RUN])
         scale = np.float32(1.0 / total)
         for c in range(classes):
             y[i, c] *= scale
@@ -83,10 +106,7 @@ def _log_softmax(x: Any, y: Any, largest: Any) -> None:
         largest[i] = top
         total: Any = 0.0
         for start in range(0, classes, RUN):
-            s = np.float32(0)
-            for c in range(start, min(start + RUN, classes)):
-                s += exp32(x[i, c] - top)
-            total += s
+            total += _sum_of_exponentials(x[i, start : start + RUN], top)
         log = np.float32(np.log(total))
         for c in range(classes):
             y[i, c] = (x[i, c] - top) - log
@@ -101,7 +121,7 @@ def _log_softmax_backward(dy: Any, y: Any, largest: Any, dx: Any) -> None:
             continue
         s = np.float32(sum_of(dy[i]))
         for c in range(classes):
-            dx[i, c] = dy[i, c] - exp32(y[i, c]) * s
+            dx[i, c] = dy[i, c] - exp_below(y[i, c]) * s
 
 
 @jit(parallel=True)
@@ -116,10 +136,7 @@ def _weigh_classes(x: Any, logs: Any, q: Any, terms: Any) -> None:
     for i in prange(n):
         total: Any = 0.0
         for start in range(0, classes, RUN):
-            s = np.float32(0)
-            for c in range(start, min(start + RUN, classes)):
-                s += q[i, c] * (logs[i, 1] - (x[i, c] - logs[i, 0]))
-            total += s
+            total += _expected(x[i, start : start + RUN], q[i, start : start + RUN], logs[i, 0], logs[i, 1])
         terms[i] = total
 
 
