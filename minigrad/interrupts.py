@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from _signal import SIGINT, getsignal, signal  # without the enums of `signal`, whose conversions take microseconds
 from typing import Any
 
@@ -22,11 +21,13 @@ class HeldBack:
         self._came = arguments
 
     def __enter__(self) -> None:
-        if threading.get_ident() == threading.main_thread().ident:
-            handler = getsignal(SIGINT)
-            if callable(handler):
-                self._handler = handler
+        handler = getsignal(SIGINT)
+        if callable(handler):
+            try:
                 signal(SIGINT, self._remember)
+            except ValueError:  # not the main thread
+                return
+            self._handler = handler
 
     def __exit__(self, *error: object) -> None:
         if self._handler is not None:

@@ -45,7 +45,7 @@ class _Switch:
 
     @property
     def on(self) -> bool:
-        return get_ident() not in self.off
+        return not self.off or get_ident() not in self.off
 
     @on.setter
     def on(self, value: bool) -> None:

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .. import kernels
 from ..autograd import enable_grad
@@ -159,29 +160,38 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         fused = self._fused_rules() if kernels.enabled() else None
-        updates = []
+        updates, textbook, state = [], [], self.state  # written for speed: this runs once per parameter and step
         for group in self.param_groups:
             rule, prepare = self._prepare(group)
+            compiled = getattr(fused, rule.__name__, None)
             for i, p in enumerate(group["params"]):
                 gradient = p._grad
                 if gradient is None:
                     continue
                 array, g = p._array, gradient._array
-                if g.shape != array.shape or g.dtype != array.dtype or type(g) is not type(array):
+                kind, dtype = array.__class__, array.dtype
+                if g.shape != array.shape or g.dtype != dtype or g.__class__ is not kind:
                     raise _misfit(type(self).__name__, i, p)
-                run = quickest(rule, array, fused)
-                if run is None:  # the compiled rules take only what is writable
+                new, args = prepare(array, g, state.get(p, _NOTHING))
+                if kind is not ndarray:
+                    run = _compiled_on_gpu(rule, array)
+                elif array.flags.carray and dtype.char in "fd":  # in order, and writable
+                    run = compiled
+                else:
+                    run = None
+                if run is None:
                     _check_writable(type(self).__name__, i, array)
-                new, args = prepare(array, g, self.state.get(p, _NOTHING))
-                updates.append((run, rule, args, p, new))
+                    textbook.append((rule, args))
+                updates.append((run, args, p, new))
         with HeldBack():
-            _run_textbook(updates)  # first: it can fail (for want of memory), and is undone then
-            for run, _, args, p, new in updates:
+            if textbook:
+                _run_textbook(textbook)  # first: it can fail (for want of memory), and is undone then
+            for run, args, p, new in updates:
                 if run is not None:
                     run(*args)
                 p._version[0] += 1
                 if new is not None:
-                    self.state[p].update(new)
+                    state[p].update(new)
             self._step_count += 1
         return loss
 
@@ -191,7 +201,7 @@ class Optimizer:
 
     def _fused_rules(self) -> ModuleType | None:
         global _fused
-        if _fused is None and any(type(p._array) is np.ndarray for group in self.param_groups for p in group["params"]):
+        if _fused is None and any(type(p._array) is ndarray for group in self.param_groups for p in group["params"]):
             _fused = importlib.import_module("..kernels.cpu.optim", __package__)
         return _fused
 
@@ -267,28 +277,23 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def quickest(rule: Callable[..., None], array: Any, fused: ModuleType | None) -> Callable[..., None] | None:
-    """The rule compiled for this parameter's device, which then sees it as one vector; None if there is none."""
-    if type(array) is np.ndarray:
-        if fused is not None and array.flags.carray and array.dtype.char in "fd":  # in order, and writable
-            return getattr(fused, rule.__name__, None)
-    elif kernels.enabled():
+def _compiled_on_gpu(rule: Callable[..., None], array: Any) -> Callable[..., None] | None:
+    """The rule compiled for CuPy's arrays; None if there is none for this one."""
+    if kernels.enabled():
         gpu = importlib.import_module("..kernels.gpu.optim", __package__)
         if gpu.takes(array):
             return getattr(gpu, rule.__name__, None)
     return None
 
 
-def _run_textbook(updates: list[tuple[Any, Callable[..., None], tuple[Any, ...], Tensor, Any]]) -> None:
-    """Run the rules that have no compiled form, on arrays, in place; if one fails, put back what they changed.
+def _run_textbook(updates: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+    """Run rules that have no compiled form, on arrays, in place; if one fails, put back what they changed.
 
     float16 arrays are changed in float32, whose results are rounded once: eps = 1e-8 is 0 in float16.
     """
     before: list[tuple[Any, Any]] = []
     try:
-        for run, rule, args, _, _ in updates:
-            if run is not None:
-                continue
+        for rule, args in updates:
             p, g, *rest = args
             kept = [a for a in rest if hasattr(a, "dtype")]
             before += [(array, array.copy()) for array in (p, *kept)]
