@@ -19,12 +19,10 @@ from .functions import (
     DENSITY,
     FARTHEST,
     LEAST_X,
-    MOST_X,
     ONE,
     ZERO,
     normal_tail,
     sigmoid32,
-    sigmoid_between,
     tanh32,
 )
 from .layout import takes
@@ -52,14 +50,14 @@ def activate_smooth(x: Any, y: Any, f: int) -> None:
     """The same for SiLU and GELU."""
     if f == SILU:
         for i in range(x.size):
-            z = LEAST_X if x[i] < LEAST_X else x[i]  # −∞ · 0 is no number
-            y[i] = z * sigmoid_between(MOST_X if z > MOST_X else z)
+            z = LEAST_X if x[i] < LEAST_X else x[i]  # where σ is 0: −∞ · 0 is no number
+            y[i] = z * sigmoid32(x[i])
     elif f == GELU:
         for i in range(x.size):
             a = abs(x[i])  # x Φ(x) = max(x, 0) − a Φ(−a)
             a = FARTHEST if a > FARTHEST else a
             tail, _ = normal_tail(a)
-            y[i] = (x[i] if x[i] > ZERO else ZERO) - a * tail
+            y[i] = x[i] - a * tail if x[i] >= ZERO else -a * tail
 
 
 @jit
@@ -82,8 +80,8 @@ def slopes_smooth(dy: Any, saved: Any, f: int, dx: Any) -> None:
     if f == SILU:
         for i in range(dy.size):
             z = LEAST_X if saved[i] < LEAST_X else saved[i]
-            z = MOST_X if z > MOST_X else z
-            s = sigmoid_between(z)
+            z = -LEAST_X if z > -LEAST_X else z
+            s = sigmoid32(z)
             dx[i] = dy[i] * s * (ONE + z * (ONE - s))
     elif f == GELU:
         for i in range(dy.size):

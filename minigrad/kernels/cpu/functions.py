@@ -79,21 +79,17 @@ def exp32(x: Any) -> Any:
     return F(np.inf) if x > MAX_X else y
 
 
-SHIFT = np.int32(32)  # 2ⁿ⁺³² is a float32 also where 2ⁿ is not, that is for n down to −150
-DOWN = F(2.0**-32)
-
-
 @jit
-def _shifted_exp(x: Any, shift: Any) -> Any:
-    """e^x 2^shift, for n + shift from −126 to 127."""
+def _exp_between(x: Any) -> Any:
+    """e^x for LEAST_X ≤ x ≤ 0, cheaper than exp32: there 2ⁿ⁺³² always has a float32 of its own."""
     q, n = _split_exp(x)
-    return (q + ONE) * _power_of_two(np.int32(n + shift))
+    return (q + ONE) * _power_of_two(np.int32(n + np.int32(32))) * F(2.0**-32)
 
 
 @jit
 def exp_below(x: Any) -> Any:
-    """e^x for x ≤ 0, cheaper than exp32."""
-    return _shifted_exp(LEAST_X if x < LEAST_X else x, SHIFT) * DOWN
+    """e^x for x ≤ 0."""
+    return _exp_between(LEAST_X if x < LEAST_X else x)
 
 
 NORMAL = F(1.17549435e-38)  # the smallest normal float32
@@ -140,20 +136,11 @@ def log1p32(x: Any) -> Any:
     return TWO * (s + s * z * p)
 
 
-MOST_X = F(60)  # σ is 1 from here on
-
-
-@jit
-def sigmoid_between(x: Any) -> Any:
-    """σ(x) = 1 / (1 + e⁻ˣ) for LEAST_X ≤ x ≤ MOST_X. All times 2⁻³²: e⁻ˣ would overflow before σ is 0."""
-    return DOWN / (DOWN + _shifted_exp(-x, -SHIFT))
-
-
 @jit
 def sigmoid32(x: Any) -> Any:
-    """σ(x)."""
-    z = LEAST_X if x < LEAST_X else x
-    return sigmoid_between(MOST_X if z > MOST_X else z)
+    """σ(x) = 1 / (1 + e⁻ˣ) for x ≥ 0, the same as eˣ / (1 + eˣ) for x < 0: neither exponential overflows."""
+    e = exp_below(-abs(x))
+    return (e if x < ZERO else ONE) / (ONE + e)
 
 
 SURE = F(9.02)  # from here on tanh is 1 to float32's precision
@@ -171,21 +158,18 @@ def tanh32(x: Any) -> Any:
 
 
 FARTHEST = F(14.422)  # from here on Φ(−a) and its density are 0 in float32; a²/2 is 104
-DENSITY = F(0.39894228040143268) * DOWN  # 1/√2π, for a bell times 2³²
+DENSITY = F(0.39894228040143268)  # 1/√2π
 # Σ Tₖ tᵏ⁺¹ with t = 1/(1 + T a) is Φ(−a) e^(a²/2) for 0 ≤ a ≤ 13: a minimax fit of ours to SciPy's erfcx, to
-# 5e-8 relative. Beyond 13 Φ(−a) is subnormal and has fewer digits than the fit. All Tₖ times 2⁻³², as the bell is 2³².
+# 5e-8 relative. Beyond 13 Φ(−a) is subnormal and has fewer digits than the fit.
 T = F(0.23)
-_FIT = (
-    0.09194261374634562, 0.08865385651089186, 0.1089124298569842, -0.009361521749363727,
-    0.26892019358105246, -0.25075794351329667, 0.27758821849601667, -0.0758978371933796,
-)  # fmt: skip
-T0, T1, T2, T3, T4, T5, T6, T7 = (F(c) * DOWN for c in _FIT)
+T0, T1, T2, T3 = F(0.09194261374634562), F(0.08865385651089186), F(0.1089124298569842), F(-0.009361521749363727)
+T4, T5, T6, T7 = F(0.26892019358105246), F(-0.25075794351329667), F(0.27758821849601667), F(-0.0758978371933796)
 
 
 @jit
 def normal_tail(a: Any) -> Any:
-    """(Φ(−a), e^(−a²/2) 2³²) for 0 ≤ a ≤ FARTHEST. DENSITY times the second is the normal distribution's density."""
-    bell = _shifted_exp(-HALF * a * a, SHIFT)
+    """(Φ(−a), e^(−a²/2)) of the normal distribution, for 0 ≤ a ≤ FARTHEST; the second is its density times √2π."""
+    bell = _exp_between(-HALF * a * a)
     t = ONE / (ONE + T * a)
     p = ((((((T7 * t + T6) * t + T5) * t + T4) * t + T3) * t + T2) * t + T1) * t + T0
     return p * t * bell, bell
