@@ -53,14 +53,14 @@ def add_rows(x: Any, i0: int, i1: int, total: Any) -> None:
     width = x.shape[1]
     part = np.zeros(width, np.float32)
     for start in range(i0, i1, BLOCK):
-        end = min(start + BLOCK, i1)
-        whole = end - (end - start) % 4
-        for i in range(start, whole, 4):
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        rows = x[start : min(start + BLOCK, i1)]
+        whole = rows.shape[0] - rows.shape[0] % 4
+        for i in range(0, whole, 4):
+            x0, x1, x2, x3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
             for c in range(width):
                 part[c] += (x0[c] + x1[c]) + (x2[c] + x3[c])
-        for i in range(whole, end):
-            x0 = x[i]
+        for i in range(whole, rows.shape[0]):
+            x0 = rows[i]
             for c in range(width):
                 part[c] += x0[c]
         for c in range(width):

@@ -52,25 +52,26 @@ def few_inputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> N
     n, outputs = dy.shape
     inputs = x.shape[1]
     part, total = np.zeros((inputs + 1, outputs), np.float32), np.zeros((inputs + 1, outputs))  # dwᵀ above db
+    bias = part[inputs]
     for start in range(0, n, BLOCK):
-        end = min(start + BLOCK, n)
-        whole = end - (end - start) % 4
-        bias = part[inputs]
-        for i in range(start, whole, 4):
-            r0, r1, r2, r3 = dy[i], dy[i + 1], dy[i + 2], dy[i + 3]
+        g, z = dy[start : start + BLOCK], x[start : start + BLOCK]
+        size = g.shape[0]
+        whole = size - size % 4
+        for i in range(0, whole, 4):
+            r0, r1, r2, r3 = g[i], g[i + 1], g[i + 2], g[i + 3]
             for o in range(outputs):
                 bias[o] += (r0[o] + r1[o]) + (r2[o] + r3[o])
             for k in range(inputs):
-                x0, x1, x2, x3 = x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
+                x0, x1, x2, x3 = z[i, k], z[i + 1, k], z[i + 2, k], z[i + 3, k]
                 row = part[k]
                 for o in range(outputs):
                     row[o] += (x0 * r0[o] + x1 * r1[o]) + (x2 * r2[o] + x3 * r3[o])
-        for i in range(whole, end):
+        for i in range(whole, size):
             for o in range(outputs):
-                bias[o] += dy[i, o]
+                bias[o] += g[i, o]
             for k in range(inputs):
                 for o in range(outputs):
-                    part[k, o] += x[i, k] * dy[i, o]
+                    part[k, o] += z[i, k] * g[i, o]
         for k in range(inputs + 1):
             for o in range(outputs):
                 total[k, o] += part[k, o]
@@ -122,18 +123,18 @@ def few_outputs_backward(dy: Any, x: Any, w: Any, dx: Any, dw: Any, db: Any) -> 
         total[:] = 0.0
         bias = 0.0
         for start in range(0, n, BLOCK):
-            end = min(start + BLOCK, n)
-            whole = end - (end - start) % 4
-            for i in range(start, whole, 4):
-                d0, d1, d2, d3 = dy[i, o], dy[i + 1, o], dy[i + 2, o], dy[i + 3, o]
+            g, z = dy[start : start + BLOCK, o], x[start : start + BLOCK]
+            whole = g.size - g.size % 4
+            for i in range(0, whole, 4):
+                d0, d1, d2, d3 = g[i], g[i + 1], g[i + 2], g[i + 3]
                 bias += (d0 + d1) + (d2 + d3)
-                x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+                x0, x1, x2, x3 = z[i], z[i + 1], z[i + 2], z[i + 3]
                 for k in range(inputs):
                     part[k] += (d0 * x0[k] + d1 * x1[k]) + (d2 * x2[k] + d3 * x3[k])
-            for i in range(whole, end):
-                bias += dy[i, o]
+            for i in range(whole, g.size):
+                bias += g[i]
                 for k in range(inputs):
-                    part[k] += dy[i, o] * x[i, k]
+                    part[k] += g[i] * z[i, k]
             for k in range(inputs):
                 total[k] += part[k]
                 part[k] = ZERO
