@@ -58,8 +58,8 @@ class _Walk:
         arrived: dict[int, Any] = {}  # number → sum of the gradients that have arrived (a list for several outputs)
         leaves, ours = self.leaves, set[Any]()  # ours: sums made here, which may be added to in place
         create_graph, free, wanted, useful = self.create_graph, not self.retain_graph, self.wanted, self.useful
-        careful = create_graph or watch.level
-        use_kernels = kernels.switch.on
+        careful = create_graph or (watch.threads and watch.level)
+        use_kernels = not kernels.switch.off or kernels.switch.on
         push, pop = heapq.heappush, heapq.heappop
         edges: Any = [edge for edge, _ in starts]
         grads: Any = tuple([g for _, g in starts])

@@ -28,9 +28,9 @@ from ..nn.parameter import clear_gradient, writable
 from ..tensor import Tensor
 
 # What makes a parameter's update: of its array, its gradient's, and what is remembered of it, it gives what is to be
-# remembered afterwards (None: nothing), and the rule's arguments: the two arrays, those remembered that change (None
-# where a setting does without), and settings. It changes nothing.
-Prepare = Callable[[Any, Any, Mapping[str, Any]], tuple[dict[str, Any] | None, tuple[Any, ...]]]
+# remembered afterwards, and the rule's arguments: the two arrays, those remembered that change (None where a setting
+# does without), and settings. It changes nothing. Where nothing is remembered: the arguments behind the two arrays.
+Prepare = Callable[[Any, Any, Mapping[str, Any]], tuple[dict[str, Any], tuple[Any, ...]]] | tuple[Any, ...]
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -170,9 +170,12 @@ class Optimizer:
                     continue
                 array, g = p._array, gradient._array
                 kind, dtype = array.__class__, array.dtype
-                if g.shape != array.shape or g.dtype != dtype or g.__class__ is not kind:
+                if g.shape != array.shape or g.__class__ is not kind or (g.dtype is not dtype and g.dtype != dtype):
                     raise _misfit(type(self).__name__, i, p)
-                new, args = prepare(array, g, state.get(p, _NOTHING))
+                if isinstance(prepare, tuple):
+                    new, args = _NOTHING, (array, g, *prepare)
+                else:
+                    new, args = prepare(array, g, state.get(p, _NOTHING))
                 if kind is not ndarray:
                     run = _compiled_on_gpu(rule, array)
                 elif array.flags.carray and dtype.char in "fd":  # in order, and writable
@@ -190,7 +193,7 @@ class Optimizer:
                 if run is not None:
                     run(*args)
                 p._version[0] += 1
-                if new is not None:
+                if new:
                     state[p].update(new)
             self._step_count += 1
         return loss

@@ -89,11 +89,12 @@ class SGD(Optimizer):
 
     def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         lr, momentum, damp = float(group["lr"]), float(group["momentum"]), float(group["dampening"])
-        decay, nesterov, maximize = float(group["weight_decay"]), group["nesterov"], group["maximize"]
+        decay, nesterov, maximize = float(group["weight_decay"]), bool(group["nesterov"]), bool(group["maximize"])
+
+        if not momentum:
+            return sgd, (None, lr, 0.0, 0.0, decay, nesterov, maximize)
 
         def prepare(array: Any, g: Any, state: Mapping[str, Any]) -> Any:
-            if not momentum:
-                return None, (array, g, None, lr, 0.0, 0.0, decay, nesterov, maximize)
             dampening = damp if state.get("momentum_buffer") is not None else 0.0  # at first b = momentum · 0 + g
             buffer = kept(state, "momentum_buffer", array)
             args = (array, g, buffer._array, lr, momentum, dampening, decay, nesterov, maximize)

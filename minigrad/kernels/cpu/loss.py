@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from .. import Kernel
-from ..compile import jit
+from ..compile import Fixed, jit
 from .functions import HALF, ONE, ZERO, exp32, log1p32, log32, sigmoid32
 from .layout import takes
 
 LARGEST = 1 << 18  # elements: one thread does the sum, so that its order is fixed
 
 
+@Fixed
 @jit
 def _mse(x: Any, t: Any) -> Any:
     s = np.float64(0)  # a float32 sum of many squares would lose the small ones
@@ -23,6 +24,7 @@ def _mse(x: Any, t: Any) -> Any:
     return s
 
 
+@Fixed
 @jit
 def _mse_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
     for i in range(x.size):
@@ -33,6 +35,7 @@ LOWEST = np.float32(-100)  # where the textbook cuts logarithms off
 EPS = np.float32(1e-12)
 
 
+@Fixed
 @jit
 def _bce(x: Any, t: Any) -> Any:
     """The summed loss, and whether an x or a t is no probability."""
@@ -47,12 +50,14 @@ def _bce(x: Any, t: Any) -> Any:
     return s, bad
 
 
+@Fixed
 @jit
 def _bce_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
     for i in range(x.size):
         dx[i] = scale * (x[i] - t[i]) / max(x[i] * (ONE - x[i]), EPS)
 
 
+@Fixed
 @jit
 def _bce_logits(x: Any, t: Any) -> Any:
     s = np.float64(0)
@@ -62,6 +67,7 @@ def _bce_logits(x: Any, t: Any) -> Any:
     return s
 
 
+@Fixed
 @jit
 def _bce_logits_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
     for i in range(x.size):
@@ -84,20 +90,20 @@ def mse_forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
     if not _fits(x, t, reduction):
         return NotImplemented
     ctx.reduction, ctx.saved = reduction, (x, t)
-    return _reduced(_mse(x.ravel(), t.ravel()), x.size, reduction)
+    return _reduced(_mse.call(x.ravel(), t.ravel()), x.size, reduction)
 
 
 def mse_backward(ctx: Any, dy: Any) -> Any:
     x, t = ctx.saved
     dx = np.empty(x.shape, np.float32)
-    _mse_backward(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 2.0), dx.ravel())
+    _mse_backward.call(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 2.0), dx.ravel())
     return dx if ctx.needs(0) else None, -dx if ctx.needs(1) else None
 
 
 def bce_forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
     if not _fits(x, t, reduction):
         return NotImplemented
-    total, bad = _bce(x.ravel(), t.ravel())
+    total, bad = _bce.call(x.ravel(), t.ravel())
     if bad:
         return NotImplemented  # the textbook explains it
     ctx.reduction, ctx.saved = reduction, (x, t)
@@ -109,7 +115,7 @@ def bce_backward(ctx: Any, dy: Any) -> Any:
         return NotImplemented
     x, t = ctx.saved
     dx = np.empty(x.shape, np.float32)
-    _bce_backward(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 1.0), dx.ravel())
+    _bce_backward.call(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 1.0), dx.ravel())
     return dx, None
 
 
@@ -117,7 +123,7 @@ def bce_with_logits_forward(ctx: Any, x: Any, t: Any, w: Any, reduction: str) ->
     if w is not None or not _fits(x, t, reduction):
         return NotImplemented
     ctx.reduction, ctx.saved = reduction, (x, t, w)
-    return _reduced(_bce_logits(x.ravel(), t.ravel()), x.size, reduction)
+    return _reduced(_bce_logits.call(x.ravel(), t.ravel()), x.size, reduction)
 
 
 def bce_with_logits_backward(ctx: Any, dy: Any) -> Any:
@@ -125,7 +131,7 @@ def bce_with_logits_backward(ctx: Any, dy: Any) -> Any:
         return NotImplemented
     x, t, _ = ctx.saved
     dx = np.empty(x.shape, np.float32)
-    _bce_logits_backward(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 1.0), dx.ravel())
+    _bce_logits_backward.call(x.ravel(), t.ravel(), _scale(ctx, dy, x.size, 1.0), dx.ravel())
     return dx, None
 
 

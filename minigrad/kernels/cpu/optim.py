@@ -15,8 +15,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..compile import jit
+from ..compile import Fixed, jit
 from ..threads import get_num_threads
+from .layout import FLOAT32
 
 # Elements from which several threads beat one: below, handing out the work costs more than it saves.
 _PARALLEL = 1 << 16
@@ -60,7 +61,8 @@ def sgd(
 ) -> None:
     if buffer is None:
         if p.size < _PARALLEL:
-            _plain_sgd(p.ravel(), g.ravel(), lr, weight_decay, maximize)
+            plain = _plain_sgd_single.call if p.dtype is FLOAT32 else _plain_sgd
+            plain(p.ravel(), g.ravel(), lr, weight_decay, maximize)
         else:
             _plain_sgd_parallel(get_num_threads(), p.ravel(), g.ravel(), lr, weight_decay, maximize)
         return
@@ -81,6 +83,9 @@ def _plain_sgd(p, g, lr, weight_decay, maximize):  # type: ignore[no-untyped-def
     else:
         for i in range(p.size):
             p[i] -= rate * (g[i] + decay * p[i])
+
+
+_plain_sgd_single = Fixed(_plain_sgd)
 
 
 @jit(parallel=True)
