@@ -11,12 +11,13 @@ from pathlib import Path
 
 from . import machine, report, shares
 from .cases import CASES, GROUPS
-from .libraries import COMPILED, DEFAULT, EAGER, MINIGRAD, TITLES, installed
+from .libraries import ALONE, COMPILED, DEFAULT, EAGER, MINIGRAD, TITLES, installed
 from .measure import (
     ROOT,
     Results,
     WorkerError,
     WorkerProcess,
+    busy_core,
     disagreement,
     elapsed_since,
     measure_case,
@@ -30,6 +31,7 @@ MEMORY_CASE, SETTLED = "lab1", 1_000
 PEAK_CASE, PEAK_STEPS = "simple_cnn", 3
 LARGE_STEP = 2e-3  # seconds from which a training step is taken apart without being asked
 PICTURE = "docs/images/benchmarks.png"
+STEPS = ("training", "programs")  # what a busy machine is measured by
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,6 +55,11 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         metavar="CASE",
         help="measure nothing else: the share of each op in a step of minigrad, and its distance from the ceiling",
+    )
+    p.add_argument(
+        "--busy",
+        action="store_true",
+        help="measure training steps while another process keeps a core busy, and minigrad with one thread beside",
     )
     p.add_argument("--list", action="store_true", help="print the names of the cases and stop")
     p.add_argument("--quick", action="store_true", help="a short run that touches everything; its numbers mean little")
@@ -86,11 +93,13 @@ def chosen(only: Sequence[str] | None) -> tuple[list[str], bool]:
     return [n for n, case in CASES.items() if n in only or case.group in only], MEMORY in only
 
 
-def libraries(asked: Sequence[str] | None, quick: bool) -> list[str]:
+def libraries(asked: Sequence[str] | None, quick: bool, busy: bool) -> list[str]:
     """The libraries to run. Compiling takes minutes, so a quick run leaves ``torch.compile`` out."""
     if asked:
         return [known(name, list(TITLES), "--library") for name in asked]
-    found = [name for name in TITLES if installed(name) and not (quick and name == COMPILED)]
+    if busy:
+        return [name for name in (MINIGRAD, ALONE, EAGER) if installed(name)]
+    found = [name for name in TITLES if installed(name) and name != ALONE and not (quick and name == COMPILED)]
     if not any(name in found for name in DEFAULT if name != MINIGRAD):
         print("PyTorch is not installed (pip install 'minigrad[benchmark]'): minigrad's numbers alone.")
     return found
@@ -98,15 +107,16 @@ def libraries(asked: Sequence[str] | None, quick: bool) -> list[str]:
 
 def measure(args: argparse.Namespace) -> Results:
     """Run everything that was asked for, with a line for each case as it is done."""
-    names, memory = chosen(args.only)
+    names, memory = chosen(args.only or (STEPS if args.busy else None))
     rounds, seconds = (2, 0.01) if args.quick else (args.rounds, args.seconds)
     results = Results(
         machine.describe(args.device, args.threads),
-        {"rounds": rounds, "seconds": seconds, "quick": args.quick},
+        {"rounds": rounds, "seconds": seconds, "quick": args.quick, "busy": args.busy},
     )
     if results.machine["load"] > machine.BUSY:
         print(f"Other programs are busy here (load average {results.machine['load']}): expect noise.")
-    with workers(libraries(args.library, args.quick), args.device, args.threads) as running:
+    asked = libraries(args.library, args.quick, args.busy)
+    with workers(asked, args.device, args.threads) as running, busy_core(args.busy):
         if not running:
             return results
         results.libraries = {name: worker.version for name, worker in running.items()}
@@ -117,7 +127,7 @@ def measure(args: argparse.Namespace) -> Results:
             print(f"{name:16} {times}" + (f"  → {ratio:.2f}×" if ratio else ""), flush=True)
             if different := disagreement(row):
                 print(f"{'':16} {different}", flush=True)
-        if args.device == "cpu":  # a GPU works on while the op's time is taken
+        if args.device == "cpu" and not args.busy:  # a GPU works on while the op's time is taken
             take_apart(results, running, large_steps(results), args.threads, seconds)
         if memory:
             steps = 3_000 if args.quick else 50_000
@@ -178,13 +188,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     results.save(args.out / "results.json")
     (args.out / "benchmarks.md").write_text(report.markdown(results), encoding="utf-8")
     report.chart(results, args.out / "benchmarks.png")
-    if args.readme:
+    if args.readme and results.settings.get("busy"):
+        report.busy_into_readme(results, ROOT / "README.md")
+    elif args.readme:
         (ROOT / report.DETAILS).write_text(report.markdown(results), encoding="utf-8")
         (ROOT / PICTURE).parent.mkdir(parents=True, exist_ok=True)
         report.chart(results, ROOT / PICTURE)
         report.into_readme(results, ROOT / "README.md", PICTURE)
     print("\n" + report.markdown(results))
-    print(report.summary(results))
+    print(report.busy(results) if results.settings.get("busy") else report.summary(results))
     print(f"{args.out}/results.json, benchmarks.md, benchmarks.png ({elapsed_since(start)})")
     rows = results.cases.values()
     failed = any(t.error for row in rows for lib, t in row.items() if lib == MINIGRAD)

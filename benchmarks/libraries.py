@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 MINIGRAD, EAGER, COMPILED = "minigrad", "torch", "torch.compile"
+ALONE = "minigrad-1"  # minigrad with one thread, whatever the others have
 TITLES = {
     MINIGRAD: "minigrad",
+    ALONE: "minigrad, one thread",
     EAGER: "PyTorch eager",
     COMPILED: "PyTorch compiled",
     "jax": "JAX jit",
@@ -23,7 +25,7 @@ DEFAULT = (MINIGRAD, EAGER, COMPILED)
 
 def package(name: str) -> str:
     """The package to import for a library."""
-    return "torch" if name == COMPILED else name
+    return {COMPILED: EAGER, ALONE: MINIGRAD}.get(name, name)
 
 
 def installed(name: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .cases import CASES
-from .libraries import COMPILED, EAGER, MINIGRAD
+from .libraries import ALONE, COMPILED, EAGER, MINIGRAD
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-3  # relative difference of the third loss beyond which two libraries did not do the same work
@@ -35,6 +35,7 @@ class WorkerProcess:
     """
 
     def __init__(self, library: str, device: str, threads: int) -> None:
+        threads, library = (1, MINIGRAD) if library == ALONE else (threads, library)
         counts = dict.fromkeys(
             ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads)
         )
@@ -129,9 +130,15 @@ class Results:
         theirs = [t for name in (EAGER, COMPILED) if name in row and (t := row[name].median)]
         return min(theirs) / ours if ours and theirs else None
 
-    def geometric_mean(self, group: str) -> float | None:
-        """Of the ratios of a group."""
-        ratios = [r for name in self.cases if CASES[name].group == group and (r := self.ratio(name))]
+    def waiting(self, case: str) -> float | None:
+        """minigrad's time with all threads over its time with one."""
+        row = self.cases[case]
+        both = [row[name].median if name in row else None for name in (MINIGRAD, ALONE)]
+        return both[0] / both[1] if both[0] and both[1] else None
+
+    def geometric_mean(self, *groups: str) -> float | None:
+        """Of the ratios of some groups."""
+        ratios = [r for name in self.cases if CASES[name].group in groups and (r := self.ratio(name))]
         return statistics.geometric_mean(ratios) if ratios else None
 
     def sum(self, group: str, library: str) -> float | None:
@@ -168,13 +175,26 @@ def workers(libraries: Sequence[str], device: str, threads: int) -> Iterator[dic
             worker.close()
 
 
+@contextlib.contextmanager
+def busy_core(wanted: bool) -> Iterator[None]:
+    """One core kept busy by a program that never waits, if wanted: a browser, a second run, somebody else's loop."""
+    if not wanted:
+        yield
+        return
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as burning:
+        try:
+            yield
+        finally:
+            burning.kill()
+
+
 def measure_case(
     name: str, running: dict[str, WorkerProcess], rounds: int, seconds: float, quick: bool = False
 ) -> dict[str, Timing]:
     """Build the case in every library that has it, then sample them in turn, a round at a time."""
     row: dict[str, Timing] = {}
     for library, worker in running.items():
-        if CASES[name].supports(library):
+        if CASES[name].supports(worker.library):
             try:
                 row[library] = Timing(**worker.ask("build", case=name, seconds=seconds, quick=quick))
             except WorkerError as error:

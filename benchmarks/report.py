@@ -16,6 +16,7 @@ from .shares import table as table_of_shares
 
 DETAILS = "docs/benchmarks.md"
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
+BUSY_START, BUSY_END = "<!-- busy:start -->", "<!-- busy:end -->"
 
 
 def duration(seconds: float | None) -> str:
@@ -102,7 +103,9 @@ def notes(results: Results) -> list[str]:
         else "PyTorch is not installed or was not asked for: these are minigrad's numbers alone.",
         machine.sentence(results.machine) + ".",
     ]
-    if results.machine.get("load", 0) > machine.BUSY:
+    if s.get("busy"):
+        lines.append("Another process kept one core busy all the time.")
+    elif results.machine.get("load", 0) > machine.BUSY:
         lines.append(f"Other programs were running (load average {results.machine['load']}): measure again alone.")
     for name, row in results.cases.items():
         lines += [f"{name}, {TITLES[lib]}: {t.error}" for lib, t in row.items() if t.error]
@@ -157,11 +160,6 @@ def markdown(results: Results) -> str:
 
 def into_readme(results: Results, readme: Path, picture: str) -> None:
     """Replace what stands between the markers in the README. Raises ValueError if they are not there."""
-    text = readme.read_text(encoding="utf-8")
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise ValueError(f"{readme}: the markers {START} and {END} are missing")
     lines = [
         table(results, [group for group in GROUPS if group not in BESIDE]),
         f"![minigrad's speed relative to PyTorch]({picture})",
@@ -172,7 +170,31 @@ def into_readme(results: Results, readme: Path, picture: str) -> None:
     body = lines[0]
     for last, line in pairwise(lines):
         body += ("\n" if line.startswith("- ") and last.startswith("- ") else "\n\n") + line
-    readme.write_text(f"{before}{START}\n{body}\n{END}{after}", encoding="utf-8")
+    _replace(readme, START, END, body)
+
+
+def busy_into_readme(results: Results, readme: Path) -> None:
+    """The same of a busy machine, and what it adds up to."""
+    groups = [group for group in GROUPS if any(CASES[name].group == group for name in results.cases)]
+    _replace(readme, BUSY_START, BUSY_END, "\n\n".join([table(results, groups), *notes(results), busy(results)]))
+
+
+def busy(results: Results) -> str:
+    """In a sentence, what threads cost where a core is taken, and the ratio to PyTorch."""
+    waiting = [w for name in results.cases if (w := results.waiting(name))]
+    mean = results.geometric_mean(*GROUPS)
+    parts = [f"with all threads minigrad takes at most {max(waiting):.2f} times as long as with one"] if waiting else []
+    parts += [f"it is {mean:.1f} times as fast as PyTorch in the geometric mean"] if mean else []
+    return f"On the busy machine {', and '.join(parts)}." if parts else ""
+
+
+def _replace(readme: Path, start: str, end: str, body: str) -> None:
+    text = readme.read_text(encoding="utf-8")
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{readme}: the markers {start} and {end} are missing")
+    readme.write_text(f"{before}{start}\n{body}\n{end}{after}", encoding="utf-8")
 
 
 def chart(results: Results, path: Path) -> bool:
@@ -187,7 +209,14 @@ def chart(results: Results, path: Path) -> bool:
 
     names = list(ratios)
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * len(names)), layout="constrained")
-    colors = {"training": "#1b6ca8", "loops": "#7a5fd0", "overhead": "#d58a3a", "ops": "#7fb3d5", "layers": "#5aa17f"}
+    colors = {
+        "training": "#1b6ca8",
+        "programs": "#8a8f3c",
+        "loops": "#7a5fd0",
+        "overhead": "#d58a3a",
+        "ops": "#7fb3d5",
+        "layers": "#5aa17f",
+    }
     for group in colors:
         rows = [i for i, name in enumerate(names) if CASES[name].group == group]
         if rows:

@@ -5,7 +5,7 @@ has PyTorch's face, the *same* function builds the same model, data and loss in 
 function of its own (:mod:`benchmarks.cases.alternatives`). To add a case, write one more function there.
 """
 
-from . import training, convnets, image_labs, loops, ops, layers, alternatives  # noqa: I001  (importing them registers their cases, in this order)
+from . import training, convnets, programs, image_labs, loops, ops, layers, alternatives  # noqa: I001  (importing them registers their cases, in this order)
 from .registry import BESIDE, CASES, GROUPS, SUMMED, Case, Step
 
 __all__ = ["BESIDE", "CASES", "GROUPS", "SUMMED", "Case", "Step"]

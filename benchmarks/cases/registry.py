@@ -13,6 +13,7 @@ Builder = Callable[..., Step]  # called with a Library
 
 GROUPS = {
     "training": "Training steps: forward, loss, backward, update, zero_grad",
+    "programs": "Programs beside the labs: a training step",
     "batches": "Labs 5 to 7: a training step of each network at the labs' batch of 1024, Adam",
     "loops": "An epoch of a lab's loop: DataLoader over a TensorDataset, and a training step for each batch",
     "overhead": "The cost of an op: forward and backward on 0-d tensors",

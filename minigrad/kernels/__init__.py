@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .large import LARGE
+from .threading_layer import ThreadingLayer, choose
 from .threads import get_num_threads, set_num_threads
 
-__all__ = ["Kernel", "disabled", "enabled", "find", "get_num_threads", "load", "set_num_threads"]
+__all__ = ["Kernel", "disabled", "enabled", "find", "get_num_threads", "load", "set_num_threads", "threading_layer"]
 
 
 class Kernel(NamedTuple):
@@ -98,6 +99,17 @@ class _Lazy:
 def load() -> None:
     """Load Numba now, rather than when an op needs a kernel; it takes a good part of a second."""
     importlib.import_module(f"{__name__}.compile")
+
+
+def threading_layer() -> ThreadingLayer:
+    """The layer of threads that kernels run on, and why: ``ThreadingLayer(name="tbb", reason="its library is there")``.
+
+    TBB where its library is there, else Numba's workqueue, else OpenMP. The environment variable
+    ``MINIGRAD_THREADING_LAYER`` ("tbb", "workqueue" or "omp") chooses another one before kernels are first used, and so
+    does Numba's own ``NUMBA_THREADING_LAYER``. Loads Numba.
+    """
+    load()
+    return choose()
 
 
 def lazy(name: str, owner: Any) -> Any:

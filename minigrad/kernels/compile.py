@@ -17,13 +17,14 @@ from numba.core import event
 
 from ..interrupts import HeldBack
 from .cache import FOLDER, KernelCache, say
-from .fork import stay_alone_in_forks
 from .memory import keep_freed_memory
+from .parallel_for import guard_the_pool
 from .simd import LANES
+from .threading_layer import choose
 from .threads import apply_to_kernels
 
+guard_the_pool(one_at_a_time=choose().name == "workqueue")
 apply_to_kernels()
-stay_alone_in_forks()
 keep_freed_memory()
 
 

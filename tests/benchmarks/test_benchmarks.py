@@ -15,7 +15,7 @@ import minigrad
 from benchmarks import report
 from benchmarks.__main__ import main
 from benchmarks.cases import CASES, GROUPS
-from benchmarks.libraries import COMPILED, EAGER, MINIGRAD, Library
+from benchmarks.libraries import ALONE, COMPILED, EAGER, MINIGRAD, Library
 from benchmarks.measure import Results, Timing, disagreement
 from benchmarks.shares import BACKWARD, FORWARD, Shares, shares_of, table
 from benchmarks.worker import Worker
@@ -85,6 +85,30 @@ def test_the_readme_table_replaces_what_stood_between_the_markers(tmp_path: Path
     assert text.count("**2.00×**") == 1
 
 
+def test_a_busy_machine_has_a_table_of_its_own(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        f"{report.START}\nquiet\n{report.END}\n{report.BUSY_START}\n{report.BUSY_END}\n", encoding="utf-8"
+    )
+    results = results_of(
+        lab1={MINIGRAD: [1.2], ALONE: [1.0], EAGER: [4.8]}, character_mlp={MINIGRAD: [1.0], ALONE: [1.0], EAGER: [9.0]}
+    )
+    results.settings["busy"] = True
+    report.busy_into_readme(results, readme)
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(f"{report.START}\nquiet\n{report.END}\n")
+    assert "| minigrad | minigrad, one thread | PyTorch eager | ratio |" in text
+    assert "at most 1.20 times as long as with one, and it is 6.0 times as fast as PyTorch" in text
+
+
+def test_measuring_on_a_busy_machine(tmp_path: Path) -> None:
+    options = ["--busy", "--quick", "--only", "lab1", "--library", MINIGRAD, "--library", ALONE, "--out", str(tmp_path)]
+    assert main(options) == 0
+    results = Results.load(tmp_path / "results.json")
+    assert results.settings["busy"]
+    assert all(results.cases["lab1"][name].median for name in (MINIGRAD, ALONE))
+
+
 def test_a_readme_without_markers_is_refused(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("nothing here", encoding="utf-8")
@@ -102,7 +126,7 @@ def test_raw_numbers_survive_their_file(tmp_path: Path) -> None:
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
-TRAINING = [name for name, case in CASES.items() if case.group == "training"]
+TRAINING = [name for name, case in CASES.items() if case.group in ("training", "programs")]
 
 
 @pytest.mark.parametrize("name", [name for name in TRAINING if not CASES[name].random and name != "res_cnn"])

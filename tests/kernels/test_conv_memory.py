@@ -16,6 +16,7 @@ from kernel_checks import Context, Fences, Guards, draw, passes_between_fences
 from test_conv_kernels import LARGE, SHAPES, Shape
 
 from minigrad import kernels
+from minigrad.kernels import threads as sharing
 from minigrad.kernels.cpu import conv
 from minigrad.kernels.cpu.conv import KERNELS
 from minigrad.ops.conv import Conv2d, ConvTranspose2d, ConvWeight2d
@@ -66,7 +67,7 @@ def test_nothing_beside_the_arrays_is_read_or_written(
 ) -> None:
     threads(count)
     numba.set_num_threads(1)  # shares are shares, whoever does them, and nobody has to wait for a busy core
-    monkeypatch.setattr(conv, "SPLIT_FROM", 0)  # the smallest work is shared as well
+    monkeypatch.setattr(sharing, "WORTH", 1e-9)  # the smallest work is shared as well
     for i, shape in enumerate([*SHAPES, *LARGE.values(), *some_shapes(shapes)]):
         rng = np.random.default_rng(i)
         x, w, b = (guards.around(a) for a in shape.arrays(i))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kernel_checks import UNIT, Context, Fences, Guards, both_ways, draw, passes_between_fences
 
 import minigrad.nn.functional as F
+from minigrad.kernels import threads
 from minigrad.kernels.cpu import layer, matmul
 from minigrad.kernels.cpu.matmul import KERNELS
 from minigrad.ops.fused import ACTIVATIONS, LinearActivation
@@ -37,7 +38,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return call
 
     monkeypatch.setattr(matmul, "SMALLEST", 0)
-    monkeypatch.setattr(matmul, "SHARED_FROM", 0)
+    monkeypatch.setattr(threads, "WORTH", 1e-9)
     for way in ("forward", "backward"):
         monkeypatch.setattr(layer, way, recorded(way, getattr(layer, way)))
     return taken

@@ -21,12 +21,12 @@ import numpy as np
 
 from .. import Kernel, memory
 from ..simd import LANES
-from ..threads import get_num_threads
+from ..threads import shares
 from . import conv_depthwise, conv_direct, conv_flat, conv_plan, winograd
 from .activation import NONE, RELU, SIGMOID, TANH, activated, sloped
 from .layout import FLOAT32
 
-SPLIT_FROM = 1 << 18  # multiply-adds from which a second thread pays
+COST = 0.03  # nanoseconds a multiply-add takes
 THIN = 4  # input channels: fewer products than that per tap do not pay for turning the image pixel-major
 
 _NO_FLOOR, _ZERO = np.array([-np.inf], np.float32), np.zeros(1, np.float32)
@@ -55,7 +55,7 @@ def _flat(x: Any) -> Any:
 
 
 def _parts(images: int, work: int) -> int:
-    return max(1, min(get_num_threads(), images)) if work >= SPLIT_FROM else 1
+    return shares(COST * work, images)
 
 
 def _output(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import prange
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from .sums import sum_of, wide_zeros
 
 
@@ -45,6 +46,7 @@ def depthwise(
 ) -> None:  # fmt: skip
     """y (N, C·many, OH, OW) = max(x ⋆ w + bias, floor), w (C·many, 1, KH, KW): channel c makes outputs c·many …"""
     high, wide = max(h + ph, (oh - 1) * sh + dh * (kh - 1) + 1), (wd + pw + dw * kw) // sw + ow + 2
+    before = at_most(parts)
     for t in prange(parts):
         plane = np.zeros(high * sw * wide, np.float32)
         for p in range(t * n * c // parts, (t + 1) * n * c // parts):
@@ -66,6 +68,7 @@ def depthwise(
                     for j in range(ow):
                         v = line[j]
                         line[j] = lowest if v < lowest else v
+    again(before)
 
 
 @jit(parallel=True)
@@ -75,6 +78,7 @@ def depthwise_input(
 ) -> None:  # fmt: skip
     """dx (N, C, H, W): every dy adds its kernel to the padded plane; what fell on the padding is dropped."""
     high, wide = max(h + ph, (oh - 1) * sh + dh * (kh - 1) + 1), (wd + pw + dw * kw) // sw + ow + 2
+    before = at_most(parts)
     for t in prange(parts):
         plane = np.empty(high * sw * wide, np.float32)
         for p in range(t * n * c // parts, (t + 1) * n * c // parts):
@@ -92,6 +96,7 @@ def depthwise_input(
                             for j in range(ow):
                                 target[j] += weight * line[j]
             _unsort(plane, h, wd, ph, pw, sw, wide, dx, p * h * wd)
+    again(before)
 
 
 @jit(parallel=True)
@@ -101,6 +106,7 @@ def depthwise_weight(
 ) -> None:  # fmt: skip
     """dw (C·many, 1, KH, KW) and db; a thread owns channels, so every sum has one order."""
     high, wide = max(h + ph, (oh - 1) * sh + dh * (kh - 1) + 1), (wd + pw + dw * kw) // sw + ow + 2
+    before = at_most(parts)
     for t in prange(parts):
         plane = np.zeros(high * sw * wide, np.float32)
         mine, bias = wide_zeros(many * kh * kw), wide_zeros(many)
@@ -124,3 +130,4 @@ def depthwise_weight(
                                 mine[(q * kh + a) * kw + b] += s
             gradient[channel * many * kh * kw : (channel + 1) * many * kh * kw] = mine
             db[channel * many : (channel + 1) * many] = bias
+    again(before)

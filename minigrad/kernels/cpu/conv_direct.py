@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE, slopes
 from .sums import sum_of, wide_zeros
@@ -188,6 +189,7 @@ def correlate(
             packed,
             first * sources * pitch,
         )
+    before = at_most(parts)
     for t in prange(parts):
         image = zeros(size + LANES)
         out = np.empty(pixels * pitch, np.float32)
@@ -200,6 +202,7 @@ def correlate(
                 used = runs[phases[k, 1] : phases[k, 1] + phases[k, 4]]
                 sum_windows(image, packed, at, rows, phases[k, 0], phases[k, 3], used, phases[k, 6], into, pitch, out)
             to_planes(out, pitch, results, pixels, bias, o_start, floor, y, n * y_images + y_start)
+    again(before)
 
 
 @jit(parallel=True)
@@ -224,6 +227,7 @@ def weight_gradient(
         multiples(runs_dy.size, depth * WIDTH, pixels),
         multiples(runs_dy.size, depth * LANES, pixels),
     )
+    before = at_most(parts)
     for t in prange(parts):
         image = zeros(size + LANES * ROWS)
         gradient = zeros(pixels * pitch)
@@ -251,6 +255,7 @@ def weight_gradient(
                             image, 0, rows, runs, step, gradient, panel, runs_slim, LANES, runs.size, depth,
                             mine, left, into, i, 1 if n > first else 0,
                         )  # fmt: skip
+    again(before)
     add_parts(sums, db)
     for tap in range(taps):
         for c in range(sources):

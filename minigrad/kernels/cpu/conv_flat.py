@@ -15,6 +15,7 @@ import numpy as np
 from numba import prange
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
 from .conv_direct import add_parts, add_plane_sums, all_finite, multiples, through_slopes, zeros
@@ -74,6 +75,7 @@ def correlate_flat(
     for c in range(sources):
         for i in range(kh):
             b_runs[c * kh + i] = c * plane + i * dh * wide
+    before = at_most(parts)
     for t in prange(parts):
         image = zeros(sources * plane + (dh * kh + 1) * wide + WIDTH)
         out = np.empty(FEW * length, np.float32)
@@ -106,6 +108,7 @@ def correlate_flat(
                             for q in range(ow):
                                 v = line[q] + b
                                 target[q] = lowest if v < lowest else v
+    again(before)
 
 
 @jit(parallel=True)
@@ -132,6 +135,7 @@ def weight_gradient_flat(
     a_runs, b_runs = multiples(oh, pitch, oh), multiples(oh, wide, oh)
     sums = wide_zeros(parts * results).reshape((parts, results))
     total = zeros(parts * blocks * FEW * columns * LANES).reshape((parts, blocks * FEW * columns * LANES))
+    before = at_most(parts)
     for t in prange(parts):
         image = zeros(sources * high * wide + pitch)
         lines = zeros(blocks * FEW * oh * pitch)
@@ -148,6 +152,7 @@ def weight_gradient_flat(
                         lines, block * FEW * oh * pitch, oh * pitch, a_runs, image, 0, b_rows, b_runs, j, oh, steps,
                         mine, block * FEW * columns * LANES, columns * LANES,
                     )  # fmt: skip
+    again(before)
     add_parts(sums, db)
     for o in range(results):
         for k in range(inner):

@@ -14,13 +14,14 @@ from numba import prange
 from .. import Kernel, memory
 from ..compile import jit
 from ..large import LARGE
-from ..threads import get_num_threads
+from ..threads import shares
 from .functions import exp32, log32
 from .layout import FLOAT32, takes
 from .sums import add_rows
 
 ADD, SUB, MUL, DIV = 0, 1, 2, 3
 EXP, LOG, SQRT, COPY = 0, 1, 2, 3
+COST = 0.25  # nanoseconds an element takes
 
 
 @jit
@@ -74,14 +75,14 @@ def _map_shared(x: Any, y: Any, f: int, parts: int) -> None:
 def combine(a: Any, b: Any, f: int) -> Any:
     """f(a, b) of two large float32 arrays of one shape."""
     y = memory.empty(a.shape)
-    _combine_shared(a.ravel(), b.ravel(), y.ravel(), f, get_num_threads())
+    _combine_shared(a.ravel(), b.ravel(), y.ravel(), f, shares(COST * y.size, y.size))
     return y
 
 
 def mapped(x: Any, f: int) -> Any:
     """f(x) of a large float32 array."""
     y = memory.empty(x.shape)
-    _map_shared(x.ravel(), y.ravel(), f, get_num_threads())
+    _map_shared(x.ravel(), y.ravel(), f, shares(COST * y.size, y.size))
     return y
 
 

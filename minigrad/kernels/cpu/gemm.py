@@ -26,7 +26,7 @@ from numba import prange
 from .. import memory
 from ..compile import jit
 from ..simd import LANES, ROWS
-from ..threads import get_num_threads
+from ..threads import shares
 from .activation import NONE, activate
 from .conv_direct import multiples
 from .tile import WIDTH, copy_vector, panel_tile, transpose_square
@@ -37,7 +37,7 @@ SQUARES = (ROWS + LANES - 1) // LANES * LANES  # rows that the squares of a pane
 FEW = 4 * ROWS  # rows of C below which B is read where it lies: it is not used often enough to be copied
 WIDE = 512  # columns from which a tile with empty rows still beats BLAS
 SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
-PARALLEL_FROM = 1 << 18  # multiply-adds from which a second thread pays
+COST = 0.025  # nanoseconds a multiply-add takes
 TOGETHER_FROM = 1 << 17  # numbers of B: whoever copies so many that others copy, too, could have waited for them
 NO_BIAS = np.empty(0, np.float32)
 
@@ -254,8 +254,8 @@ def product(a: Any, a_turned: bool, b: Any, b_turned: bool, bias: Any = NO_BIAS,
     """
     (m, depth), n = a.shape[:: -1 if a_turned else 1], b.shape[0 if b_turned else 1]
     c = memory.empty((m, n))
-    parts = get_num_threads()
-    if parts == 1 or m * n * depth < PARALLEL_FROM:
+    parts = shares(COST * m * n * depth, m * n * depth)
+    if parts == 1:
         _alone(a, a_turned, b, b_turned, 0, depth, c, 0, m, 0, (n + WIDTH - 1) // WIDTH, bias, f)
     elif m >= parts * 3 * ROWS:
         # Rows of a weight (or of its gradient) go to the same core as in the other products and in the optimizer, and

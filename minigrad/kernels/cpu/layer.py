@@ -17,6 +17,7 @@ import numpy as np
 from numba import prange
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE, activate, slopes
 from .conv_direct import multiples, zeros
@@ -65,6 +66,7 @@ def forward(x: Any, w: Any, b: Any, f: int, y: Any, parts: int) -> None:
     outputs = w.shape[0]
     flat_x, flat_w = x.ravel(), w.ravel()
     flat_y = y.ravel()
+    before = at_most(parts)
     for t in prange(parts):
         first, last = t * outputs // parts, (t + 1) * outputs // parts
         mine = last - first
@@ -96,17 +98,21 @@ def forward(x: Any, w: Any, b: Any, f: int, y: Any, parts: int) -> None:
                     out[:] = line
                 else:
                     activate(line, out, f)
+    again(before)
 
 
 @jit(parallel=True)
-def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: Any, db: Any, parts: int) -> None:
+def backward(
+    dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: Any, db: Any, parts: int, adders: int
+) -> None:
     """dx = dz W, dW = dzᵀ x, db = Σ dz, with dz = dy · f′; no dx if its array is empty.
 
-    ``shares`` holds what all threads but the first contribute to dx, (parts - 1, N, in).
+    ``shares`` holds what all threads but the first contribute to dx, (parts - 1, N, in); ``adders`` threads add it up.
     """
     n, outputs = dy.shape
     depth = w.shape[1]
     flat_dw = dw.ravel()
+    before = at_most(parts)
     for t in prange(parts):
         first, last = t * outputs // parts, (t + 1) * outputs // parts
         mine = last - first
@@ -149,11 +155,14 @@ def backward(dy: Any, y: Any, x: Any, w: Any, f: int, shares: Any, dx: Any, dw: 
                     line, source = share[i, left : left + width], scratch[i * WIDTH : i * WIDTH + width]
                     for q in range(width):
                         line[q] = source[q]
+    again(before)
     if dx.size:
-        for t in prange(parts):
-            for i in range(t * n // parts, (t + 1) * n // parts):
+        before = at_most(adders)
+        for t in prange(adders):
+            for i in range(t * n // adders, (t + 1) * n // adders):
                 line = dx[i]
                 for share in range(parts - 1):
                     more = shares[share, i]
                     for q in range(depth):
                         line[q] += more[q]
+        again(before)

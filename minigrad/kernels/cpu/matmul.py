@@ -17,7 +17,7 @@ from numba import prange
 from .. import Kernel, memory
 from ..compile import jit
 from ..simd import ROWS
-from ..threads import get_num_threads
+from ..threads import shares
 from . import layer
 from .activation import NONE, RELU, SIGMOID, TANH, activate, slopes
 from .gemm import SMALLEST, product, times, times_transposed, transposed_times
@@ -35,8 +35,9 @@ from .thin import (
     thin_layer_backward,
 )
 
-SHARED_FROM = 1 << 20  # multiply-adds from which a second thread pays in a layer
-ROWS_SHARED_FROM = 1 << 16  # elements from which a second thread pays in a pass over rows
+COST = 0.04  # nanoseconds a multiply-add takes in a layer of few samples
+ROW_COST = 0.4  # and an element in a pass over rows
+SUM_COST = 0.3  # and one of a sum of arrays
 FEW_SAMPLES = 256  # above, a layer's products are large enough to be made one by one
 
 _NO_BIAS: dict[int, Any] = {}
@@ -53,7 +54,7 @@ def _no_bias(outputs: int) -> Any:
 
 def _shares(rows: int, inputs: int, outputs: int) -> int:
     """Threads for a layer."""
-    return min(get_num_threads(), outputs) if rows * inputs * outputs >= SHARED_FROM else 1
+    return shares(COST * rows * inputs * outputs, outputs)
 
 
 _CODES = {"relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
@@ -114,7 +115,7 @@ def _layer(ctx: Any, x: Any, w: Any, b: Any, f: int) -> Any:
         return NotImplemented
     elif is_narrow(inputs, outputs):
         y = z = np.empty((rows, outputs), FLOAT32)
-        narrow_forward(x, w, b, z)
+        narrow_forward(x, w, b, z, shares(COST * rows * inputs * outputs, (rows + 1) // 2))
         if f != NONE:
             y = np.empty_like(z)
             activate(z.ravel(), y.ravel(), f)
@@ -148,15 +149,17 @@ def _layer_backward(ctx: Any, dy: Any) -> Any:
     if wants_w is not None and rows <= FEW_SAMPLES and outputs >= 2 * ROWS and rows * inputs * outputs > SMALLEST:
         parts = _shares(rows, inputs, outputs)
         dw = memory.empty(w.shape)
-        dx, shares = _NOTHING, _NO_SHARES
+        dx, partial = _NOTHING, _NO_SHARES
         if wants_x is not None:
-            dx, shares = memory.empty(x.shape), memory.empty((parts - 1, *x.shape))
-        layer.backward(dy, y, x, w, f, shares, dx, dw, db, parts)
+            dx, partial = memory.empty(x.shape), memory.empty((parts - 1, *x.shape))
+        adders = shares(SUM_COST * partial.size, rows)
+        layer.backward(dy, y, x, w, f, partial, dx, dw, db, parts, adders)
         return dx if wants_x is not None else None, dw, db
     dz = dy
     if wants_b is not None or f != NONE:
-        dz, parts = dy if f == NONE else memory.empty(y.shape), get_num_threads()
-        if parts == 1 or dz.size < ROWS_SHARED_FROM:
+        dz = dy if f == NONE else memory.empty(y.shape)
+        parts = shares(ROW_COST * dz.size, rows)
+        if parts == 1:
             _slopes_and_bias(dy, y, f, dz, db)
         else:
             _slopes_and_bias_shared(dy, y, f, dz, np.empty((parts, outputs)), db)

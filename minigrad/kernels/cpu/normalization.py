@@ -20,11 +20,11 @@ from numba import prange
 
 from .. import Kernel, memory
 from ..compile import jit
-from ..threads import get_num_threads
+from ..threads import shares
 from .functions import ZERO, F
 from .layout import FLOAT32, takes
 from .normalization_rows import backward_rows, backward_rows_shared, forward_rows, forward_rows_shared
-from .normalization_terms import PARALLEL_FROM, RELU, TRAIN, ones_and_zeros, settle, terms
+from .normalization_terms import BACKWARD, FORWARD, RELU, TRAIN, ones_and_zeros, settle, terms
 from .sums import RUN, deviations_of, sum_of, wide_deviations_of
 
 
@@ -215,19 +215,20 @@ def _run(
         w, b = ones if w is None else w, zeros if b is None else b
     if running_mean is None:
         running_mean = running_var = _NONE
-    y = np.empty(x.shape, FLOAT32) if x.size < PARALLEL_FROM else memory.empty(x.shape)
+    y = memory.empty(x.shape)
     x3, y3 = (x, y) if x.ndim < 4 else (_planes(x), _planes(y))
     mean, inverse, rest = np.empty(shape, FLOAT32), np.empty(shape, FLOAT32), np.empty(shape, FLOAT32)
     arguments = (x3, w, b, running_mean, running_var, float(momentum), float(eps), mode, mean, inverse, rest, y3)
+    parts = shares(FORWARD * x.size, x.shape[0] if x.ndim == 2 else shape[0])
     if x.ndim == 2:
-        if x.size < PARALLEL_FROM:
+        if parts == 1:
             forward_rows(*arguments)
         else:
-            forward_rows_shared(*arguments, get_num_threads())
-    elif x.size < PARALLEL_FROM:
+            forward_rows_shared(*arguments, parts)
+    elif parts == 1:
         _forward_planes(*arguments, 0, shape[0])
     else:
-        _forward_planes_shared(*arguments, min(get_num_threads(), shape[0]))
+        _forward_planes_shared(*arguments, parts)
     ctx.scratch = x3, w, mean, inverse, rest, mode, y3
     return y
 
@@ -244,15 +245,16 @@ def backward(ctx: Any, dy: Any) -> Any:
     if dx3 is None:
         dx3 = _NO_RESULT[x.ndim]
     arguments = (dy3, x, w, mean, inverse, rest, mode, y, dx3, dw, db)
+    parts = shares(BACKWARD * dy.size, dy.shape[0] if x.ndim == 2 else mean.size)
     if x.ndim == 2:
-        if dy.size < PARALLEL_FROM:
+        if parts == 1:
             backward_rows(*arguments)
         else:
-            backward_rows_shared(*arguments, get_num_threads())
-    elif dy.size < PARALLEL_FROM:
+            backward_rows_shared(*arguments, parts)
+    elif parts == 1:
         _backward_planes(*arguments, 0, mean.size)
     else:
-        _backward_planes_shared(*arguments, min(get_num_threads(), mean.size))
+        _backward_planes_shared(*arguments, parts)
     return dx, dw, db
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..compile import jit
 
-PARALLEL_FROM = 1 << 16  # elements from which a second thread pays
+FORWARD, BACKWARD = 0.4, 0.5  # nanoseconds an element takes
 TRAIN, RELU = 1, 2
 
 

@@ -16,11 +16,12 @@ import numba
 import numpy as np
 
 from ..compile import Fixed, jit
-from ..threads import get_num_threads
+from ..threads import shares
 from .layout import FLOAT32
 
-# Elements from which several threads beat one: below, handing out the work costs more than it saves.
-_PARALLEL = 1 << 16
+# Nanoseconds an element takes, most of them to fetch it: the rows of a large weight lie in the caches of the cores that
+# need them in the layers, and stay there if the same threads change them here.
+_SGD, _ROOT = 0.8, 1.2
 
 
 @jit
@@ -59,18 +60,19 @@ def sgd(
     nesterov: bool,
     maximize: bool,
 ) -> None:
+    parts = shares(_SGD * p.size, p.size)
     if buffer is None:
-        if p.size < _PARALLEL:
+        if parts == 1:
             plain = _plain_sgd_single.call if p.dtype is FLOAT32 else _plain_sgd
             plain(p.ravel(), g.ravel(), lr, weight_decay, maximize)
         else:
-            _plain_sgd_parallel(get_num_threads(), p.ravel(), g.ravel(), lr, weight_decay, maximize)
+            _plain_sgd_parallel(parts, p.ravel(), g.ravel(), lr, weight_decay, maximize)
         return
     args = (p.ravel(), g.ravel(), buffer.ravel(), lr, momentum, dampening, weight_decay, nesterov, maximize)
-    if p.size < _PARALLEL:
+    if parts == 1:
         _sgd(*args)
     else:
-        _sgd_parallel(get_num_threads(), *args)
+        _sgd_parallel(parts, *args)
 
 
 @jit
@@ -133,10 +135,11 @@ def adam(
     v_max = None if v_max is None else v_max.ravel()
     arrays = (p.ravel(), g.ravel(), m.ravel(), v.ravel(), v_max)
     args = (*arrays, lr, beta1, beta2, eps, weight_decay, decoupled, maximize, step)
-    if p.size < _PARALLEL:
+    parts = shares(_ROOT * p.size, p.size)
+    if parts == 1:
         _adam(*args)
     else:
-        _adam_parallel(get_num_threads(), *args)
+        _adam_parallel(parts, *args)
 
 
 @jit
@@ -193,10 +196,11 @@ def rmsprop(
     buffer = None if buffer is None else buffer.ravel()
     arrays = (p.ravel(), g.ravel(), square_avg.ravel(), grad_avg, buffer)
     args = (*arrays, lr, alpha, eps, weight_decay, momentum, maximize)
-    if p.size < _PARALLEL:
+    parts = shares(_ROOT * p.size, p.size)
+    if parts == 1:
         _rmsprop(*args)
     else:
-        _rmsprop_parallel(get_num_threads(), *args)
+        _rmsprop_parallel(parts, *args)
 
 
 @jit
@@ -244,10 +248,11 @@ def adagrad(
     step: int,
 ) -> None:
     args = (p.ravel(), g.ravel(), total.ravel(), lr, lr_decay, weight_decay, eps, maximize, step)
-    if p.size < _PARALLEL:
+    parts = shares(_ROOT * p.size, p.size)
+    if parts == 1:
         _adagrad(*args)
     else:
-        _adagrad_parallel(get_num_threads(), *args)
+        _adagrad_parallel(parts, *args)
 
 
 @jit
@@ -283,10 +288,11 @@ def adadelta(
     maximize: bool,
 ) -> None:
     args = (p.ravel(), g.ravel(), square_avg.ravel(), acc_delta.ravel(), lr, rho, eps, weight_decay, maximize)
-    if p.size < _PARALLEL:
+    parts = shares(_ROOT * p.size, p.size)
+    if parts == 1:
         _adadelta(*args)
     else:
-        _adadelta_parallel(get_num_threads(), *args)
+        _adadelta_parallel(parts, *args)
 
 
 @jit

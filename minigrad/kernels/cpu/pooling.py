@@ -18,7 +18,7 @@ import numpy as np
 from .. import Kernel
 from ..memory import empty
 from ..simd import LANES
-from ..threads import get_num_threads
+from ..threads import shares
 from .layout import FLOAT32, takes
 from .pooling_max import max_back, max_spans, max_windows, places
 from .pooling_pairs import max_pairs, max_pairs_back, mean_pairs, mean_pairs_back
@@ -35,12 +35,12 @@ from .pooling_sum import (
     window_sums_back,
 )
 
-PARALLEL_FROM = 1 << 16  # elements of the input from which a second thread pays
+COST = 0.3  # nanoseconds an element of the input takes
 IN_A_BYTE = 256  # taps
 
 
 def _parts(elements: int, planes: int) -> int:
-    return 1 if elements < PARALLEL_FROM else min(get_num_threads(), planes)
+    return shares(COST * elements, planes)
 
 
 def _floats(g: Any) -> Any:

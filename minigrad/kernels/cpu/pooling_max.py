@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from ..simd import LANES
 from .pooling_blocks import FLOATS, I8, I32, ZERO, each_tap, exceeds, in_all_lanes, load, memory, stepped, store
 
@@ -125,8 +126,10 @@ def max_windows(x: Any, y: Any, tap: Any, shape: Any, parts: int) -> None:
     """shape: the pairs (rows, columns) of sizes, outputs, kernel, stride (of columns 1 or 2), padding, dilation. Taps
     are bytes."""
     planes = x.size // (shape[0] * shape[1])
+    before = at_most(parts)
     for t in prange(parts):
         _window_planes(x, y, tap, planes * t // parts, planes * (t + 1) // parts, shape)
+    again(before)
 
 
 # --- any windows ------------------------------------------------------------------------------------------------------
@@ -197,8 +200,10 @@ def max_spans(x: Any, y: Any, tap: Any, spans: Any, numbers: Any, parts: int) ->
     """spans: each window's first row (negative in the padding), how many rows it has, and the same of columns; numbers:
     h, w, across, and the dilation of rows and columns."""
     planes = x.size // (numbers[0] * numbers[1])
+    before = at_most(parts)
     for t in prange(parts):
         _span_planes(x, y, tap, spans, numbers, planes * t // parts, planes * (t + 1) // parts)
+    again(before)
 
 
 # --- the way back -----------------------------------------------------------------------------------------------------
@@ -224,8 +229,10 @@ def _back_planes(dy: Any, tap: Any, dx: Any, tops: Any, lefts: Any, numbers: Any
 def max_back(dy: Any, tap: Any, dx: Any, tops: Any, lefts: Any, numbers: Any, parts: int) -> None:
     """dx = Σ dy of the windows whose largest x was. numbers: as for :func:`max_spans`, and how many taps there are."""
     planes = dx.size // (numbers[0] * numbers[1])
+    before = at_most(parts)
     for t in prange(parts):
         _back_planes(dy, tap, dx, tops, lefts, numbers, planes * t // parts, planes * (t + 1) // parts)
+    again(before)
 
 
 @jit

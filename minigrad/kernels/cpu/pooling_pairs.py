@@ -15,6 +15,7 @@ from numba import prange, types
 from numba.extending import intrinsic
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from ..simd import LANES
 from .pooling_blocks import (
     FLOATS,
@@ -89,8 +90,10 @@ def _mean_planes(x: Any, y: Any, shape: Any, factor: Any, first: int, last: int)
 def mean_pairs(x: Any, y: Any, shape: Any, factor: Any, parts: int) -> None:
     """y = factor · the sum of each window."""
     planes = shape[0]
+    before = at_most(parts)
     for t in prange(parts):
         _mean_planes(x, y, shape, factor, planes * t // parts, planes * (t + 1) // parts)
+    again(before)
 
 
 @intrinsic
@@ -148,8 +151,10 @@ def _mean_back_planes(dy: Any, dx: Any, shape: Any, factor: Any, first: int, las
 def mean_pairs_back(dy: Any, dx: Any, shape: Any, factor: Any, parts: int) -> None:
     """dx = factor · dy of the window that holds x, 0 outside all windows."""
     planes = shape[0]
+    before = at_most(parts)
     for t in prange(parts):
         _mean_back_planes(dy, dx, shape, factor, planes * t // parts, planes * (t + 1) // parts)
+    again(before)
 
 
 # --- the largest -----------------------------------------------------------------------------------------------------
@@ -208,8 +213,10 @@ def _max_planes(x: Any, y: Any, tap: Any, shape: Any, first: int, last: int) -> 
 def max_pairs(x: Any, y: Any, tap: Any, shape: Any, parts: int) -> None:
     """y = the largest number of each window, tap = where it stood: 0, 1 in the first row, 2, 3 in the second one."""
     planes = shape[0]
+    before = at_most(parts)
     for t in prange(parts):
         _max_planes(x, y, tap, shape, planes * t // parts, planes * (t + 1) // parts)
+    again(before)
 
 
 @intrinsic
@@ -263,5 +270,7 @@ def _max_back_planes(dy: Any, tap: Any, dx: Any, shape: Any, first: int, last: i
 def max_pairs_back(dy: Any, tap: Any, dx: Any, shape: Any, parts: int) -> None:
     """dx = dy of the window whose largest x was, else 0."""
     planes = shape[0]
+    before = at_most(parts)
     for t in prange(parts):
         _max_back_planes(dy, tap, dx, shape, planes * t // parts, planes * (t + 1) // parts)
+    again(before)

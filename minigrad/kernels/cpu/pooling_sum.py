@@ -21,6 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from ..simd import LANES
 from .functions import exp32, log32
 from .pooling_blocks import (
@@ -203,9 +204,11 @@ def window_sums(
 ) -> None:
     """y = scales · Σ f(x) over each window; for squares its root."""
     planes = y.size // (numbers[2] * numbers[3])
+    before = at_most(parts)
     for t in prange(parts):
         begin, end = planes * t // parts, planes * (t + 1) // parts
         _sum_planes(x, y, tops, bottoms, table, row_scales, column_scales, numbers, kind, begin, end)
+    again(before)
 
 
 @jit
@@ -269,9 +272,11 @@ def window_sums_back(
 ) -> None:
     """dx = the sum of scales · dy over the windows that hold x; times x for squares, the sign of x for absolutes."""
     planes = dx.size // (numbers[2] * numbers[3])
+    before = at_most(parts)
     for t in prange(parts):
         begin, end = planes * t // parts, planes * (t + 1) // parts
         _sum_back_planes(dy, x, dx, tops, bottoms, table, row_scales, column_scales, numbers, kind, begin, end)
+    again(before)
 
 
 @jit
@@ -290,8 +295,10 @@ def _plane_sums(x: Any, y: Any, size: int, factor: Any, begin: int, end: int) ->
 def plane_sums(x: Any, y: Any, factor: Any, parts: int) -> None:
     """y[n] = factor · the sum of plane n."""
     planes = y.size
+    before = at_most(parts)
     for t in prange(parts):
         _plane_sums(x, y, x.size // planes, factor, planes * t // parts, planes * (t + 1) // parts)
+    again(before)
 
 
 @jit
@@ -309,9 +316,11 @@ def _powers(x: Any, p: Any, y: Any) -> None:
 @jit(parallel=True)
 def powers(x: Any, p: Any, y: Any, parts: int) -> None:
     """y = |x|ᵖ."""
+    before = at_most(parts)
     for t in prange(parts):
         begin, end = _share(x.size, t, parts)
         _powers(x[begin:end], p, y[begin:end])
+    again(before)
 
 
 @jit
@@ -326,11 +335,13 @@ def _scale(x: Any, p: Any, dx: Any) -> None:
 @jit(parallel=True)
 def scale_by_powers(x: Any, p: Any, dx: Any, parts: int) -> None:
     """dx → dx · sign(x) |x|ᵖ, in place: 0 where x is 0, whatever dx is there."""
+    before = at_most(parts)
     for t in prange(parts):
         begin, end = _share(x.size, t, parts)
         for start in range(begin, end, PIECE):
             stop = min(start + PIECE, end)
             _scale(x[start:stop], p, dx[start:stop])
+    again(before)
 
 
 @jit

@@ -14,34 +14,41 @@ from numba import prange
 from .. import Kernel, memory
 from ..compile import jit
 from ..large import LARGE
-from ..threads import get_num_threads
+from ..parallel_for import again, at_most
+from ..threads import shares
 from .layout import takes
 
 PIECE = 1 << 11
+COST = 0.15  # nanoseconds an element takes
 
 
 @jit(parallel=True)
-def _piecewise(x: Any, sums: Any) -> None:
-    for k in prange(sums.size):
-        piece = x[k * PIECE : (k + 1) * PIECE]
-        s = 0.0  # float64: the time goes into reading
-        for i in range(piece.size):
-            s += piece[i]
-        sums[k] = s
+def _piecewise(x: Any, sums: Any, parts: int) -> None:
+    before = at_most(parts)
+    for t in prange(parts):
+        for k in range(t * sums.size // parts, (t + 1) * sums.size // parts):
+            piece = x[k * PIECE : (k + 1) * PIECE]
+            s = 0.0  # float64: the time goes into reading
+            for i in range(piece.size):
+                s += piece[i]
+            sums[k] = s
+    again(before)
 
 
 @jit(parallel=True)
 def _fill(y: Any, value: Any, parts: int) -> None:
     length = (y.size + parts - 1) // parts
+    before = at_most(parts)
     for t in prange(parts):
         y[t * length : (t + 1) * length] = value
+    again(before)
 
 
 def _total(ctx: Any, x: Any, axes: Any) -> Any:
     if not takes(x, LARGE) or not (axes is None or len(axes) == x.ndim):
         return NotImplemented
     sums = np.empty(-(-x.size // PIECE), np.float64)
-    _piecewise(x.ravel(), sums)
+    _piecewise(x.ravel(), sums, shares(COST * x.size, sums.size))
     ctx.shape, ctx.kept = x.shape, (1,) * x.ndim
     return sums.sum()
 
@@ -52,7 +59,7 @@ def _shaped(ctx: Any, y: Any, keepdims: bool) -> Any:
 
 def _spread(ctx: Any, value: Any) -> Any:
     dx = memory.empty(ctx.shape)
-    _fill(dx.ravel(), np.float32(value), get_num_threads())
+    _fill(dx.ravel(), np.float32(value), shares(COST * dx.size, dx.size))
     return dx
 
 

@@ -20,10 +20,10 @@ from numba import prange
 
 from .. import Kernel, memory
 from ..compile import jit
-from ..threads import get_num_threads
+from ..threads import shares
 from .functions import ZERO, F
 from .layout import FLOAT32, takes
-from .normalization_terms import PARALLEL_FROM, ones_and_zeros
+from .normalization_terms import BACKWARD, FORWARD, ones_and_zeros
 from .sums import BLOCK, RUN, deviations_of, dot_of, sum_of, wide_deviations_of
 
 
@@ -197,10 +197,11 @@ def _run(
     x2, y2, length = x.reshape(runs, each), y.reshape(runs, each), each // weights
     mean, inverse, rest = np.empty(runs, FLOAT32), np.empty(runs, FLOAT32), np.empty(runs, FLOAT32)
     arguments = (x2, w, b, length, centred, float(eps), mean, inverse, rest, y2)
-    if x.size < PARALLEL_FROM:
+    parts = shares(FORWARD * x.size, runs)
+    if parts == 1:
         _forward(*arguments, 0, runs)
     else:
-        _forward_shared(*arguments, min(get_num_threads(), runs))
+        _forward_shared(*arguments, parts)
     ctx.eps = eps
     ctx.scratch = x2, w, length, centred, mean, inverse, rest, shape
     return y
@@ -216,10 +217,11 @@ def backward(ctx: Any, dy: Any) -> Any:
         dy = np.ascontiguousarray(dy)
     dx2 = _NO_RESULT if dx is None else dx.reshape(x.shape)
     arguments = (dy.reshape(x.shape), x, w, length, centred, mean, inverse, rest, dx2, dw.ravel(), db.ravel())
-    if x.size < PARALLEL_FROM:
+    parts = shares(BACKWARD * x.size, x.shape[0])
+    if parts == 1:
         _backward_alone(*arguments)
     else:
-        _backward_shared(*arguments, min(get_num_threads(), x.shape[0]))
+        _backward_shared(*arguments, parts)
     return (dx, dw, db) if centred else (dx, dw)
 
 

@@ -13,9 +13,13 @@ from numba import prange
 
 from .. import Kernel
 from ..compile import jit
+from ..parallel_for import again, at_most
+from ..threads import shares
 from .functions import exp_below
 from .layout import takes
 from .sums import RUN, dot_of, sum_of
+
+EXPONENTIAL, PRODUCT = 1.0, 0.3  # nanoseconds an element takes, of what is raised to a power and of what is not
 
 
 @jit
@@ -68,94 +72,119 @@ def _expected(x: Any, q: Any, top: Any, log: Any) -> Any:
 
 
 @jit(parallel=True)
-def _softmax(x: Any, y: Any, logs: Any) -> None:
+def _softmax(x: Any, y: Any, logs: Any, parts: int) -> None:
     """Rows of x → their softmax in y, and for each row in ``logs`` its largest element m and ln Σ e^(x − m).
 
     The two are kept apart: ln Σ eˣ = m + … as one float32 would lose the small part beside a large m.
     """
     n, classes = x.shape
-    for i in prange(n):
-        top = _largest(x[i])
-        total: Any = 0.0
-        for start in range(0, classes, RUN):
-            total += _exponentials(x[i, start : start + RUN], top, y[i, start : start + RUN])
-        scale = np.float32(1.0 / total)
-        for c in range(classes):
-            y[i, c] *= scale
-        logs[i, 0] = top
-        logs[i, 1] = np.log(total)
+    before = at_most(parts)
+    for t in prange(parts):
+        for i in range(t * n // parts, (t + 1) * n // parts):
+            top = _largest(x[i])
+            total: Any = 0.0
+            for start in range(0, classes, RUN):
+                total += _exponentials(x[i, start : start + RUN], top, y[i, start : start + RUN])
+            scale = np.float32(1.0 / total)
+            for c in range(classes):
+                y[i, c] *= scale
+            logs[i, 0] = top
+            logs[i, 1] = np.log(total)
+    again(before)
 
 
 @jit(parallel=True)
-def _softmax_backward(dy: Any, y: Any, largest: Any, dx: Any) -> None:
+def _softmax_backward(dy: Any, y: Any, largest: Any, dx: Any, parts: int) -> None:
     n, classes = y.shape
-    for i in prange(n):
-        if largest[i] == -np.inf:  # a row that is masked as a whole
-            dx[i] = 0
-            continue
-        s = np.float32(dot_of(dy[i], y[i]))
-        for c in range(classes):
-            dx[i, c] = y[i, c] * (dy[i, c] - s)
+    before = at_most(parts)
+    for t in prange(parts):
+        for i in range(t * n // parts, (t + 1) * n // parts):
+            if largest[i] == -np.inf:  # a row that is masked as a whole
+                dx[i] = 0
+                continue
+            s = np.float32(dot_of(dy[i], y[i]))
+            for c in range(classes):
+                dx[i, c] = y[i, c] * (dy[i, c] - s)
+    again(before)
 
 
 @jit(parallel=True)
-def _log_softmax(x: Any, y: Any, largest: Any) -> None:
+def _log_softmax(x: Any, y: Any, largest: Any, parts: int) -> None:
     n, classes = x.shape
-    for i in prange(n):
-        top = _largest(x[i])
-        largest[i] = top
-        total: Any = 0.0
-        for start in range(0, classes, RUN):
-            total += _sum_of_exponentials(x[i, start : start + RUN], top)
-        log = np.float32(np.log(total))
-        for c in range(classes):
-            y[i, c] = (x[i, c] - top) - log
+    before = at_most(parts)
+    for t in prange(parts):
+        for i in range(t * n // parts, (t + 1) * n // parts):
+            top = _largest(x[i])
+            largest[i] = top
+            total: Any = 0.0
+            for start in range(0, classes, RUN):
+                total += _sum_of_exponentials(x[i, start : start + RUN], top)
+            log = np.float32(np.log(total))
+            for c in range(classes):
+                y[i, c] = (x[i, c] - top) - log
+    again(before)
 
 
 @jit(parallel=True)
-def _log_softmax_backward(dy: Any, y: Any, largest: Any, dx: Any) -> None:
+def _log_softmax_backward(dy: Any, y: Any, largest: Any, dx: Any, parts: int) -> None:
     n, classes = y.shape
-    for i in prange(n):
-        if largest[i] == -np.inf:
-            dx[i] = 0
-            continue
-        s = np.float32(sum_of(dy[i]))
-        for c in range(classes):
-            dx[i, c] = dy[i, c] - exp_below(y[i, c]) * s
+    before = at_most(parts)
+    for t in prange(parts):
+        for i in range(t * n // parts, (t + 1) * n // parts):
+            if largest[i] == -np.inf:
+                dx[i] = 0
+                continue
+            s = np.float32(sum_of(dy[i]))
+            for c in range(classes):
+                dx[i, c] = dy[i, c] - exp_below(y[i, c]) * s
+    again(before)
 
 
-@jit(parallel=True)
+@jit
 def _pick_class(x: Any, logs: Any, target: Any, terms: Any) -> None:
-    for i in prange(x.shape[0]):
+    for i in range(x.shape[0]):
         terms[i] = logs[i, 1] - (x[i, target[i]] - logs[i, 0])
 
 
 @jit(parallel=True)
-def _weigh_classes(x: Any, logs: Any, q: Any, terms: Any) -> None:
+def _weigh_classes(x: Any, logs: Any, q: Any, terms: Any, parts: int) -> None:
     n, classes = x.shape
-    for i in prange(n):
-        total: Any = 0.0
-        for start in range(0, classes, RUN):
-            total += _expected(x[i, start : start + RUN], q[i, start : start + RUN], logs[i, 0], logs[i, 1])
-        terms[i] = total
+    before = at_most(parts)
+    for t in prange(parts):
+        for i in range(t * n // parts, (t + 1) * n // parts):
+            total: Any = 0.0
+            for start in range(0, classes, RUN):
+                total += _expected(x[i, start : start + RUN], q[i, start : start + RUN], logs[i, 0], logs[i, 1])
+            terms[i] = total
+    again(before)
 
 
 @jit(parallel=True)
-def _class_backward(p: Any, target: Any, g: Any, dx: Any) -> None:
+def _class_backward(p: Any, target: Any, g: Any, dx: Any, parts: int) -> None:
     n, classes = p.shape
-    for i in prange(n):
-        for c in range(classes):
-            dx[i, c] = g[i] * p[i, c]
-        dx[i, target[i]] -= g[i]
+    before = at_most(parts)
+    for t in prange(parts):
+        for i in range(t * n // parts, (t + 1) * n // parts):
+            for c in range(classes):
+                dx[i, c] = g[i] * p[i, c]
+            dx[i, target[i]] -= g[i]
+    again(before)
 
 
 @jit(parallel=True)
-def _distribution_backward(p: Any, q: Any, g: Any, dx: Any) -> None:
+def _distribution_backward(p: Any, q: Any, g: Any, dx: Any, parts: int) -> None:
     n, classes = p.shape
-    for i in prange(n):
-        s = np.float32(sum_of(q[i]))
-        for c in range(classes):
-            dx[i, c] = g[i] * (p[i, c] * s - q[i, c])
+    before = at_most(parts)
+    for t in prange(parts):
+        for i in range(t * n // parts, (t + 1) * n // parts):
+            s = np.float32(sum_of(q[i]))
+            for c in range(classes):
+                dx[i, c] = g[i] * (p[i, c] * s - q[i, c])
+    again(before)
+
+
+def _parts(cost: float, x: Any, rows: int) -> int:
+    return shares(cost * x.size, rows)
 
 
 def _rows(x: Any, axis: int) -> bool:
@@ -170,7 +199,7 @@ def softmax_forward(ctx: Any, x: Any, axis: int) -> Any:
     y = np.empty(x.shape, np.float32)
     classes = x.shape[-1]
     logs = np.empty((x.size // classes, 2), np.float32)
-    _softmax(x.reshape(-1, classes), y.reshape(-1, classes), logs)
+    _softmax(x.reshape(-1, classes), y.reshape(-1, classes), logs, _parts(EXPONENTIAL, x, len(logs)))
     ctx.saved, ctx.largest = (y,), logs[:, 0].reshape((*x.shape[:-1], 1))
     return y
 
@@ -185,7 +214,9 @@ def _along_rows(loop: Any, ctx: Any, dy: Any) -> Any:
         return NotImplemented
     dx = np.empty(dy.shape, np.float32)
     classes = dy.shape[-1]
-    loop(dy.reshape(-1, classes), y.reshape(-1, classes), ctx.largest.reshape(-1), dx.reshape(-1, classes))
+    largest = ctx.largest.reshape(-1)
+    parts = _parts(EXPONENTIAL, dy, largest.size)
+    loop(dy.reshape(-1, classes), y.reshape(-1, classes), largest, dx.reshape(-1, classes), parts)
     return dx
 
 
@@ -194,7 +225,8 @@ def log_softmax_forward(ctx: Any, x: Any, axis: int) -> Any:
         return NotImplemented
     ctx.axis = axis
     y, largest = np.empty(x.shape, np.float32), np.empty((*x.shape[:-1], 1), np.float32)
-    _log_softmax(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]), largest.reshape(-1))
+    parts = _parts(EXPONENTIAL, x, largest.size)
+    _log_softmax(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]), largest.reshape(-1), parts)
     ctx.saved, ctx.largest = (y,), largest
     return y
 
@@ -210,9 +242,12 @@ def cross_entropy_forward(ctx: Any, x: Any, q: Any, reduction: str) -> Any:
     if by_class and q.dtype != np.int64:
         return NotImplemented
     p, logs = np.empty(x.shape, np.float32), np.empty((x.shape[0], 2), np.float32)
-    _softmax(x, p, logs)
+    _softmax(x, p, logs, _parts(EXPONENTIAL, x, len(x)))
     terms = np.empty(x.shape[0], np.float32)
-    (_pick_class if by_class else _weigh_classes)(x, logs, q, terms)
+    if by_class:
+        _pick_class(x, logs, q, terms)
+    else:
+        _weigh_classes(x, logs, q, terms, _parts(PRODUCT, x, len(x)))
     ctx.reduction, ctx.saved, ctx.scratch = reduction, (x, q), p
     if reduction == "none":
         return terms
@@ -230,7 +265,7 @@ def cross_entropy_backward(ctx: Any, dy: Any) -> Any:
     else:
         g = np.full(p.shape[0], dy if ctx.reduction == "sum" else dy * np.float32(1.0 / p.shape[0]), np.float32)
     dx = np.empty(p.shape, np.float32)
-    (_class_backward if q.ndim == 1 else _distribution_backward)(p, q, g, dx)
+    (_class_backward if q.ndim == 1 else _distribution_backward)(p, q, g, dx, _parts(PRODUCT, p, len(p)))
     return dx, None
 
 

@@ -31,6 +31,7 @@ from numba import prange
 from numba.extending import intrinsic
 
 from ..compile import jit
+from ..parallel_for import again, at_most
 from ..simd import COLUMNS, LANES, ROWS
 from .activation import NONE
 from .conv_direct import (
@@ -221,11 +222,13 @@ def correlate(
     high = OUT * down + TAPS - 1
     pitch = (results + LANES - 1) // LANES * LANES
     weights = np.empty(POINTS * sources * pitch, np.float32)
+    before = at_most(parts)
     for t in prange(parts):
         _weights(
             w, w_start, to_source, to_result, flip, sources, t * sources // parts, (t + 1) * sources // parts, results,
             weights,
         )  # fmt: skip
+    again(before)
     places = np.empty(h * wd, np.int64)
     for i in range(h):
         for j in range(wd):
@@ -236,6 +239,7 @@ def correlate(
         into[k] = i * ow + j if i < oh and j < ow else pixels
     rows, zero = multiples(TILES, sources, TILES), multiples(1, 0, 0)
     watch = zeros(images * pitch)
+    before = at_most(parts)
     for t in prange(parts):
         image = zeros(high * wide * sources)
         points = zeros(POINTS * TILES * sources)
@@ -311,6 +315,7 @@ def correlate(
                             out, across_block, min(across_block, results - block), pixels, bias, o_start + block, floor,
                             y, n * y_images + y_start + block * pixels,
                         )  # fmt: skip
+    again(before)
     return np.nonzero(watch.reshape((images, pitch))[:, :results] != np.float32(0))
 
 
@@ -386,6 +391,7 @@ def weight_gradient(
                                 i, 1,
                             )  # fmt: skip
     add_parts(sums, db)
+    before = at_most(parts)
     for t in prange(parts):
         taps = np.empty(TAPS * TAPS * LANES, np.float32)
         for block in range(0, pitch, BLOCK):
@@ -404,4 +410,5 @@ def weight_gradient(
                         o = block + part + q
                         for k in range(TAPS * TAPS):
                             dw[(o * sources + c) * TAPS * TAPS + k] = taps[k * LANES + q]
+    again(before)
     return all_finite(dw)

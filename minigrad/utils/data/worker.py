@@ -133,6 +133,7 @@ def worker_main(channel: Channel, others: list[Channel], worker: int, base_seed:
     try:
         # A forked child must not enter a parallel region of the parent's thread pools, so the kernels stay
         # off.
+        kernels.set_num_threads(1)  # of BLAS as well: the cores are the training's
         with kernels.disabled():
             _serve(channel, worker, base_seed, plan, loader)
     except (EOFError, OSError):

@@ -1,0 +1,182 @@
+"""The threads that kernels run on: which layer is chosen, that all layers compute the same, and how many there are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minigrad.kernels import threads
+from minigrad.kernels.threading_layer import LAYERS
+
+HERE = Path(__file__).resolve()
+CHOICES = dict.fromkeys(("MINIGRAD_THREADING_LAYER", "NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"))
+
+
+def run(program: str, **environment: str | None) -> str:
+    """What a process of its own prints, of a program or a file; on an error the last line of its message."""
+    env = {k: v for k, v in (os.environ | CHOICES | environment).items() if v is not None}
+    env["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[2]), str(HERE.parent)])
+    command = [sys.executable, *([program] if program.endswith(".py") else ["-c", program])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, check=False)
+    return done.stdout if done.returncode == 0 else done.stdout + done.stderr.strip().splitlines()[-1]
+
+
+def chosen(before: str = "", **environment: str | None) -> str:
+    """The layer and the reason, or the error, after a program's first lines."""
+    return run(f"import sys\n{before}\nimport minigrad\nprint(*minigrad.kernels.threading_layer())", **environment)
+
+
+def hidden(*names: str) -> str:
+    """Lines of a program after which these layers cannot be loaded."""
+    return "\n".join(f"sys.modules['numba.np.ufunc.{name}'] = None" for name in names)
+
+
+@pytest.mark.skipif("tbb its library" not in chosen(), reason="there is no TBB for this platform")
+def test_tbb_is_found_where_pip_puts_it() -> None:
+    assert chosen() == "tbb its library is there\n"
+    assert chosen("import numba, minigrad; minigrad.set_num_threads(1)") == "tbb its library is there\n"
+    assert chosen(NUMBA_THREADING_LAYER="tbb") == "tbb Numba's own setting asks for it\n"
+
+
+def test_the_choice_where_libraries_are_missing() -> None:
+    assert chosen(hidden("tbbpool")) == "workqueue tbb cannot be loaded\n"
+    assert chosen(hidden("tbbpool", "workqueue")) == "omp tbb and workqueue cannot be loaded\n"
+    error = "RuntimeError: MINIGRAD_THREADING_LAYER=tbb: the library of this layer cannot be loaded; pip install tbb"
+    assert chosen(hidden("tbbpool"), MINIGRAD_THREADING_LAYER="tbb") == error
+
+
+def test_the_users_choice_wins() -> None:
+    assert chosen(NUMBA_THREADING_LAYER="omp") == "omp Numba's own setting asks for it\n"
+    assert chosen("import numba; numba.config.THREADING_LAYER = 'workqueue'").startswith("workqueue Numba's own")
+    both = {"MINIGRAD_THREADING_LAYER": "workqueue", "NUMBA_THREADING_LAYER": "omp"}
+    assert chosen(**both) == "workqueue MINIGRAD_THREADING_LAYER asks for it\n"
+    started = "import numba; numba.config.THREADING_LAYER = 'omp'; numba.set_num_threads(1)"
+    assert chosen(started) == "omp Numba had started its threads before the kernels were loaded\n"
+    error = "ValueError: MINIGRAD_THREADING_LAYER: expected one of tbb, workqueue, omp; got 'fast'"
+    assert chosen(MINIGRAD_THREADING_LAYER="fast") == error
+
+
+PROGRAM = """
+import hashlib, multiprocessing, os, signal, threading, time
+import minigrad
+import minigrad.nn.functional as F
+from minigrad import kernels
+from test_fork import RULES, Net, in_child
+
+kernels.set_num_threads(2)
+drawing = threading.Lock()  # the generator is everybody's
+
+def steps():
+    kernels.set_num_threads(2)
+    with drawing:
+        minigrad.manual_seed(1)
+        x, t, nets = minigrad.randn(24, 3, 32, 32), minigrad.arange(24) % 10, [Net() for _ in RULES]
+        a = minigrad.randn(600, 600)
+    found = []
+    for rule, net in zip(RULES, nets):
+        optimizer = rule(net.parameters(), lr=0.01)
+        for _ in range(2):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), t).backward()
+            optimizer.step()
+        found += [p.detach().numpy().tobytes() for p in net.parameters()]
+    return hashlib.sha256(b"".join([*found, (a @ a * a).softmax(1).numpy().tobytes()])).hexdigest()
+
+def together(n):
+    found = []
+    running = [threading.Thread(target=lambda: found.append(steps())) for _ in range(n)]
+    for t in running: t.start()
+    for t in running: t.join()
+    return found
+
+if __name__ == "__main__":
+    expected = steps()
+    assert together(3) == [expected] * 3, "threads that compute at once"
+    inner = []
+    x = minigrad.randn(600, 600, requires_grad=True)
+    x.register_hook(lambda g: inner.append(together(2)))
+    (x @ x).sum().backward()
+    assert inner == [[expected] * 2], "threads inside a backward pass"
+    if hasattr(os, "fork"):
+        assert in_child(steps) == expected, "a forked child"
+        assert in_child(lambda: together(2)) == [expected] * 2, "threads of a forked child"
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(steps) == expected, "a process that starts afresh"
+    a = minigrad.randn(1500, 1500)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        end = time.time() + 60
+        while time.time() < end: a @ a
+        raise AssertionError("Ctrl-C was lost")
+    except KeyboardInterrupt:
+        pass
+    assert steps() == expected, "after Ctrl-C"
+    print(kernels.threading_layer().name, expected)
+"""
+
+
+def test_every_layer_computes_the_same_whoever_calls(tmp_path: Path) -> None:
+    """Python threads at once, calls inside a backward pass, children forked and started afresh, after Ctrl-C."""
+    (tmp_path / "program.py").write_text(PROGRAM)  # "spawn" imports the main module again
+    digests = set()
+    for layer in LAYERS:
+        if layer == "tbb" and "tbb its library" not in chosen():
+            continue
+        name, digest = run(str(tmp_path / "program.py"), MINIGRAD_THREADING_LAYER=layer).split(maxsplit=1)
+        assert name == layer, digest
+        digests.add(digest)
+    assert len(digests) == 1
+
+
+def test_work_is_shared_out_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_threads", 8)
+    worth = threads.WORTH
+    found = [threads.shares(time, 100) for time in (0, worth - 1, worth, 2 * worth, 1e12)]
+    assert found == [1, 1, 2, 4, 8]
+    assert [threads.shares(1e12, most) for most in (0, 1, 3)] == [1, 1, 3]
+
+
+def number(before: str = "", **environment: str | None) -> int:
+    none: dict[str, str | None] = {"OMP_NUM_THREADS": None, "NUMBA_NUM_THREADS": None}
+    return int(run(f"import os\n{before}\nimport minigrad\nprint(minigrad.get_num_threads())", **(none | environment)))
+
+
+def test_the_number_of_threads_that_a_process_begins_with() -> None:
+    here = threads.cores()
+    assert number() == here
+    assert number(OMP_NUM_THREADS="1") == number(OMP_NUM_THREADS="1,4") == number(NUMBA_NUM_THREADS="1") == 1
+    assert number(OMP_NUM_THREADS="4096", NUMBA_NUM_THREADS="1") == 1
+    assert number(OMP_NUM_THREADS="many") == here
+    if hasattr(os, "sched_setaffinity"):
+        assert number("os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])") == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000"}, 1.5),
+        ("0::/\n", {"cpu.max": "max 100000"}, float("inf")),
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000", "a/cpu.max": "50000 100000"}, 0.5),
+        ("0::/elsewhere/in/the/host\n", {"cpu.max": "200000 100000"}, 2.0),
+        (
+            "4:memory:/\n1:cpu,cpuacct:/x\n",
+            {"cpu/x/cpu.cfs_quota_us": "300000", "cpu/x/cpu.cfs_period_us": "100000"},
+            3,
+        ),
+        ("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, float("inf")),
+        ("0::/\n", {"cpu.max": "nonsense"}, float("inf")),
+        (None, {}, float("inf")),
+    ],
+)
+def test_a_containers_quota(tmp_path: Path, groups: str | None, files: dict[str, str], expected: float) -> None:
+    for name, text in files.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    if groups is not None:
+        (tmp_path / "groups").write_text(groups)
+    assert threads.quota(tmp_path / "groups", tmp_path / "root") == expected
