@@ -72,7 +72,7 @@ _threads = _initial()
 
 # Nanoseconds of work on one thread from which a second one pays. Starting a region and waiting for its end takes some
 # 5 µs, and 30 where the threads have gone to sleep, after a millisecond without work.
-WORTH = 50_000
+WORTH = 30_000
 
 
 def shares(nanoseconds: float, most: int) -> int:

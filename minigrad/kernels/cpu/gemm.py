@@ -37,7 +37,7 @@ SQUARES = (ROWS + LANES - 1) // LANES * LANES  # rows that the squares of a pane
 FEW = 4 * ROWS  # rows of C below which B is read where it lies: it is not used often enough to be copied
 WIDE = 512  # columns from which a tile with empty rows still beats BLAS
 SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
-COST = 0.025  # nanoseconds a multiply-add takes
+COST = 0.04  # nanoseconds a multiply-add takes, and its share of copying
 TOGETHER_FROM = 1 << 17  # numbers of B: whoever copies so many that others copy, too, could have waited for them
 NO_BIAS = np.empty(0, np.float32)
 
