@@ -95,10 +95,12 @@ def sums(results: Results) -> list[str]:
 def notes(results: Results) -> list[str]:
     """How the table came about, and everything that went wrong."""
     s = results.settings
+    theirs = "the faster of PyTorch eager and compiled (`torch.compile` of forward pass and loss)"
+    if COMPILED not in results.libraries:
+        theirs = "PyTorch eager"
     lines = [
         f"Medians over {s['rounds']} rounds of samples of about {s['seconds']:g} s; each library in its own "
-        "process, in turn. Ratio: the faster of PyTorch eager and compiled (`torch.compile` of forward pass "
-        "and loss), divided by minigrad."
+        f"process, in turn. Ratio: {theirs}, divided by minigrad."
         if EAGER in results.libraries or COMPILED in results.libraries
         else "PyTorch is not installed or was not asked for: these are minigrad's numbers alone.",
         machine.sentence(results.machine) + ".",
