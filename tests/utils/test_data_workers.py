@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import minigrad
 from minigrad.utils.data import (
@@ -309,3 +310,11 @@ def test_gpu_tensors_are_refused(monkeypatch):
     monkeypatch.setattr(minigrad.Tensor, "device", property(lambda t: minigrad.device("cuda", 0)))
     with pytest.raises(ValueError, match="tensor 0 of the TensorDataset is on cuda:0"):
         DataLoader(data, num_workers=1)
+
+
+def threads_of_worker(i):
+    return minigrad.get_num_threads(), max(p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas")
+
+
+def test_a_worker_leaves_the_cores_to_the_training():
+    assert list(DataLoader(Calls(threads_of_worker, 2), None, num_workers=1)) == [[1, 1]] * 2

@@ -16,8 +16,8 @@ never enters a parallel region of Numba, and it takes no lock that the parent co
 and workers there are no queues, no locks and no threads, only one socket per worker, and NumPy's global
 generator, which has a lock, is replaced. OpenBLAS itself survives a fork. The child freezes the garbage
 collector's view of the inherited objects, so that a large parent is not copied page by page. Elsewhere the
-system's own default is used. Pass `multiprocessing_context="forkserver"` for datasets that call threaded
-libraries of their own, and for programs where another Python thread multiplies matrices while workers start:
+system's own default is used. A worker has one thread, BLAS's too: the cores are the training's. Pass
+`multiprocessing_context="forkserver"` for datasets that call threaded libraries of their own, and for programs where another Python thread multiplies matrices while workers start:
 OpenBLAS stops its threads at a fork, and that other thread would wait for them.
 
 *Deadlocks.* A worker that is killed while it holds a queue's lock hangs everyone else. Here nothing is shared
