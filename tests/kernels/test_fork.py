@@ -49,20 +49,27 @@ class Net(nn.Module):
         return self.last(x)
 
 
-def steps(seed: int) -> list[bytes]:
-    """The bits of what training steps with every rule leave behind. Sizes of which threads take shares."""
+def drawn(seed: int) -> tuple[Any, ...]:
+    """What :func:`trained` begins with. Sizes of which threads take shares."""
     minigrad.manual_seed(seed)
-    x, t = minigrad.randn(24, 3, 32, 32), minigrad.arange(24) % 10
-    found = []
-    for rule in RULES:
-        net = Net()
+    x, nets = minigrad.randn(24, 3, 32, 32), [Net() for _ in RULES]
+    return x, nets, minigrad.randn(600, 600), minigrad.randn(600, 600)
+
+
+def steps(seed: int) -> list[bytes]:
+    return trained(*drawn(seed))
+
+
+def trained(x: Any, nets: list[Net], a: Any, b: Any) -> list[bytes]:
+    """The bits of what training steps with every rule leave behind."""
+    t, found = minigrad.arange(24) % 10, []
+    for rule, net in zip(RULES, nets, strict=True):
         optimizer = rule(net.parameters(), lr=0.01)
         for _ in range(2):
             optimizer.zero_grad()
             F.cross_entropy(net(x), t).backward()
             optimizer.step()
         found += [p.detach().numpy().tobytes() for p in net.parameters()]
-    a, b = minigrad.randn(600, 600), minigrad.randn(600, 600)
     found += [(a @ b + a * b).softmax(1).sigmoid().numpy().tobytes(), (a.double() @ b.double()).numpy().tobytes()]
     return found
 
