@@ -21,13 +21,17 @@ from pathlib import Path
 from .threading_layer import choose
 
 
+def _bound() -> int:
+    """The cores that this process is bound to."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cores() -> int:
     """How many cores this process may use: at least 1, at most what a container's quota is worth, rounded down.
 
     Threads beyond the quota use it up early, and then all of them are stopped until the next period.
     """
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(min(bound, quota())))
+    return max(1, int(min(_bound(), quota())))
 
 
 def quota(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float:
@@ -63,8 +67,7 @@ def _limit(folder: Path) -> float:
 def _initial() -> int:
     asked = [os.environ.get(name, "").split(",")[0].strip() for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")]
     numbers = [int(text) for text in asked if text.isdigit() and int(text)]
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(*numbers, bound) if numbers else cores()
+    return min(*numbers, _bound()) if numbers else cores()
 
 
 _threads = _initial()
