@@ -10,6 +10,9 @@ It runs all shares of a loop itself, one after another, where the pool must not 
 
 They are the same shares, so their sums round as they do with threads.
 
+At a fork Numba may print "Unable to join threads to shut down before fork()", if another thread has run kernels, or
+"Attempted to fork from a non-main thread". Both speak of a pool that a child would enter; ours does not.
+
 A lock that another thread held when a process forked would never be released in the child either. So a fork waits
 until nobody compiles, and until nobody is in the store of memory.
 """

@@ -119,9 +119,10 @@ def test_every_layer_computes_the_same_whoever_calls(tmp_path: Path) -> None:
     for layer in LAYERS:
         if layer == "tbb" and not HAS_TBB:
             continue
-        name, digest = run(str(tmp_path / "program.py"), MINIGRAD_THREADING_LAYER=layer).split(maxsplit=1)
-        assert name == layer, digest
-        digests.add(digest)
+        printed = run(str(tmp_path / "program.py"), MINIGRAD_THREADING_LAYER=layer)
+        results = [line.split()[1] for line in printed.splitlines() if line.startswith(f"{layer} ")]
+        assert len(results) == 1, printed  # beside it Numba may print that its pool was in use at a fork
+        digests.update(results)
     assert len(digests) == 1
 
 
