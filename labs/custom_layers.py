@@ -23,8 +23,7 @@ from faster_rules import Convolution, KernelConvolution, LpPoolLoops, ToOneLoops
 
 import minigrad
 from minigrad import nn
-from minigrad.autograd import Function
-from minigrad.autograd.function import once_differentiable
+from minigrad.autograd import Function, once_differentiable
 from minigrad.errors import ShapeError
 from minigrad.nn import functional as F
 from minigrad.nn.grad import conv2d_input, conv2d_weight

@@ -13,11 +13,10 @@ import numpy as np
 from numba import prange
 
 import minigrad
-from minigrad.autograd import Function
-from minigrad.autograd.function import once_differentiable
-from minigrad.kernels.compile import jit
-from minigrad.kernels.cpu import conv as kernels
-from minigrad.kernels.cpu.functions import sigmoid32
+from minigrad.autograd import Function, once_differentiable
+from minigrad.kernels.conv import choose as kernels
+from minigrad.kernels.machine.compile import jit
+from minigrad.kernels.pointwise.functions import sigmoid32
 from minigrad.nn import functional as F
 from minigrad.nn.grad import conv2d_input, conv2d_weight
 
@@ -62,17 +61,15 @@ class KernelConvolution(Function):
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, padding: int) -> Tensor:
         ctx.save_for_backward(x, w)
         ctx.settings = (1, 1), (padding, padding), (1, 1), 1  # stride, padding, dilation, groups
-        return minigrad.from_numpy(kernels.correlate(*_arrays(x, w, b), *ctx.settings))
+        return minigrad.from_numpy(kernels.conv2d(*_arrays(x, w, b), *ctx.settings))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> Any:
         x, w, upstream = _arrays(*ctx.saved_tensors, dy)
-        dw, db = kernels.weight_gradient(x, upstream, w.shape[2:], *ctx.settings)
-        dx = None
-        if ctx.needs_input_grad[0]:
-            dx = minigrad.from_numpy(kernels.input_gradient(upstream, w, None, x.shape[2:], *ctx.settings))
-        return dx, minigrad.from_numpy(dw), minigrad.from_numpy(db), None
+        needs = ctx.needs_input_grad.__getitem__
+        grads = kernels.conv2d_gradients(needs, upstream, x, w, x.shape[1:], w.shape, *ctx.settings)
+        return *[g if g is None else minigrad.from_numpy(g) for g in grads], None
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:

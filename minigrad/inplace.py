@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from . import drawing, dtypes, random
-from .autograd.function import RETAIN, Op, Output, _next_order, hooks_of
+from .autograd.function import Op
+from .autograd.hooks import RETAIN, hooks_of
 from .autograd.modes import modes
+from .autograd.node import Output, next_order
 from .autograd.variable import Variable, namespace, overlapping, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError
@@ -124,7 +126,7 @@ def adopt(x: Any, result: Any) -> None:
         node = ReplacePart()
         node.edges = [_place(base), _place(result), None]
         node.steps = steps
-        node.order = _next_order()
+        node.order = next_order()
         whole = wrap(base._array)
         whole._node, whole._requires_grad = node, True
         _stand_for(base, whole)
@@ -163,7 +165,7 @@ def _keep_old_value(node: Any, array: Any) -> None:
     old = array.copy()
     node.saved = tuple(old if s is array else s for s in node.saved)
     node.guard = [
-        (id(old), [0], 0, place) if key == id(array) else (key, v, n, place) for key, v, n, place in node.guard
+        seen._replace(key=id(old), version=[0], changes=0) if seen.key == id(array) else seen for seen in node.guard
     ]
 
 

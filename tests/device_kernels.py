@@ -20,8 +20,10 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import kernels, nn, optim
 from minigrad.kernels import Kernel
-from minigrad.kernels.gpu import conv, launch, pooling
-from minigrad.kernels.gpu import optim as optim_kernels
+from minigrad.kernels.conv import gpu as conv
+from minigrad.kernels.machine import gpu as launch
+from minigrad.kernels.optim import gpu as optim_kernels
+from minigrad.kernels.pooling import gpu as pooling
 
 DTYPES = ("float32", "float64")
 
@@ -85,7 +87,7 @@ def ran_on_gpu(y: Any) -> bool:
     node = y._node
     while node is not None:
         node = getattr(node, "node", node)
-        if isinstance(node.kernel, Kernel) and ".gpu." in node.kernel.forward.__module__:
+        if isinstance(node.kernel, Kernel) and ".gpu" in node.kernel.compute.__module__:
             return True
         node = next((e for e in node.edges if hasattr(e, "edges") or hasattr(e, "node")), None)
     return False
@@ -307,7 +309,7 @@ class KernelsOnDevice:
         ):
             net = nn.Sequential(layer, nn.ReLU()).to("cuda")
             y = net(minigrad.randn(*shape, device="cuda"))
-            assert y._node.kernel.forward.__module__ == "minigrad.kernels.gpu.activation"
+            assert y._node.kernel.compute.__module__ == "minigrad.kernels.pointwise.gpu"
 
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize(("name", "settings"), STEPS, ids=lambda v: "-".join(v) if isinstance(v, dict) else v)

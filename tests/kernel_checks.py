@@ -115,13 +115,20 @@ def passes_between_fences(test: str) -> None:
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
 
 
-class Context:
-    """What a kernel pair wants of the node it runs for: which arguments need a gradient, and a place to save things."""
+class ByKernel:
+    """One use of an op's CPU kernel, both ways, whatever the op's arguments would choose."""
 
-    def __init__(self, wanted: tuple[bool, ...]) -> None:
-        self.edges = [True if w else None for w in wanted]
-        self.saved: Any = ()
-        self.scratch: Any = None
+    def __init__(self, op: Any, needs: tuple[bool, ...] = (True, True, True)) -> None:
+        kernel = op.on_cpu
+        kernel.load()
+        self.kernel, self.node = kernel, op()
+        self.node.edges = [True if needed else None for needed in needs]
 
-    def needs(self, i: int) -> bool:
-        return self.edges[i] is not None
+    def forward(self, *args: Any) -> Any:
+        """The output, or NotImplemented."""
+        result = self.kernel.compute(*args)
+        return result if result is NotImplemented else self.node.keep(self.node, result, *args)
+
+    def backward(self, dy: Any) -> Any:
+        """The gradients, or NotImplemented."""
+        return self.kernel.gradients(self.node.needs, dy, *self.node.saved, *self.node.options)

@@ -1,7 +1,7 @@
-"""The graph of ops and the walk back through it."""
+"""The graph of ops, and the backward pass through it."""
 
 from .engine import backward, grad
-from .function import Function, Op, once_differentiable
+from .function import Op
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .modes import (
     detect_anomaly,
@@ -14,6 +14,7 @@ from .modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
+from .user_function import Function, once_differentiable
 from .variable import Variable, namespace
 
 __all__ = [

@@ -10,30 +10,103 @@ is therefore a valid order, and a heap of the numbers waiting gives the next one
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
 from .. import devices, kernels
-from ..errors import AnomalyError, DeviceError, DtypeError, GraphError, RuleError, ShapeError
-from ..kernels import large, memory
-from .function import RETAIN, Node, Output, _all_finite, _kind_of, freed_message
-from .modes import NUMBERS, set_grad_enabled, watch
-from .variable import Variable, namespace, overlapping, wrap
+from ..errors import GraphError, ShapeError
+from ..kernels.machine import large, memory
+from .arguments import pairs, starting_points
+from .careful import plain, run_carefully, run_kernel
+from .hooks import run_hooks
+from .modes import set_grad_enabled, watch
+from .node import Node, Output, freed_message
+from .variable import Variable, overlapping, wrap
 
 
-class _Walk:
-    """One walk from some outputs back to the leaves (or to chosen tensors)."""
+class Walk:
+    """One walk from some outputs back to the leaves, or to chosen tensors."""
 
     def __init__(self, create_graph: bool, retain_graph: bool) -> None:
-        self.create_graph = create_graph
-        self.retain_graph = retain_graph
-        self.leaves: dict[Any, Any] = {}  # leaf → the gradient gathered for it
+        self.ready: list[int] = []  # heap of the numbers of the nodes that wait for their turn
+        self.nodes: dict[int, Any] = {}  # number → node
+        self.arrived: dict[int, Any] = {}  # number → sum of the gradients that have arrived (or a list, see arrive)
+        self.leaves: dict[Any, Any] = {}  # leaf → sum of the gradients that have arrived
+        self.ours: set[Any] = set()  # leaves and numbers whose sum was made here, and may be added to in place
+        self.lent: set[int] = set()  # ids of arrays that someone outside may hold: never to become a leaf's own
         self.wanted: dict[Any, Any] | None = None  # for grad(): edge → gradient found
         self.useful: set[int] | None = None  # for grad(): numbers of the nodes that lead to a wanted tensor
-        self.lent: set[int] = set()  # ids of arrays that someone outside may hold: never to become a leaf's own
+        self.create_graph, self.free = create_graph, not retain_graph
+        self.careful = create_graph or bool(watch.threads and watch.level)
+        self.use_kernels = not self.careful and (not kernels.switch.off or kernels.switch.on)
+
+    def run(self, starts: list[tuple[Any, Any]]) -> None:
+        """Carry the starting gradients back; afterwards ``leaves`` and ``wanted`` hold what arrived."""
+        ready, nodes, arrived, arrive = self.ready, self.nodes, self.arrived, self.arrive
+        for edge, g in starts:
+            self.lent.add(id(plain(g)))
+            arrive(edge, g)
+        while ready:
+            number = heappop(ready)
+            node, dy = nodes.pop(number), arrived.pop(number)
+            if node.hooks is not None:
+                dy = self._run_hooks(node, dy)
+            if self.wanted is not None:
+                self._keep_wanted(node, dy)
+                if self.useful is not None and number not in self.useful:
+                    continue
+            for edge, g in zip(node.edges, self.gradients(node, dy), strict=False):
+                if edge is not None and g is not None:
+                    arrive(edge, g)
+
+    def arrive(self, edge: Any, g: Any) -> None:
+        """Add a gradient to what has arrived at a leaf, at a node, or at one output of a node with several."""
+        if isinstance(edge, Variable):
+            arrived, key = self.leaves, edge
+        elif edge.__class__ is Output:
+            number = edge.node.order
+            if number not in self.arrived:
+                self.nodes[number], self.arrived[number] = edge.node, [None] * len(edge.node.outputs)
+                heappush(self.ready, number)
+            slots = self.arrived[number]
+            slots[edge.index] = g if slots[edge.index] is None else slots[edge.index] + g
+            return
+        else:
+            arrived, key = self.arrived, edge.order
+            if key not in arrived:
+                self.nodes[key] = edge
+                heappush(self.ready, key)
+        if key not in arrived:
+            arrived[key] = g
+        elif key in self.ours and not self.create_graph:
+            arrived[key] += g
+        else:  # in new memory: the first gradient may be shared (Add sends one both ways)
+            self.ours.add(key)
+            arrived[key] = large.add(arrived[key], g)
+
+    def gradients(self, node: Any, dy: Any) -> tuple[Any, ...]:
+        """What a node's rule, or its kernel, makes of the gradient of its output: one for each edge."""
+        saved = node.saved
+        if saved is None:
+            raise GraphError(freed_message(node))
+        for seen in node.guard:
+            if seen.version[0] != seen.changes:
+                node.check_versions()
+        grads = NotImplemented
+        if self.use_kernels and node.kernel is not None:
+            grads = run_kernel(node, dy)
+        if grads is NotImplemented:
+            with np.errstate(all="ignore"):  # 0/0 and overflow raise no warning, as in PyTorch
+                if self.careful or node.outputs is not None or node.takes_tensors:
+                    grads = run_carefully(node, dy, self.create_graph)
+                else:
+                    grads = node.backward(node, dy)
+        if self.free and saved:
+            node.saved = None
+        return grads if type(grads) is tuple else (grads,)
 
     def only(self, op: str, inputs: Sequence[Any], starts: list[tuple[Any, Any]]) -> None:
         """Walk only to these tensors."""
@@ -47,127 +120,6 @@ class _Walk:
     def arrived_at(self, t: Any) -> Any:
         """The gradient of one of those tensors; None if the outputs do not depend on it."""
         return self.leaves.get(t) if t._node is None or self.wanted is None else self.wanted[t._node]
-
-    def run(self, starts: list[tuple[Any, Any]]) -> None:
-        """Carry the starting gradients back; afterwards ``leaves`` and ``wanted`` hold what arrived.
-
-        This loop is the engine, and runs once per op of every training step: it is written flat, for speed.
-        """
-        ready: list[int] = []  # heap of the numbers of the nodes that wait for their turn
-        nodes: dict[int, Any] = {}  # number → node
-        arrived: dict[int, Any] = {}  # number → sum of the gradients that have arrived (a list for several outputs)
-        leaves, ours = self.leaves, set[Any]()  # ours: sums made here, which may be added to in place
-        create_graph, free, wanted, useful = self.create_graph, not self.retain_graph, self.wanted, self.useful
-        careful = create_graph or (watch.threads and watch.level)
-        use_kernels = not kernels.switch.off or kernels.switch.on
-        push, pop = heapq.heappush, heapq.heappop
-        edges: Any = [edge for edge, _ in starts]
-        grads: Any = tuple([g for _, g in starts])
-        self.lent.update([id(g._array) if create_graph else id(g) for g in grads])
-        while True:
-            for edge, g in zip(edges, grads, strict=False):
-                if edge is None or g is None:
-                    continue
-                if isinstance(edge, Variable):
-                    if edge not in leaves:
-                        leaves[edge] = g
-                    else:
-                        leaves[edge] = self._sum(leaves[edge], g, edge, ours)
-                    continue
-                if edge.__class__ is Output:
-                    order = edge.node.order
-                    if order not in arrived:
-                        nodes[order], arrived[order] = edge.node, [None] * len(edge.node.outputs)
-                        push(ready, order)
-                    slots = arrived[order]
-                    slots[edge.index] = g if slots[edge.index] is None else slots[edge.index] + g
-                    continue
-                order = edge.order
-                if order not in arrived:
-                    nodes[order], arrived[order] = edge, g
-                    push(ready, order)
-                else:
-                    arrived[order] = self._sum(arrived[order], g, order, ours)
-            if not ready:
-                return
-            order = pop(ready)
-            node, g = nodes.pop(order), arrived.pop(order)
-            edges = node.edges
-            if node.hooks is not None:
-                g = self._run_hooks(node, g)
-            if wanted is not None:
-                self._keep_wanted(node, g)
-                if useful is not None and order not in useful:
-                    edges = ()
-                    continue
-            saved = node.saved
-            if saved is None:
-                raise GraphError(freed_message(node))
-            for _, version, seen, _ in node.guard:
-                if version[0] != seen:
-                    node.check_versions()
-            kernel = node.kernel
-            if kernel is not None and use_kernels and not careful:
-                grads = kernel.backward(node, g)
-            else:
-                grads = NotImplemented
-            if grads is NotImplemented:
-                with np.errstate(all="ignore"):  # 0/0 and overflow raise no warning, as in PyTorch
-                    if careful or node.outputs is not None or node.takes_tensors:
-                        grads = self._run_carefully(node, g)
-                    else:
-                        grads = node.backward(node, g)
-            if type(grads) is not tuple:
-                grads = (grads,)
-            if free and saved:
-                node.saved = node.scratch = None
-
-    def _sum(self, a: Any, b: Any, key: Any, ours: set[Any]) -> Any:
-        """a + b; in place if ``a`` was itself summed here (the first array may be shared: Add sends one both ways)."""
-        if key in ours and not self.create_graph:
-            a += b
-            return a
-        ours.add(key)
-        return large.add(a, b)
-
-    def _run_carefully(self, node: Any, g: Any) -> Any:
-        """The rule of a node where something beyond plain arrays is asked: Tensors, several outputs, anomaly mode."""
-        if node.outputs is not None and (not node.takes_tensors or node.materialize):
-            for i, (shape, kind) in enumerate(node.outputs):
-                if g[i] is None:
-                    other = next(x for x in g if x is not None)
-                    g[i] = namespace(other._array if isinstance(other, Variable) else other).zeros(shape, kind)
-                    if self.create_graph:
-                        g[i] = wrap(g[i])
-        gs = g if node.outputs is not None else [g]
-        before = [None if x is None else _plain(x).copy() for x in gs] if watch.level else None
-        if node.takes_tensors:
-            with set_grad_enabled(self.create_graph):
-                gs = [None if x is None else owned(x) for x in gs]
-                grads: Any = node.backward(node, *gs)
-            grads = node.checked(grads)
-            if not self.create_graph:
-                # A user's rule may hand back a tensor that it saved or keeps: never let .grad share its memory.
-                grads = tuple(None if d is None else d._array.copy() for d in grads)
-        elif self.create_graph:
-            saved = node.saved
-            node.saved = node.saved_as_tensors()
-            try:
-                with set_grad_enabled(True):
-                    grads = node.backward(node, *gs)
-            finally:
-                node.saved = saved
-        else:
-            watched = before is not None and node.kernel is not None and kernels.switch.on
-            grads = node.kernel.backward(node, g) if watched else NotImplemented
-            if grads is NotImplemented:
-                grads = node.backward(node, *gs)
-        if before is not None:
-            grads = grads if isinstance(grads, tuple) else (grads,)
-            _hold_to_contract(node, before, [None if x is None else _plain(x) for x in gs], grads)
-            if watch.level == NUMBERS:
-                _look_for_anomaly(node, before, grads)
-        return grads
 
     def _run_hooks(self, node: Node, g: Any) -> Any:
         for index, hooks in node.hooks.items():
@@ -227,132 +179,6 @@ class _Walk:
                 old._version[0] += 1
 
 
-def _plain(x: Any) -> Any:
-    return x._array if isinstance(x, Variable) else x
-
-
-def owned(g: Any) -> Any:
-    """A gradient as a Tensor of its own. What users write may change it in place; the array may have other readers
-    (a sum sends one array to all its terms)."""
-    return g.clone() if isinstance(g, Variable) else wrap(large.copy(g))  # type: ignore[attr-defined]
-
-
-def alike(a: Any, b: Any) -> bool:
-    """Whether two arrays of one shape are equal; NaN beside NaN is."""
-    return bool(((a == b) | ((a != a) & (b != b))).all())
-
-
-def _hold_to_contract(node: Node, before: list[Any], after: list[Any], grads: tuple[Any, ...]) -> None:
-    """A rule gives each argument a gradient of its shape, and leaves what it was handed as it is."""
-    rule = f"{type(node).__name__}.backward"
-    for i, (old, new) in enumerate(zip(before, after, strict=True)):
-        if new is not None and not alike(old, new):
-            raise RuleError(
-                f"{rule}: changed in place the gradient of output {i} that it was handed, which other rules may still "
-                "have to read; compute a new one (dy * mask instead of dy *= mask)"
-            )
-    if any(edge is not None for edge in node.edges[len(grads) :]):
-        raise RuleError(f"{rule}: returned {len(grads)} gradient(s), expected one per tensor argument")
-    for i, (d, edge, shape) in enumerate(zip(grads, node.edges, node.shapes or (), strict=False)):
-        if d is not None and edge is not None and _plain(d).shape != shape:
-            raise RuleError(
-                f"{rule}: gradient {i} has shape {_plain(d).shape}, but argument {i} of forward has shape {shape}; "
-                "a gradient always has the shape of what it belongs to"
-            )
-
-
-def _look_for_anomaly(node: Node, gs: list[Any], grads: tuple[Any, ...]) -> None:
-    for i, d in enumerate(grads):
-        array = None if d is None else _plain(d)
-        if array is not None and not _all_finite(array) and all(x is None or _all_finite(x) for x in gs):
-            raise AnomalyError(
-                f"{type(node).__name__}: backward made a {_kind_of(array)} in the gradient of argument {i} out of "
-                f"finite numbers; the op was called at {node.called_at or 'a line before anomaly detection began'}"
-            )
-
-
-def run_hooks(hooks: Any, g: Any, create_graph: bool) -> Any:
-    """Call gradient hooks in order; each may return a replacement, or change in place what it is given."""
-    with set_grad_enabled(create_graph):
-        t = (g if isinstance(g, Variable) else wrap(g)) if hooks.keys() == {RETAIN} else owned(g)
-        for hook in list(hooks.values()):
-            new = hook(t)
-            if new is None:
-                continue
-            if not isinstance(new, Variable) or new._array.shape != t._array.shape:
-                got = f"shape {new._array.shape}" if isinstance(new, Variable) else type(new).__name__
-                raise ShapeError(
-                    f"register_hook: a hook must return None or a gradient of shape {t._array.shape}, got {got}"
-                )
-            t = new if create_graph or new is t else wrap(new._array.copy())
-    return t if create_graph else t._array
-
-
-def _pairs(op: str, tensors: Any, gradients: Any) -> tuple[Sequence[Any], Sequence[Any]]:
-    """As many tensors as gradients, each in a sequence."""
-    if isinstance(tensors, Variable) and (gradients is None or isinstance(gradients, Variable)):
-        return (tensors,), (gradients,)
-    if gradients is not None and not isinstance(gradients, (Variable, Sequence)):
-        raise TypeError(
-            f"{op}: the gradient is a {type(gradients).__name__}, expected a Tensor of the tensor's shape; make one "
-            "with minigrad.tensor(...)"
-        )
-    if not isinstance(tensors, (Variable, Sequence)):
-        raise TypeError(f"{op}: expected a Tensor or a sequence of them, got {type(tensors).__name__}")
-    outputs = [tensors] if isinstance(tensors, Variable) else list(tensors)
-    if gradients is None:
-        return outputs, [None] * len(outputs)
-    weights = [gradients] if isinstance(gradients, Variable) else list(gradients)
-    if len(weights) != len(outputs):
-        raise ValueError(f"{op}: {len(outputs)} tensor(s) but {len(weights)} gradient(s)")
-    return outputs, weights
-
-
-def _start(op: str, tensors: Sequence[Any], gradients: Sequence[Any], create_graph: bool) -> list[tuple[Any, Any]]:
-    """(edge, gradient) for each output of a walk. Raises on everything that is wrong with the arguments."""
-    starts = []
-    for i, (t, g) in enumerate(zip(tensors, gradients, strict=True)):
-        which = "the tensor" if len(tensors) == 1 else f"tensor {i}"
-        if not isinstance(t, Variable):
-            raise TypeError(f"{op}: {which} is a {type(t).__name__}, expected a Tensor")
-        if not t._requires_grad:
-            raise GraphError(
-                f"{op}: {which} does not require a gradient and was made by no op that does. Was it made from leaves "
-                "without requires_grad=True, under no_grad(), or detached?"
-            )
-        array = t._array
-        if g is None:
-            if array.size != 1:
-                raise GraphError(
-                    f"{op}: a gradient can be created implicitly only for a scalar, {which} has shape {array.shape}. "
-                    "Reduce it first (sum(), mean()) or pass gradient=, a tensor of that shape."
-                )
-            if create_graph or array.ndim or not isinstance(array, np.ndarray):
-                g = devices.array_module(devices.of_array(array)).ones(array.shape, array.dtype)
-                g = wrap(g) if create_graph else g
-            else:
-                g = array.dtype.type(1)
-        else:
-            if not isinstance(g, Variable):
-                raise TypeError(f"{op}: the gradient is a {type(g).__name__}, expected a Tensor")
-            if g._array.shape != array.shape:
-                raise ShapeError(
-                    f"{op}: the gradient has shape {g._array.shape}, expected that of the tensor, {array.shape}"
-                )
-            if isinstance(g._array, np.ndarray) is not isinstance(array, np.ndarray):
-                raise DeviceError(
-                    f"{op}: the gradient is on {devices.of_array(g._array)}, {which} on {devices.of_array(array)}; "
-                    "move it there with .to(device)"
-                )
-            if g._array.dtype != array.dtype:
-                if g._array.dtype.kind != "f":
-                    raise DtypeError(f"{op}: the gradient has dtype {g._array.dtype}, expected {array.dtype}")
-                g = wrap(g._array.astype(array.dtype))
-            g = g if create_graph else g._array
-        starts.append((t._node or t, g))
-    return starts
-
-
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -375,9 +201,9 @@ def backward(
 
     Source: torch.autograd.backward.
     """
-    outputs, weights = _pairs("backward", tensors, grad_tensors)
-    walk = _Walk(create_graph, create_graph if retain_graph is None else retain_graph)
-    starts = _start("backward", outputs, weights, create_graph)
+    outputs, weights = pairs("backward", tensors, grad_tensors)
+    walk = Walk(create_graph, create_graph if retain_graph is None else retain_graph)
+    starts = starting_points("backward", outputs, weights, create_graph)
     if inputs is None:
         walk.run(starts)
     else:
@@ -404,10 +230,10 @@ def grad(
 
     Source: torch.autograd.grad.
     """
-    outs, weights = _pairs("grad", outputs, grad_outputs)
+    outs, weights = pairs("grad", outputs, grad_outputs)
     ins = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    walk = _Walk(create_graph, create_graph if retain_graph is None else retain_graph)
-    starts = _start("grad", outs, weights, create_graph)
+    walk = Walk(create_graph, create_graph if retain_graph is None else retain_graph)
+    starts = starting_points("grad", outs, weights, create_graph)
     walk.only("grad", ins, starts)
     walk.run(starts)
     found = []
@@ -415,8 +241,8 @@ def grad(
         g = walk.arrived_at(t)
         if g is not None and t._hooks:
             g = walk.call(t._hooks, g)
-        if g is not None and _plain(g).shape != t._array.shape:
-            raise ShapeError(f"grad: a gradient of shape {_plain(g).shape} reached input {i} of shape {t._array.shape}")
+        if g is not None and plain(g).shape != t._array.shape:
+            raise ShapeError(f"grad: a gradient of shape {plain(g).shape} reached input {i} of shape {t._array.shape}")
         if g is None:
             if not allow_unused and not materialize_grads:
                 raise GraphError(

@@ -6,6 +6,7 @@ import linecache
 import os
 import sys
 import warnings
+import weakref
 from types import CodeType, FrameType
 from typing import Any, ClassVar
 
@@ -77,6 +78,25 @@ def wrap(array: Any) -> Any:
     return Variable._wrap(
         array if array.__class__ is np.ndarray or not isinstance(array, np.generic) else np.asarray(array)
     )
+
+
+def remember_view(source: Any, view: Any, cls: Any, options: tuple[Any, ...]) -> None:
+    """If ``view`` shows ``source``'s memory: share the version, and note how to make the view again."""
+    if not isinstance(source, Variable):
+        return
+    a, b = source._array, view._array
+    if b.base is None or (b.base is not a and b.base is not a.base):
+        return  # NumPy had to copy
+    view._version = source._version
+    base, steps = source._base if source._base is not None else (source, ())
+    view._base = (base, (*steps, (cls, options)))
+    if base._node is None and base._requires_grad:
+        return  # a leaf that requires a gradient refuses in-place changes, so its views never have to be found again
+    if base._views is None:
+        base._views = []
+    elif len(base._views) >= 32 and len(base._views) & (len(base._views) - 1) == 0:
+        base._views = [r for r in base._views if r() is not None]
+    base._views.append(weakref.ref(view))
 
 
 def namespace(x: Any) -> Any:

@@ -29,8 +29,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ..autograd.function import Function, Op, remember_view
+from ..autograd.function import Op
 from ..autograd.handles import RemovableHandle
+from ..autograd.user_function import Function
+from ..autograd.variable import remember_view
 from ..tensor import Tensor
 
 if TYPE_CHECKING:

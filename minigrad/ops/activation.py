@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.function import Op, keep_input, keep_output
 from ..autograd.variable import Variable, namespace
 from ..errors import DtypeError, ShapeError
 from .common import HALF, applied, axis_of, cast, floating, in_single, meet, select, sum_to, tensor_of
@@ -22,14 +22,14 @@ def sigmoid_of(x: Any) -> Any:
     return np.exp(np.minimum(x, 0)) / (1.0 + np.exp(-abs(x)))
 
 
-class ReLU(Op, kernel="activation.relu"):
+class ReLU(Op, kernel="pointwise.activation.relu"):
     """y = max(x, 0).   dx = 0 where x ≤ 0 (also at the kink x = 0, as in PyTorch), else dy, also where x is NaN."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = np.maximum(x, 0)
-        ctx.saved = (y,)
-        return y
+    def compute(x: Any) -> Any:
+        return np.maximum(x, 0)
+
+    keep = staticmethod(keep_output)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -66,14 +66,14 @@ class ELU(Op):
         return dy * xp.where(x > 0, 1.0, xp.exp(xp.minimum(x, 0.0)) * ctx.alpha)
 
 
-class Sigmoid(Op, kernel="activation.sigmoid"):
+class Sigmoid(Op, kernel="pointwise.activation.sigmoid"):
     """y = σ(x) = 1 / (1 + e⁻ˣ).   dy/dx = e⁻ˣ / (1 + e⁻ˣ)² = y (1 − y), so dx = dy y (1 − y)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = sigmoid_of(x)
-        ctx.saved = (y,)
-        return y
+    def compute(x: Any) -> Any:
+        return sigmoid_of(x)
+
+    keep = staticmethod(keep_output)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -81,20 +81,24 @@ class Sigmoid(Op, kernel="activation.sigmoid"):
         return dy * y * (1.0 - y)
 
 
-class SiLU(Op, kernel="activation.silu"):
+class SiLU(Op, kernel="pointwise.activation.silu"):
     """y = x σ(x).   dy/dx = σ + x σ (1 − σ) = σ (1 + x (1 − σ)).   Elfwing et al. 2017.
 
     From x = −1000 on σ is 0 in every dtype, and so is y: x stops there, since −∞ · 0 is no number.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.saved = (x,)
+    def compute(x: Any) -> Any:
         return np.maximum(x, -1000) * sigmoid_of(x)
+
+    keep = staticmethod(keep_input)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (x,) = ctx.saved
+        return SiLU.gradient(dy, *ctx.saved)
+
+    @staticmethod
+    def gradient(dy: Any, x: Any) -> Any:
         xp = namespace(dy)
         s = sigmoid_of(x)
         return dy * s * (1.0 + xp.minimum(xp.maximum(x, -1000.0), 1000.0) * (1.0 - s))
@@ -120,7 +124,7 @@ class Swish(Op):
         return dx, db
 
 
-class GELU(Op, kernel="activation.gelu"):
+class GELU(Op, kernel="pointwise.activation.gelu"):
     """y = x Φ(x), Φ(x) = erfc(−x/√2) / 2 the normal distribution.   dy/dx = Φ(x) + x φ(x), φ(x) = e^(−x²/2)/√2π.
 
     Beyond ±100 both factors are 0 or 1 in every dtype: x stops there, since ∞ · 0 is no number.
@@ -129,9 +133,10 @@ class GELU(Op, kernel="activation.gelu"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.saved = (x,)
+    def compute(x: Any) -> Any:
         return np.maximum(x, -100) * normal_cdf(x)
+
+    keep = staticmethod(keep_input)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -266,7 +271,7 @@ def _softmax(x: Any, largest: Any, axis: int) -> Any:
         return e / total(e, axis, True)
 
 
-class Softmax(Op, kernel="softmax.softmax"):
+class Softmax(Op, kernel="pointwise.softmax.softmax"):
     """yᵢ = e^xᵢ / Σⱼ e^xⱼ along an axis.
 
     ∂yᵢ/∂xⱼ = yᵢ ([i = j] − yⱼ), so dxⱼ = Σᵢ dyᵢ yᵢ ([i = j] − yⱼ) = yⱼ (dyⱼ − Σᵢ dyᵢ yᵢ).
@@ -276,17 +281,21 @@ class Softmax(Op, kernel="softmax.softmax"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, axis: int) -> Any:
-        ctx.axis, ctx.largest = axis, x.max(axis=axis, keepdims=True)
-        y = _softmax(x, ctx.largest, axis)
-        ctx.saved = (y,)
-        return y
+    def compute(x: Any, axis: int) -> tuple[Any, Any]:
+        """y, and the largest score of each row."""
+        largest = x.max(axis=axis, keepdims=True)
+        return _softmax(x, largest, axis), largest
+
+    @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, axis: int) -> Any:
+        ctx.saved, ctx.options = result, (axis,)
+        return result[0]
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (y,) = ctx.saved
-        dx = y * (dy - total(dy * y, ctx.axis, True))
-        return select(ctx.largest != -np.inf, dx)
+        (y, largest), (axis,) = ctx.saved, ctx.options
+        dx = y * (dy - total(dy * y, axis, True))
+        return select(largest != -np.inf, dx)
 
 
 def log_softmax_of(x: Any, axis: int) -> Any:
@@ -302,24 +311,25 @@ def _log_softmax(x: Any, largest: Any, axis: int) -> Any:
         return shifted - np.log(total(np.exp(shifted), axis, True))
 
 
-class LogSoftmax(Op, kernel="softmax.log_softmax"):
+class LogSoftmax(Op, kernel="pointwise.softmax.log_softmax"):
     """yᵢ = xᵢ − ln Σⱼ e^xⱼ along an axis.   ∂yᵢ/∂xⱼ = [i = j] − e^yⱼ, so dxⱼ = dyⱼ − e^yⱼ Σᵢ dyᵢ.
 
     Where all scores are −∞, y is NaN and dx = 0, as in :class:`Softmax`.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, axis: int) -> Any:
-        ctx.axis, ctx.largest = axis, x.max(axis=axis, keepdims=True)
-        y = _log_softmax(x, ctx.largest, axis)
-        ctx.saved = (y,)
-        return y
+    def compute(x: Any, axis: int) -> tuple[Any, Any]:
+        """y, and the largest score of each row."""
+        largest = x.max(axis=axis, keepdims=True)
+        return _log_softmax(x, largest, axis), largest
+
+    keep = staticmethod(Softmax.keep)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        (y,) = ctx.saved
-        dx = dy - namespace(dy).exp(y) * total(dy, ctx.axis, True)
-        return select(ctx.largest != -np.inf, dx)
+        (y, largest), (axis,) = ctx.saved, ctx.options
+        dx = dy - namespace(dy).exp(y) * total(dy, axis, True)
+        return select(largest != -np.inf, dx)
 
 
 # --- the functions users call ----------------------------------------------------------------------------------------

@@ -18,65 +18,79 @@ from ..errors import DtypeError
 from .common import QUIET, cast, floating, meet, select, shape_of, sum_to, tensor_of
 
 
-class Add(Op, kernel="elementwise.add"):
+def _keep_shapes(ctx: Any, result: Any, *args: Any) -> Any:
+    a, b = args
+    ctx.options = shape_of(a), shape_of(b)
+    return result
+
+
+class Add(Op, kernel="pointwise.arithmetic.add"):
     """y = a + b.   ∂y/∂a = ∂y/∂b = 1, so da = dy and db = dy."""
 
     @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = shape_of(a), shape_of(b)
+    def compute(a: Any, b: Any) -> Any:
         return a + b
+
+    keep = staticmethod(_keep_shapes)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.shapes
+        a, b = ctx.options
         return sum_to(dy, a) if ctx.needs(0) else None, sum_to(dy, b) if ctx.needs(1) else None
 
 
-class Sub(Op, kernel="elementwise.sub"):
+class Sub(Op, kernel="pointwise.arithmetic.sub"):
     """y = a − b.   da = dy, db = −dy."""
 
     @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = shape_of(a), shape_of(b)
+    def compute(a: Any, b: Any) -> Any:
         return a - b
+
+    keep = staticmethod(_keep_shapes)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.shapes
+        a, b = ctx.options
         return sum_to(dy, a) if ctx.needs(0) else None, sum_to(-dy, b) if ctx.needs(1) else None
 
 
-class Mul(Op, kernel="elementwise.mul"):
+class Mul(Op, kernel="pointwise.arithmetic.mul"):
     """y = a b.   ∂y/∂a = b and ∂y/∂b = a, so da = dy b and db = dy a."""
 
     @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = shape_of(a), shape_of(b)
-        # Each factor is only kept if the other one needs it.
-        ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
+    def compute(a: Any, b: Any) -> Any:
         return a * b
 
     @staticmethod
+    def keep(ctx: Any, y: Any, a: Any, b: Any) -> Any:
+        # Each factor is only kept if the other one needs it.
+        ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
+        ctx.options = shape_of(a), shape_of(b)
+        return y
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.saved
-        shape_a, shape_b = ctx.shapes
+        (a, b), (shape_a, shape_b) = ctx.saved, ctx.options
         return sum_to(dy * b, shape_a) if ctx.needs(0) else None, sum_to(dy * a, shape_b) if ctx.needs(1) else None
 
 
-class Div(Op, kernel="elementwise.div"):
+class Div(Op, kernel="pointwise.arithmetic.div"):
     """y = a / b.   ∂y/∂a = 1/b and ∂y/∂b = −(a/b)/b; b², which may overflow, is never formed."""
 
     @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = shape_of(a), shape_of(b)
-        ctx.saved = (a if ctx.needs(1) else None, b)
+    def compute(a: Any, b: Any) -> Any:
         with np.errstate(**QUIET):
             return a / b
 
     @staticmethod
+    def keep(ctx: Any, y: Any, a: Any, b: Any) -> Any:
+        ctx.saved = (a if ctx.needs(1) else None, b)
+        ctx.options = shape_of(a), shape_of(b)
+        return y
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.saved
-        shape_a, shape_b = ctx.shapes
+        (a, b), (shape_a, shape_b) = ctx.saved, ctx.options
         da = sum_to(dy / b, shape_a) if ctx.needs(0) else None
         db = sum_to(-dy * (a / b / b), shape_b) if ctx.needs(1) else None
         return da, db

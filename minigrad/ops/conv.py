@@ -95,17 +95,11 @@ def _run(op: Any, *args: Any) -> Any:
     return op.apply(*args) if isinstance(args[0], Variable) else op.compute(*args)
 
 
-class Conv2d(Op, kernel="conv.conv2d"):
+class Conv2d(Op, kernel="conv.choose.conv2d"):
     """y = b + w ⋆ x: x (N, C, H, W), w (O, C/G, KH, KW), b (O) or None → y (N, O, OH, OW).
 
     dx = :class:`ConvTranspose2d` of (dy, w), dw = :class:`ConvWeight2d` of (x, dy), db = Σ dy; derived above.
     """
-
-    @staticmethod
-    def forward(ctx: Any, x: Any, w: Any, b: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
-        ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
-        ctx.sizes, ctx.options = (x.shape[2:], w.shape[2:]), (stride, padding, dilation, groups)
-        return Conv2d.compute(x, w, b, *ctx.options)
 
     @staticmethod
     def compute(x: Any, w: Any, b: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
@@ -118,19 +112,24 @@ class Conv2d(Op, kernel="conv.conv2d"):
         return namespace(y).ascontiguousarray(y.swapaxes(0, 1))  # → (N, O, OH, OW)
 
     @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        return Conv2d.gradients(ctx, dy, *ctx.saved)
+    def keep(ctx: Any, y: Any, x: Any, w: Any, b: Any, *options: Any) -> Any:
+        ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
+        ctx.options = x.shape[1:], w.shape, *options
+        return y
 
     @staticmethod
-    def gradients(ctx: Any, dy: Any, x: Any, w: Any) -> Any:
-        """(dx, dW, db) as derived above."""
-        size, kernel = ctx.sizes
-        dx = _run(ConvTranspose2d, dy, w, None, size, *ctx.options) if ctx.needs(0) else None
-        dw = _run(ConvWeight2d, x, dy, kernel, *ctx.options) if ctx.needs(1) else None
-        return dx, dw, total(dy, (0, 2, 3)) if ctx.needs(2) else None
+    def backward(ctx: Any, dy: Any) -> Any:
+        return Conv2d.gradients(ctx.needs, dy, *ctx.saved, *ctx.options)
+
+    @staticmethod
+    def gradients(needs: Any, dy: Any, x: Any, w: Any, image: Any, weight: Any, *options: Any) -> Any:
+        """(dx, dW, db) as derived above, for x (N, *image) and w of the shape ``weight``."""
+        dx = _run(ConvTranspose2d, dy, w, None, image[1:], *options) if needs(0) else None
+        dw = _run(ConvWeight2d, x, dy, weight[2:], *options) if needs(1) else None
+        return dx, dw, total(dy, (0, 2, 3)) if needs(2) else None
 
 
-class ConvTranspose2d(Op, kernel="conv.conv_transpose2d"):
+class ConvTranspose2d(Op, kernel="conv.choose.conv_transpose2d"):
     """The way back through a convolution, as a layer: x (N, O, OH, OW), w (O, C/G, KH, KW), b (C) → (N, C, H, W).
 
     Every x[i] lays a copy of the kernel, times its value, onto the output at i s − p, and the copies add up. As the dx
@@ -139,40 +138,30 @@ class ConvTranspose2d(Op, kernel="conv.conv_transpose2d"):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Any, w: Any, b: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
-    ) -> Any:
-        ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
-        ctx.sizes, ctx.options = (size, w.shape[2:]), (stride, padding, dilation, groups)
-        return ConvTranspose2d.compute(x, w, b, size, *ctx.options)
-
-    @staticmethod
     def compute(x: Any, w: Any, b: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
         z = spread(x, size, w.shape[2:], stride, padding, dilation)
         return Conv2d.compute(z, turned(w, groups), b, (1, 1), (0, 0), dilation, groups)
 
     @staticmethod
+    def keep(ctx: Any, y: Any, x: Any, w: Any, b: Any, size: Pair, *options: Any) -> Any:
+        ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
+        ctx.options = x.shape[1:], w.shape, size, *options
+        return y
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, w = ctx.saved
-        dx = _run(Conv2d, dy, w, None, *ctx.options) if ctx.needs(0) else None
-        dw = _run(ConvWeight2d, dy, x, ctx.sizes[1], *ctx.options) if ctx.needs(1) else None
+        (x, w), (_, weight, _, *options) = ctx.saved, ctx.options
+        dx = _run(Conv2d, dy, w, None, *options) if ctx.needs(0) else None
+        dw = _run(ConvWeight2d, dy, x, weight[2:], *options) if ctx.needs(1) else None
         return dx, dw, total(dy, (0, 2, 3)) if ctx.needs(2) else None
 
 
-class ConvWeight2d(Op, kernel="conv.weight_gradient2d"):
+class ConvWeight2d(Op, kernel="conv.choose.weight_gradient2d"):
     """The weight's gradient as an op: x (N, C, H, W), y (N, O, OH, OW) → w (O, C/G, KH, KW) with ``kernel`` (KH, KW).
 
     w[o, c, u, v] = Σ y[n, o, i, j] x[n, c, i s + u d − p, j s + v d − p]. Linear in both again: the gradient of x is
     :class:`ConvTranspose2d` of (y, dw), that of y is :class:`Conv2d` of (x, dw).
     """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
-    ) -> Any:
-        ctx.saved = (x if ctx.needs(1) else None, y if ctx.needs(0) else None)
-        ctx.sizes, ctx.options = (x.shape[2:], kernel), (stride, padding, dilation, groups)
-        return ConvWeight2d.compute(x, y, kernel, *ctx.options)
 
     @staticmethod
     def compute(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
@@ -182,7 +171,13 @@ class ConvWeight2d(Op, kernel="conv.weight_gradient2d"):
         return (rows @ cols.swapaxes(1, 2)).reshape((o, x.shape[1] // groups, *kernel))  # → (O, C/G, KH, KW)
 
     @staticmethod
+    def keep(ctx: Any, w: Any, x: Any, y: Any, kernel: Pair, *options: Any) -> Any:
+        ctx.saved = (x if ctx.needs(1) else None, y if ctx.needs(0) else None)
+        ctx.options = x.shape[1:], y.shape[1:], *options
+        return w
+
+    @staticmethod
     def backward(ctx: Any, dw: Any) -> Any:
-        x, y = ctx.saved
-        dx = _run(ConvTranspose2d, y, dw, None, ctx.sizes[0], *ctx.options) if ctx.needs(0) else None
-        return dx, _run(Conv2d, x, dw, None, *ctx.options) if ctx.needs(1) else None
+        (x, y), (image, _, *options) = ctx.saved, ctx.options
+        dx = _run(ConvTranspose2d, y, dw, None, image[1:], *options) if ctx.needs(0) else None
+        return dx, _run(Conv2d, x, dw, None, *options) if ctx.needs(1) else None

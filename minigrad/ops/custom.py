@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.function import Op
+from ..autograd.function import Op, keep_input
 from ..autograd.variable import namespace
 from .activation import SiLU
 from .common import require_floating
@@ -18,7 +18,7 @@ def to_one(g: Any) -> Any:
     return g / (largest + (largest == 0))
 
 
-class NormalizedSwish(Op, kernel="custom.normalized_swish"):
+class NormalizedSwish(Op, kernel="pointwise.custom.normalized_swish"):
     """y = s / max|s| with s = x σ(x), over the whole tensor.   Backward: g / max|g| with g = dy s′(x), which is **not**
     the gradient.
 
@@ -33,12 +33,14 @@ class NormalizedSwish(Op, kernel="custom.normalized_swish"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        return to_one(SiLU.forward(ctx, x))
+    def compute(x: Any) -> Any:
+        return to_one(SiLU.compute(x))
+
+    keep = staticmethod(keep_input)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return to_one(SiLU.backward(ctx, dy))
+        return to_one(SiLU.gradient(dy, *ctx.saved))
 
 
 def normalized_swish(input: Any) -> Any:

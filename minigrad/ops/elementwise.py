@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..autograd.function import Op
+from ..autograd.function import Op, keep_input, keep_output
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .arithmetic import mul
 from .common import QUIET, applied, cast, floating, meet, select, shape_of, sum_to, tensor_of
 
 
-class Exp(Op, kernel="elementwise.exp"):
+class Exp(Op, kernel="pointwise.arithmetic.exp"):
     """y = eˣ.   dx = dy · y."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
+    def compute(x: Any) -> Any:
         with np.errstate(**QUIET):
-            y = np.exp(x)
-        ctx.saved = (y,)
-        return y
+            return np.exp(x)
+
+    keep = staticmethod(keep_output)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -49,14 +49,15 @@ class Expm1(Op):
         return dy * namespace(dy).exp(x)
 
 
-class Log(Op, kernel="elementwise.log"):
+class Log(Op, kernel="pointwise.arithmetic.log"):
     """y = ln x.   dx = dy / x."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.saved = (x,)
+    def compute(x: Any) -> Any:
         with np.errstate(**QUIET):
             return np.log(x)
+
+    keep = staticmethod(keep_input)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -109,15 +110,15 @@ class Log10(Op):
         return dy / x * (1.0 / math.log(10.0))
 
 
-class Sqrt(Op, kernel="elementwise.sqrt"):
+class Sqrt(Op, kernel="pointwise.arithmetic.sqrt"):
     """y = √x.   dx = dy / (2y); infinite at x = 0, as the slope is."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
+    def compute(x: Any) -> Any:
         with np.errstate(**QUIET):
-            y = np.sqrt(x)
-        ctx.saved = (y,)
-        return y
+            return np.sqrt(x)
+
+    keep = staticmethod(keep_output)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
@@ -187,14 +188,14 @@ class Tan(Op):
         return dy * (y * y + 1.0)
 
 
-class Tanh(Op, kernel="activation.tanh"):
+class Tanh(Op, kernel="pointwise.activation.tanh"):
     """y = tanh x = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ).   By the quotient rule dy/dx = 1 − y², so dx = dy (1 − y²)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        y = np.tanh(x)
-        ctx.saved = (y,)
-        return y
+    def compute(x: Any) -> Any:
+        return np.tanh(x)
+
+    keep = staticmethod(keep_output)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:

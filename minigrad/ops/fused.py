@@ -8,7 +8,7 @@ never needed: one node does both. So it is with a convolution, and with batch no
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,72 +33,75 @@ ACTIVATIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
-class LinearActivation(Op, kernel="matmul.linear_activation"):
+class LinearActivation(Op, kernel="matmul.choose.linear_activation"):
     """y = f(z), z = x Wᵀ + b.   dz = dy · f′(z), and from dz as in Linear: dx = dz W, dW = dzᵀ x, db = Σ dz."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, w: Any, b: Any, name: str) -> Any:
-        z = Linear.forward(ctx, x, w, b)
-        y = ACTIVATIONS[name][0](z)
-        ctx.activation = name
-        ctx.saved = (*ctx.saved, y)
+    def compute(x: Any, w: Any, b: Any, name: str) -> Any:
+        return ACTIVATIONS[name][0](Linear.compute(x, w, b))
+
+    @staticmethod
+    def keep(ctx: Any, y: Any, x: Any, w: Any, b: Any, name: str) -> Any:
+        ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None, y)
+        ctx.options = x.shape, w.shape, name
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, w, y = ctx.saved
-        return Linear.gradients(ctx, ACTIVATIONS[ctx.activation][1](dy, y), x, w)
+        (x, w, y), (shape, _, name) = ctx.saved, ctx.options
+        return Linear.gradients(ctx.needs, ACTIVATIONS[name][1](dy, y), x, w, shape)
 
     @staticmethod
     def check(x: Any, w: Any, b: Any, name: str) -> None:
         Linear.check(x, w, b)
 
 
-class Conv2dActivation(Op, kernel="conv.conv2d_activation"):
+class Conv2dActivation(Op, kernel="conv.choose.conv2d_activation"):
     """y = f(z), z = b + w ⋆ x.   dz = dy · f′(z), and from dz as in Conv2d."""
 
     @staticmethod
-    def forward(ctx: Any, *args: Any) -> Any:
+    def compute(*args: Any) -> Any:
         *convolution, name = args
-        y = ACTIVATIONS[name][0](Conv2d.forward(ctx, *convolution))
-        ctx.activation = name
+        return ACTIVATIONS[name][0](Conv2d.compute(*convolution))
+
+    @staticmethod
+    def keep(ctx: Any, y: Any, *args: Any) -> Any:
+        Conv2d.keep(ctx, y, *args)
         ctx.saved = (*ctx.saved, y)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, w, y = ctx.saved
-        return Conv2d.gradients(ctx, ACTIVATIONS[ctx.activation][1](dy, y), x, w)
+        (x, w, y), (*options, name) = ctx.saved, ctx.options
+        return Conv2d.gradients(ctx.needs, ACTIVATIONS[name][1](dy, y), x, w, *options)
 
 
-class BatchNormReLU(Op, kernel="normalization.batch_norm_relu"):
+class BatchNormReLU(Op, kernel="normalization.batch.batch_norm_relu"):
     """y = max(z, 0), z = γ x̂ + β in training.   dz = dy where y > 0, else 0, and from dz as in BatchNorm."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, *options: Any) -> Any:
-        y = np.maximum(BatchNorm.forward(ctx, x, *options), 0)
+    layer: ClassVar[type[Op]] = BatchNorm
+
+    @classmethod
+    def compute(cls, *args: Any) -> tuple[Any, Any, Any]:
+        z, mean, inverse = cls.layer.compute(*args)
+        return np.maximum(z, 0), mean, inverse
+
+    @classmethod
+    def keep(cls, ctx: Any, result: Any, *args: Any) -> Any:
+        y = cls.layer.keep(ctx, result, *args)
         ctx.saved = (*ctx.saved, y)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         *saved, y = ctx.saved
-        return BatchNorm.gradients(ctx, relu_rule(dy, y), *saved)
+        return ctx.layer.gradients(ctx.needs, relu_rule(dy, y), *saved, *ctx.options)
 
 
-class BatchNormEvalReLU(Op, kernel="normalization.batch_norm_eval_relu"):
+class BatchNormEvalReLU(BatchNormReLU, kernel="normalization.batch.batch_norm_eval_relu"):
     """The same in evaluation."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Any, *options: Any) -> Any:
-        y = np.maximum(BatchNormEval.forward(ctx, x, *options), 0)
-        ctx.saved = (*ctx.saved, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        *saved, y = ctx.saved
-        return BatchNormEval.gradients(ctx, relu_rule(dy, y), *saved)
+    layer = BatchNormEval
 
 
 def batch_norm_relu(

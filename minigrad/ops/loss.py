@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd.function import Op
 from ..autograd.variable import Variable, namespace
-from .activation import LogSoftmax, Softplus, log_softmax_of, sigmoid_of, softmax_of
+from .activation import Softplus, log_softmax_of, sigmoid_of, softmax_of
 from .common import (
     fill,
     in_dtype,
@@ -45,20 +45,25 @@ def spread(dy: Any, shape: tuple[int, ...], reduction: str) -> Any:
     return dy
 
 
-class MSE(Op, kernel="loss.mse"):
+class MSE(Op, kernel="pointwise.loss.mse"):
     """l = (x − t)².   dx = 2 (x − t) · dl, dt = −dx."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
-        ctx.reduction, ctx.saved = reduction, (x, t)
+    def compute(x: Any, t: Any, reduction: str) -> Any:
         d = x - t
         return reduce(d * d, reduction)
 
     @staticmethod
+    def keep(ctx: Any, result: Any, *args: Any) -> Any:
+        x, t, reduction = args
+        ctx.saved, ctx.options = (x, t), (reduction,)
+        return result
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, t = ctx.saved
+        (x, t), (reduction,) = ctx.saved, ctx.options
         d = x - t
-        g = d * (spread(dy, d.shape, ctx.reduction) * 2.0)
+        g = d * (spread(dy, d.shape, reduction) * 2.0)
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
@@ -100,7 +105,7 @@ class Huber(Op):
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
-class BCE(Op, kernel="loss.bce"):
+class BCE(Op, kernel="pointwise.loss.bce"):
     """l = −(t ln x + (1 − t) ln(1 − x)), logarithms cut off at −100.
 
     dl/dx = −t/x + (1 − t)/(1 − x) = (x − t) / (x (1 − x)), the denominator kept above 1e-12 as PyTorch does;
@@ -108,11 +113,12 @@ class BCE(Op, kernel="loss.bce"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, t: Any, reduction: str) -> Any:
+    def compute(x: Any, t: Any, reduction: str) -> Any:
         BCE.check(x, t, reduction)
-        ctx.reduction, ctx.saved = reduction, (x, t)
         log_x, log_1x = BCE._logs(x)
         return reduce(-(t * log_x + (1.0 - t) * log_1x), reduction)
+
+    keep = staticmethod(MSE.keep)
 
     @staticmethod
     def check(x: Any, t: Any, reduction: str) -> None:
@@ -133,8 +139,8 @@ class BCE(Op, kernel="loss.bce"):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, t = ctx.saved
-        g = spread(dy, x.shape, ctx.reduction)
+        (x, t), (reduction,) = ctx.saved, ctx.options
+        g = spread(dy, x.shape, reduction)
         dx = g * ((x - t) / (x * (1.0 - x)).clip(1e-12, None)) if ctx.needs(0) else None
         if not ctx.needs(1):
             return dx, None
@@ -149,7 +155,7 @@ def softplus_of(z: Any) -> Any:
     return np.maximum(z, 0) + np.log1p(np.exp(-abs(z)))
 
 
-class BCEWithLogits(Op, kernel="loss.bce_with_logits"):
+class BCEWithLogits(Op, kernel="pointwise.loss.bce_with_logits"):
     """l = −(w t ln σ(x) + (1 − t) ln(1 − σ(x))), w = pos_weight.
 
     With ln σ(x) = −softplus(−x) and ln(1 − σ) = −x − softplus(−x):  l = (1 − t) x + (1 + (w − 1) t) softplus(−x), and
@@ -159,8 +165,7 @@ class BCEWithLogits(Op, kernel="loss.bce_with_logits"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, t: Any, w: Any, reduction: str) -> Any:
-        ctx.reduction, ctx.saved = reduction, (x, t, w)
+    def compute(x: Any, t: Any, w: Any, reduction: str) -> Any:
         with np.errstate(all="ignore"):
             tail = np.log1p(np.exp(-abs(x)))
             positive = t if w is None else w * t
@@ -168,9 +173,14 @@ class BCEWithLogits(Op, kernel="loss.bce_with_logits"):
             return reduce(linear + (tail if w is None else (1.0 + (w - 1.0) * t) * tail), reduction)
 
     @staticmethod
+    def keep(ctx: Any, loss: Any, x: Any, t: Any, w: Any, reduction: str) -> Any:
+        ctx.saved, ctx.options = (x, t, w), (reduction,)
+        return loss
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, t, w = ctx.saved
-        g = spread(dy, x.shape, ctx.reduction)
+        (x, t, w), (reduction,) = ctx.saved, ctx.options
+        g = spread(dy, x.shape, reduction)
         dx = dt = None
         if ctx.needs(0):
             s = sigmoid_of(x)
@@ -214,7 +224,7 @@ class NLL(Op):
         return dx
 
 
-class CrossEntropy(Op, kernel="softmax.cross_entropy"):
+class CrossEntropy(Op, kernel="pointwise.softmax.cross_entropy"):
     """l = −Σ_c q_c ln p_c with p = softmax(x): x (N, C) scores, q a class index per row (N) or a distribution (N, C).
 
     Through log-softmax, ∂l/∂x_c = p_c Σ q − q_c, and with Σ q = 1 that is p − q: what was predicted minus what is.
@@ -222,19 +232,26 @@ class CrossEntropy(Op, kernel="softmax.cross_entropy"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, q: Any, reduction: str) -> Any:
-        ctx.reduction, ctx.saved = reduction, (x, q)
-        y = LogSoftmax.forward(Op(), x, 1)
+    def compute(x: Any, q: Any, reduction: str) -> tuple[Any, Any]:
+        """The loss, and p, which need not be computed again on the way back."""
+        y = log_softmax_of(x, 1)
         terms = -y[namespace(x).arange(x.shape[0]), q] if q.ndim == 1 else -total(q * y, 1)
-        return reduce(terms, reduction)
+        return reduce(terms, reduction), softmax_of(x, 1)
+
+    @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, q: Any, reduction: str) -> Any:
+        loss, p = result
+        ctx.saved, ctx.options = (x, q, p), (reduction,)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, q = ctx.saved
-        g = spread(dy, x.shape[:1], ctx.reduction)
-        if ctx.reduction == "none":
+        (x, q, p), (reduction,) = ctx.saved, ctx.options
+        g = spread(dy, x.shape[:1], reduction)
+        if reduction == "none":
             g = g.reshape((-1, 1))  # (N) → (N, 1)
-        p = softmax_of(x, 1)
+        if isinstance(dy, Variable):  # a rule that will itself be differentiated: p is a function of x there
+            p = softmax_of(x, 1)
         if q.ndim == 1:
             return g * (p - one_hot_like(x, q)), None
         dx = g * (p * total(q, 1, True) - q) if ctx.needs(0) else None

@@ -21,20 +21,24 @@ from .shape import diagonal, permute
 from .sums import total
 
 
-class MatMul(Op, kernel="matmul.matmul"):
+class MatMul(Op, kernel="matmul.choose.matmul"):
     """Y = A B over the last two axes, broadcast over those before.   dA = dY Bᵀ, dB = Aᵀ dY."""
 
     @staticmethod
-    def forward(ctx: Any, a: Any, b: Any) -> Any:
-        ctx.shapes = a.shape, b.shape
-        ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
+    def compute(a: Any, b: Any) -> Any:
         return a @ b
 
     @staticmethod
+    def keep(ctx: Any, y: Any, a: Any, b: Any) -> Any:
+        ctx.saved = (a if ctx.needs(1) else None, b if ctx.needs(0) else None)
+        ctx.options = a.shape, b.shape
+        return y
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        a, b = ctx.saved
-        da = sum_to(dy @ b.swapaxes(-1, -2), ctx.shapes[0]) if ctx.needs(0) else None
-        db = sum_to(a.swapaxes(-1, -2) @ dy, ctx.shapes[1]) if ctx.needs(1) else None
+        (a, b), (shape_a, shape_b) = ctx.saved, ctx.options
+        da = sum_to(dy @ b.swapaxes(-1, -2), shape_a) if ctx.needs(0) else None
+        db = sum_to(a.swapaxes(-1, -2) @ dy, shape_b) if ctx.needs(1) else None
         return da, db
 
     @staticmethod
@@ -52,35 +56,40 @@ def _rows(x: Any) -> Any:
     return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-class Linear(Op, kernel="matmul.linear"):
+class Linear(Op, kernel="matmul.choose.linear"):
     """y = x Wᵀ + b, x (…, in), W (out, in), b (out).
 
     With rows of x as samples: dx = dy W, dW = dyᵀ x (each sample adds its outer product), and db = Σ dy over samples.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, w: Any, b: Any) -> Any:
+    def compute(x: Any, w: Any, b: Any) -> Any:
         if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1] or (b is not None and b.shape != (w.shape[0],)):
             Linear.check(x, w, b)
-        ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
-        ctx.shape = x.shape
         y = (x if x.ndim == 2 else _rows(x)) @ w.T  # (N, in) → (N, out)
         if b is not None:
             y += b
         return y if x.ndim == 2 else y.reshape((*x.shape[:-1], w.shape[0]))
 
     @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        return Linear.gradients(ctx, dy, *ctx.saved)
+    def keep(ctx: Any, y: Any, x: Any, w: Any, b: Any) -> Any:
+        ctx.saved = (x if ctx.needs(1) else None, w if ctx.needs(0) else None)
+        ctx.options = x.shape, w.shape
+        return y
 
     @staticmethod
-    def gradients(ctx: Any, dy: Any, x: Any, w: Any) -> Any:
-        """(dx, dW, db) as the docstring derives them."""
+    def backward(ctx: Any, dy: Any) -> Any:
+        (x, w), (shape, _) = ctx.saved, ctx.options
+        return Linear.gradients(ctx.needs, dy, x, w, shape)
+
+    @staticmethod
+    def gradients(needs: Any, dy: Any, x: Any, w: Any, shape: tuple[int, ...]) -> Any:
+        """(dx, dW, db) as the docstring derives them, for x of this shape."""
         if dy.ndim != 2:
             dy = _rows(dy)  # (…, out) → (N, out)
-        dx = (dy @ w).reshape(ctx.shape) if ctx.needs(0) else None
-        dw = dy.swapaxes(0, 1) @ _rows(x) if ctx.needs(1) else None
-        return dx, dw, total(dy, 0) if ctx.needs(2) else None
+        dx = (dy @ w).reshape(shape) if needs(0) else None
+        dw = dy.swapaxes(0, 1) @ _rows(x) if needs(1) else None
+        return dx, dw, total(dy, 0) if needs(2) else None
 
     @staticmethod
     def check(x: Any, w: Any, b: Any) -> None:

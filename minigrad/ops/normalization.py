@@ -83,19 +83,19 @@ def scaled(x_hat: Any, weight: Any, bias: Any) -> Any:
     return y if bias is None else y + bias
 
 
-def _gradients(ctx: Any, dy: Any, x_hat: Any, inverse: Any, weight: Any, axes: Any, repeated: Any) -> Any:
+def _gradients(needs: Any, dy: Any, x_hat: Any, inverse: Any, weight: Any, axes: Any, repeated: Any) -> Any:
     """(dx, dγ, dβ) as derived above: x̂ was formed over ``axes``, and γ and β were repeated over ``repeated``.
 
     dγ and dβ come flat; without ``axes``, μ and σ were given numbers, and only the first of the three terms is left.
     """
     dx = None
-    if ctx.needs(0):
+    if needs(0):
         dx = dy if weight is None else dy * weight
         if axes:
             dx = dx - mean_of(dx, axes) - x_hat * mean_of(dx * x_hat, axes)
         dx = dx * inverse
-    d_weight = total(dy * x_hat, repeated).reshape(-1) if ctx.needs(1) else None
-    d_bias = total(dy, repeated).reshape(-1) if ctx.needs(2) else None
+    d_weight = total(dy * x_hat, repeated).reshape(-1) if needs(1) else None
+    d_bias = total(dy, repeated).reshape(-1) if needs(2) else None
     return dx, d_weight, d_bias
 
 
@@ -123,7 +123,7 @@ def _by_channel(p: Any, ndim: int) -> Any:
     return None if p is None else p.reshape((1, p.shape[0], *[1] * (ndim - 2)))
 
 
-class BatchNorm(Op, kernel="normalization.batch_norm"):
+class BatchNorm(Op, kernel="normalization.batch.batch_norm"):
     """y = γ x̂ + β for x (N, C, …), μ and σ over all axes but C; in training.   Backward: see the module's docstring.
 
     ``running_mean`` and ``running_var`` (arrays, or None) move towards the batch's mean and unbiased variance, by the
@@ -131,9 +131,10 @@ class BatchNorm(Op, kernel="normalization.batch_norm"):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, eps: float
-    ) -> Any:
+    def compute(
+        x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, eps: float
+    ) -> tuple[Any, Any, Any]:
+        """y, μ in float64 and 1/σ, the last two (C)."""
         BatchNorm.check(x, weight, bias, running_mean, running_var, momentum, eps)
         axes = _all_but_channels(x.ndim)
         difference, mean, variance = moments(x, axes)  # the last two (1, C, 1, …)
@@ -142,24 +143,30 @@ class BatchNorm(Op, kernel="normalization.batch_norm"):
         if running_mean is not None and x.size:
             _update(running_mean, momentum, mean.reshape(-1))
             _update(running_var, momentum, variance.reshape(-1) * _unbiased(x.size // x.shape[1]))
-        ctx.eps = eps
-        ctx.saved = (x, weight, mean.reshape(-1), inverse.reshape(-1))
+        return y, mean.reshape(-1), inverse.reshape(-1)
+
+    @staticmethod
+    def keep(
+        ctx: Any, result: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, momentum: float, eps: float
+    ) -> Any:
+        y, mean, inverse = result
+        ctx.saved, ctx.options = (x, weight, mean, inverse), (eps,)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return BatchNorm.gradients(ctx, dy, *ctx.saved)
+        return BatchNorm.gradients(ctx.needs, dy, *ctx.saved, *ctx.options)
 
     @staticmethod
-    def gradients(ctx: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any) -> Any:
+    def gradients(needs: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any, eps: float) -> Any:
         """(dx, dγ, dβ)."""
         axes = _all_but_channels(x.ndim)
         if isinstance(dy, Variable):  # a rule that will itself be differentiated: mean and σ are functions of x there
             difference, _, variance = moments(x, axes)
-            inverse = inverse_of(variance, ctx.eps, inverse.dtype)
+            inverse = inverse_of(variance, eps, inverse.dtype)
         else:
             difference, inverse = deviations(x, _by_channel(mean, x.ndim)), _by_channel(inverse, x.ndim)
-        return _gradients(ctx, dy, difference * inverse, inverse, _by_channel(weight, x.ndim), axes, axes)
+        return _gradients(needs, dy, difference * inverse, inverse, _by_channel(weight, x.ndim), axes, axes)
 
     @staticmethod
     def check(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, *options: Any) -> None:
@@ -167,38 +174,45 @@ class BatchNorm(Op, kernel="normalization.batch_norm"):
         check_channels("batch_norm", x, running_mean, running_var, weight, bias)
 
 
-class BatchNormEval(Op, kernel="normalization.batch_norm_eval"):
+class BatchNormEval(Op, kernel="normalization.batch.batch_norm_eval"):
     """y = γ (x − μ)/σ + β for x (N, C, …), with μ and σ² given numbers, one per channel: batch norm in evaluation.
 
     Nothing but x itself moves with x: dx = γ dy / σ.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+    def compute(
+        x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float
+    ) -> tuple[Any, Any, Any]:
+        """y, and copies of μ and 1/σ: later training steps change the running statistics in place."""
         BatchNorm.check(x, weight, bias, running_mean, running_var, eps)
-        # A copy of the mean, since later training steps change it in place
         mean, inverse = running_mean.astype(x.dtype), inverse_of(running_var.astype(DOUBLE), eps, x.dtype)
-        ctx.saved = (x if ctx.needs(1) else None, weight, mean, inverse)
         x_hat = (x - _by_channel(mean, x.ndim)) * _by_channel(inverse, x.ndim)
-        return scaled(x_hat, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim))
+        return scaled(x_hat, _by_channel(weight, x.ndim), _by_channel(bias, x.ndim)), mean, inverse
+
+    @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, weight: Any, *rest: Any) -> Any:
+        y, mean, inverse = result
+        ctx.saved = (x if ctx.needs(1) else None, weight, mean, inverse)
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return BatchNormEval.gradients(ctx, dy, *ctx.saved)
+        return BatchNormEval.gradients(ctx.needs, dy, *ctx.saved)
 
     @staticmethod
-    def gradients(ctx: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any) -> Any:
+    def gradients(needs: Any, dy: Any, x: Any, weight: Any, mean: Any, inverse: Any) -> Any:
         """(dx, dγ, dβ)."""
         weight, mean, inverse = (_by_channel(p, dy.ndim) for p in (weight, mean, inverse))
-        x_hat = (x - mean) * inverse if ctx.needs(1) else None
-        return _gradients(ctx, dy, x_hat, inverse, weight, (), _all_but_channels(dy.ndim))
+        x_hat = (x - mean) * inverse if needs(1) else None
+        return _gradients(needs, dy, x_hat, inverse, weight, (), _all_but_channels(dy.ndim))
 
     @staticmethod
     def check(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, *options: Any) -> None:
         BatchNorm.check(x, weight, bias, running_mean, running_var)
 
 
-class GroupNorm(Op, kernel="sample_norm.group_norm"):
+class GroupNorm(Op, kernel="normalization.sample.group_norm"):
     """y = γ x̂ + β for x (N, C, …), μ and σ over C/G neighbouring channels and all places of one sample.
 
     Backward: see the module's docstring. The running statistics are instance norm's (G = C): of each channel the mean
@@ -206,8 +220,7 @@ class GroupNorm(Op, kernel="sample_norm.group_norm"):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
+    def compute(
         x: Any,
         weight: Any,
         bias: Any,
@@ -216,9 +229,9 @@ class GroupNorm(Op, kernel="sample_norm.group_norm"):
         running_mean: Any = None,
         running_var: Any = None,
         momentum: float = 0.0,
-    ) -> Any:
+    ) -> tuple[Any, Any, Any]:
+        """y, μ in float64 and 1/σ, the last two (N, G, 1, 1)."""
         GroupNorm.check(x, weight, bias, groups, eps, running_mean, running_var)
-        ctx.eps, ctx.groups = eps, groups
         by_group = GroupNorm.by_group(x, groups)
         difference, mean, variance = moments(by_group, (2, 3))  # the last two (N, G, 1, 1)
         inverse = inverse_of(variance, eps, x.dtype)
@@ -226,27 +239,25 @@ class GroupNorm(Op, kernel="sample_norm.group_norm"):
         if running_mean is not None and x.size:
             _update(running_mean, momentum, mean_of(mean, (0,)).reshape(-1))
             _update(running_var, momentum, mean_of(variance, (0,)).reshape(-1) * _unbiased(math.prod(x.shape[2:])))
-        ctx.saved = (x, weight, mean, inverse)
-        return y.reshape(x.shape)
+        return y.reshape(x.shape), mean, inverse
+
+    @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, weight: Any, bias: Any, groups: int, eps: float, *running: Any) -> Any:
+        y, mean, inverse = result
+        ctx.saved, ctx.options = (x, weight, mean, inverse), (groups, eps)
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, weight, mean, inverse = ctx.saved
-        by_group = GroupNorm.by_group(x, ctx.groups)
+        (x, weight, mean, inverse), (groups, eps) = ctx.saved, ctx.options
+        by_group = GroupNorm.by_group(x, groups)
         if isinstance(dy, Variable):
             difference, _, variance = moments(by_group, (2, 3))
-            inverse = inverse_of(variance, ctx.eps, inverse.dtype)
+            inverse = inverse_of(variance, eps, inverse.dtype)
         else:
             difference = deviations(by_group, mean)
-        dx, d_weight, d_bias = _gradients(
-            ctx,
-            GroupNorm.by_group(dy, ctx.groups),
-            difference * inverse,
-            inverse,
-            GroupNorm.parameter(weight, ctx.groups),
-            (2, 3),
-            (0, 3),
-        )
+        x_hat, dy, weight = difference * inverse, GroupNorm.by_group(dy, groups), GroupNorm.parameter(weight, groups)
+        dx, d_weight, d_bias = _gradients(ctx.needs, dy, x_hat, inverse, weight, (2, 3), (0, 3))
         return dx if dx is None else dx.reshape(x.shape), d_weight, d_bias
 
     @staticmethod
@@ -275,36 +286,41 @@ class GroupNorm(Op, kernel="sample_norm.group_norm"):
         )
 
 
-class LayerNorm(Op, kernel="sample_norm.layer_norm"):
+class LayerNorm(Op, kernel="normalization.sample.layer_norm"):
     """y = γ x̂ + β, μ and σ over the last axes, whose sizes are ``shape``; γ and β have that shape.
 
     Backward: see the module's docstring.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, shape: tuple[int, ...], eps: float) -> Any:
+    def compute(x: Any, weight: Any, bias: Any, shape: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
+        """y, μ in float64 and 1/σ, the last two (rows, 1)."""
         LayerNorm.check(x, weight, bias, shape, eps)
-        ctx.eps, ctx.shape = eps, shape
         rows = rows_of(x, shape)
         difference, mean, variance = moments(rows, (1,))  # the last two (rows, 1)
         inverse = inverse_of(variance, eps, x.dtype)
-        ctx.saved = (x, weight, mean, inverse)
         y = scaled(difference * inverse, *(p if p is None else p.reshape(-1) for p in (weight, bias)))
-        return y.reshape(x.shape)
+        return y.reshape(x.shape), mean, inverse
+
+    @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, weight: Any, bias: Any, shape: tuple[int, ...], eps: float) -> Any:
+        y, mean, inverse = result
+        ctx.saved, ctx.options = (x, weight, mean, inverse), (shape, eps)
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, weight, mean, inverse = ctx.saved
-        rows = rows_of(x, ctx.shape)
+        (x, weight, mean, inverse), (shape, eps) = ctx.saved, ctx.options
+        rows = rows_of(x, shape)
         if isinstance(dy, Variable):
             difference, _, variance = moments(rows, (1,))
-            inverse = inverse_of(variance, ctx.eps, inverse.dtype)
+            inverse = inverse_of(variance, eps, inverse.dtype)
         else:
             difference = deviations(rows, mean)
         weight = weight if weight is None else weight.reshape(-1)
-        grads = _gradients(ctx, rows_of(dy, ctx.shape), difference * inverse, inverse, weight, (1,), (0,))
-        shapes = x.shape, ctx.shape, ctx.shape
-        return tuple(g if g is None else g.reshape(shape) for g, shape in zip(grads, shapes, strict=True))
+        grads = _gradients(ctx.needs, rows_of(dy, shape), difference * inverse, inverse, weight, (1,), (0,))
+        shapes = x.shape, shape, shape
+        return tuple(g if g is None else g.reshape(s) for g, s in zip(grads, shapes, strict=True))
 
     @staticmethod
     def check(x: Any, weight: Any, bias: Any, shape: tuple[int, ...], eps: float) -> None:

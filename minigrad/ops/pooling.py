@@ -68,7 +68,7 @@ def flat_places(places: Any, plane: int) -> Any:
     return (in_plane + xp.arange(planes)[:, None] * plane).reshape(-1)
 
 
-class MaxPool2d(Op, kernel="pooling.max_pool2d"):
+class MaxPool2d(Op, kernel="pooling.choose.max_pool2d"):
     """y = the largest number of each window:  (…, H, W) → (…, OH, OW).
 
     A small change of the largest number changes y by as much, one of any other number not at all: dy goes whole to the
@@ -79,18 +79,24 @@ class MaxPool2d(Op, kernel="pooling.max_pool2d"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, windows: Windows | Parts, return_indices: bool) -> Any:
+    def compute(x: Any, windows: Windows | Parts, return_indices: bool) -> tuple[Any, Any, Any]:
+        """y, the taps, and the indices if they are asked for."""
         rows, columns = windows.taps()
         y, tap = largest(x, rows, columns)
-        ctx.windows, ctx.shape, ctx.saved = windows, x.shape, (tap,)
-        return (y, places_of(tap, rows, columns)) if return_indices else y
+        return y, tap, places_of(tap, rows, columns) if return_indices else None
+
+    @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, windows: Windows | Parts, return_indices: bool) -> Any:
+        y, tap, indices = result
+        ctx.saved, ctx.options = (tap,), (windows, x.shape)
+        return (y, indices) if return_indices else y
 
     @staticmethod
     def backward(ctx: Any, dy: Any, _: Any = None) -> Any:
-        (tap,) = ctx.saved
-        h, w = ctx.windows.size
-        index = flat_places(places_of(tap, *ctx.windows.taps()), h * w)
-        return scatter(dy.reshape(-1), index, math.prod(ctx.shape)).reshape(ctx.shape)
+        (tap,), (windows, shape) = ctx.saved, ctx.options
+        h, w = windows.size
+        index = flat_places(places_of(tap, *windows.taps()), h * w)
+        return scatter(dy.reshape(-1), index, math.prod(shape)).reshape(shape)
 
 
 def scatter(values: Any, index: Any, n: int) -> Any:
@@ -100,22 +106,26 @@ def scatter(values: Any, index: Any, n: int) -> Any:
     return PutAt.forward(Op(), values, index, (n,))
 
 
-class AdaptiveMaxPool2d(MaxPool2d, kernel="pooling.adaptive_max_pool2d"):
+class AdaptiveMaxPool2d(MaxPool2d, kernel="pooling.choose.adaptive_max_pool2d"):
     """:class:`MaxPool2d` with windows that share the plane out over a given number of outputs."""
 
 
 # --- the mean --------------------------------------------------------------------------------------------------------
 
 
+def array_of(x: Any) -> Any:
+    """The array of an array or a Tensor."""
+    return x._array if isinstance(x, Variable) else x
+
+
 def scaled(x: Any, factors: tuple[Any, Any]) -> Any:
     """x · rows · columns, of arrays or Tensors."""
-    array = x._array if isinstance(x, Variable) else x
-    xp = namespace(array)
+    xp = namespace(array_of(x))
     rows, columns = map(xp.asarray, factors)
     return x * (rows[:, None] * columns)
 
 
-class AvgPool2d(Op, kernel="pooling.avg_pool2d"):
+class AvgPool2d(Op, kernel="pooling.choose.avg_pool2d"):
     """y = Σ x / n over each window of n places:  (…, H, W) → (…, OH, OW).
 
     x counts 1/n in each window that holds it: dx = Σ dy / n over these windows (:class:`~.pooling_windows.SumWindows`).
@@ -123,26 +133,33 @@ class AvgPool2d(Op, kernel="pooling.avg_pool2d"):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Any, windows: Windows | Parts, include_pad: bool = True, divisor: int | None = None
+    def compute(x: Any, windows: Windows | Parts, include_pad: bool = True, divisor: int | None = None) -> Any:
+        return scaled(sum_windows(x, *windows.taps()), windows.mean_factors(include_pad, divisor, x.dtype))
+
+    @staticmethod
+    def keep(
+        ctx: Any, y: Any, x: Any, windows: Windows | Parts, include_pad: bool = True, divisor: int | None = None
     ) -> Any:
-        ctx.windows, ctx.factors = windows, windows.mean_factors(include_pad, divisor, x.dtype)
-        return scaled(sum_windows(x, *windows.taps()), ctx.factors)
+        ctx.options = windows, x.shape, include_pad, divisor
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        rows, columns = ctx.windows.taps()
-        return sum_windows(scaled(dy, ctx.factors), rows.back, columns.back)
+        windows, _, include_pad, divisor = ctx.options
+        rows, columns = windows.taps()
+        return sum_windows(
+            scaled(dy, windows.mean_factors(include_pad, divisor, array_of(dy).dtype)), rows.back, columns.back
+        )
 
 
-class AdaptiveAvgPool2d(AvgPool2d, kernel="pooling.adaptive_avg_pool2d"):
+class AdaptiveAvgPool2d(AvgPool2d, kernel="pooling.choose.adaptive_avg_pool2d"):
     """:class:`AvgPool2d` with windows that share the plane out over a given number of outputs."""
 
 
 # --- the p-norm ------------------------------------------------------------------------------------------------------
 
 
-class LPPool2d(Op, kernel="pooling.lp_pool2d"):
+class LPPool2d(Op, kernel="pooling.choose.lp_pool2d"):
     """y = (c Σ |x|ᵖ)^(1/p) over each window, p ≥ 1:  (…, H, W) → (…, OH, OW).
 
     Let s = c Σ |x|ᵖ. Then ∂y/∂s = s^(1/p − 1) / p = y^(1 − p) / p and ∂s/∂x = c p sign(x) |x|ᵖ⁻¹, so
@@ -155,31 +172,30 @@ class LPPool2d(Op, kernel="pooling.lp_pool2d"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, windows: Windows, p: float) -> Any:
-        ctx.windows, ctx.p, ctx.dtype = windows, p, x.dtype
+    def compute(x: Any, windows: Windows, p: float) -> Any:
         powers = x * x if p == 2 else abs(x) ** p
         y = scaled(sum_windows(powers, *windows.taps()), windows.whole_factors(x.dtype))
-        y = np.sqrt(y) if p == 2 else y ** (1.0 / p)
-        ctx.saved = x, y
+        return np.sqrt(y) if p == 2 else y ** (1.0 / p)
+
+    @staticmethod
+    def keep(ctx: Any, y: Any, x: Any, windows: Windows, p: float) -> Any:
+        ctx.saved, ctx.options = (x, y), (windows, p)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, y = ctx.saved
-        xp, p = namespace(dy), ctx.p
-        rows, columns = ctx.windows.taps()
+        (x, y), (windows, p) = ctx.saved, ctx.options
+        xp = namespace(dy)
+        rows, columns = windows.taps()
         zero = y == 0
         share = xp.where(zero, 0.0, dy) * xp.where(zero, 1.0, y) ** (1.0 - p)
-        share = sum_windows(scaled(share, ctx.windows.whole_factors(ctx.dtype)), rows.back, columns.back)
+        share = sum_windows(scaled(share, windows.whole_factors(array_of(x).dtype)), rows.back, columns.back)
         if p == 2:
             dx = x * share
         else:  # the slope at x = 0 is 0; the power's own derivative there, infinite for p < 2, must not matter
             dx = select(x != 0, xp.sign(x) * xp.where(x == 0, 1.0, abs(x)) ** (p - 1.0) * share)
-        unread = ctx.windows.unread()
-        if unread is None:
-            return dx
-        arrays = namespace(x._array if isinstance(x, Variable) else x)
-        return select(arrays.asarray(~unread), dx)
+        unread = windows.unread()
+        return dx if unread is None else select(namespace(array_of(x)).asarray(~unread), dx)
 
 
 # --- the functions users call: sliding windows -----------------------------------------------------------------------

@@ -37,33 +37,40 @@ from .indexing import gather
 from .sums import accumulated, running_total, total, wider
 
 
-class Sum(Op, kernel="reduction.sum"):
+class Sum(Op, kernel="pointwise.reduction.sum"):
     """y = Σ x over some axes.   Every summand counts once: dx = dy, repeated along those axes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
-        ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
+    def compute(x: Any, axes: Any, keepdims: bool) -> Any:
         return total(x, axes, keepdims)
 
     @staticmethod
+    def keep(ctx: Any, result: Any, *args: Any) -> Any:
+        x, axes, _ = args
+        ctx.options = x.shape, axes
+        return result
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return fill(dy.reshape(ctx.kept), ctx.shape)
+        shape, axes = ctx.options
+        return fill(dy.reshape(kept(shape, axes)), shape)
 
 
-class Mean(Op, kernel="reduction.mean"):
+class Mean(Op, kernel="pointwise.reduction.mean"):
     """y = (1/n) Σ x over some axes with n elements.   dx = dy / n, repeated along those axes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, axes: Any, keepdims: bool) -> Any:
-        ctx.shape, ctx.kept = x.shape, kept(x.shape, axes)
-        ctx.n = _count(x.shape, axes)
+    def compute(x: Any, axes: Any, keepdims: bool) -> Any:
         y = accumulated(x, axes, keepdims)  # in float16 the sum of 70,000 ones is infinite, their mean is not
         with np.errstate(all="ignore"):  # the mean of nothing is NaN
-            return in_dtype(y / y.dtype.type(ctx.n), x.dtype)
+            return in_dtype(y / y.dtype.type(_count(x.shape, axes)), x.dtype)
+
+    keep = staticmethod(Sum.keep)
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        return fill((dy * (1.0 / max(ctx.n, 1))).reshape(ctx.kept), ctx.shape)
+        shape, axes = ctx.options
+        return fill((dy * (1.0 / max(_count(shape, axes), 1))).reshape(kept(shape, axes)), shape)
 
 
 class Prod(Op):

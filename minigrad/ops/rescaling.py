@@ -19,7 +19,7 @@ from .normalization_checks import check_tensors, check_trailing, trailing_shape
 from .sums import total
 
 
-class RMSNorm(Op, kernel="sample_norm.rms_norm"):
+class RMSNorm(Op, kernel="normalization.sample.rms_norm"):
     """y = γ x̂, x̂ = x/r, r = √(mean(x²) + ε), the mean over the last axes, whose sizes are ``shape``.
 
     There is no mean to subtract, so of the three ways through which x acts two are left: through itself, g/r, and
@@ -28,26 +28,32 @@ class RMSNorm(Op, kernel="sample_norm.rms_norm"):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, shape: tuple[int, ...], eps: float) -> Any:
+    def compute(x: Any, weight: Any, shape: tuple[int, ...], eps: float) -> tuple[Any, Any]:
+        """y, and 1/r of each row."""
         RMSNorm.check(x, weight, shape, eps)
-        ctx.eps, ctx.shape = eps, shape
         rows = rows_of(x, shape)
         inverse = RMSNorm.inverse(rows, eps, x.dtype)  # (rows, 1)
-        ctx.saved = (x, weight, inverse)
-        return scaled(rows * inverse, weight if weight is None else weight.reshape(-1), None).reshape(x.shape)
+        y = scaled(rows * inverse, weight if weight is None else weight.reshape(-1), None)
+        return y.reshape(x.shape), inverse
+
+    @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, weight: Any, shape: tuple[int, ...], eps: float) -> Any:
+        y, inverse = result
+        ctx.saved, ctx.options = (x, weight, inverse), (shape, eps)
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        x, weight, inverse = ctx.saved
-        rows, dy = rows_of(x, ctx.shape), rows_of(dy, ctx.shape)
+        (x, weight, inverse), (shape, eps) = ctx.saved, ctx.options
+        rows, dy = rows_of(x, shape), rows_of(dy, shape)
         if isinstance(dy, Variable):
-            inverse = RMSNorm.inverse(rows, ctx.eps, inverse.dtype)
+            inverse = RMSNorm.inverse(rows, eps, inverse.dtype)
         x_hat = rows * inverse
         dx = None
         if ctx.needs(0):
             g = dy if weight is None else dy * weight.reshape(-1)
             dx = ((g - x_hat * mean_of(g * x_hat, (1,))) * inverse).reshape(x.shape)
-        return dx, total(dy * x_hat, 0).reshape(ctx.shape) if ctx.needs(1) else None
+        return dx, total(dy * x_hat, 0).reshape(shape) if ctx.needs(1) else None
 
     @staticmethod
     def inverse(rows: Any, eps: float, dtype: Any) -> Any:

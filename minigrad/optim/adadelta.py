@@ -31,7 +31,7 @@ def adadelta(
     p -= lr * delta
 
 
-class Adadelta(Optimizer):
+class Adadelta(Optimizer, kernel="optim.rules.adadelta"):
     """Scale each gradient by the ratio of past step sizes to past gradient sizes.
 
         g ← ∇L(p) + weight_decay · p

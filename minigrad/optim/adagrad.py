@@ -28,7 +28,7 @@ def adagrad(
     p -= lr / (1 + (step - 1) * lr_decay) * d / (np.sqrt(total) + eps)
 
 
-class Adagrad(Optimizer):
+class Adagrad(Optimizer, kernel="optim.rules.adagrad"):
     """Divide each gradient by the root of the sum of all its squares so far.
 
         g ← ∇L(p) + weight_decay · p

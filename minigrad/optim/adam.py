@@ -41,7 +41,7 @@ def adam(
     p -= lr / (1 - beta1**step) * m / (np.sqrt(v) / math.sqrt(1 - beta2**step) + eps)
 
 
-class Adam(Optimizer):
+class Adam(Optimizer, kernel="optim.rules.adam"):
     """Divide each parameter's average gradient by the size its gradients usually have.
 
         g ← ∇L(p) + weight_decay · p

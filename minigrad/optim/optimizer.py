@@ -2,19 +2,17 @@
 
 A rule stands in its own file, twice: as an equation, and as a function of plain arrays that reads like the
 equation and runs on NumPy and CuPy. One fused pass over each parameter takes its place
-(``minigrad/kernels/cpu/optim.py`` and ``gpu/optim.cu``); it computes the same numbers without the temporary
+(``minigrad/kernels/optim``); it computes the same numbers without the temporary
 arrays.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy import ndarray
@@ -24,6 +22,7 @@ from ..autograd import enable_grad
 from ..devices import move
 from ..errors import DeviceError, DtypeError, ShapeError
 from ..interrupts import HeldBack
+from ..kernels.machine import gpu
 from ..nn.parameter import clear_gradient, writable
 from ..tensor import Tensor
 
@@ -33,8 +32,6 @@ from ..tensor import Tensor
 Prepare = Callable[[Any, Any, Mapping[str, Any]], tuple[dict[str, Any], tuple[Any, ...]]] | tuple[Any, ...]
 
 _NOTHING: Mapping[str, Any] = {}
-
-_fused: ModuleType | None = None
 
 
 class Optimizer:
@@ -64,6 +61,13 @@ class Optimizer:
 
     Source: PyTorch's ``torch.optim.Optimizer``; ``state_dict`` has the same layout.
     """
+
+    on_cpu: ClassVar[kernels.Kernel | None] = None  # the rule in one pass over NumPy's arrays
+    on_gpu: ClassVar[kernels.Kernel | None] = None  # and over CuPy's
+
+    def __init_subclass__(cls, kernel: str | None = None) -> None:
+        if kernel is not None:
+            cls.on_cpu, cls.on_gpu = kernels.find(kernel, "cpu"), kernels.find(kernel, "gpu")
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         name = type(self).__name__
@@ -159,11 +163,10 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        fused = self._fused_rules() if kernels.enabled() else None
+        on_cpu, on_gpu = self._compiled_rules()
         updates, textbook, state = [], [], self.state  # written for speed: this runs once per parameter and step
         for group in self.param_groups:
             rule, prepare = self._prepare(group)
-            compiled = getattr(fused, rule.__name__, None)
             for i, p in enumerate(group["params"]):
                 gradient = p._grad
                 if gradient is None:
@@ -177,9 +180,9 @@ class Optimizer:
                 else:
                     new, args = prepare(array, g, state.get(p, _NOTHING))
                 if kind is not ndarray:
-                    run = _compiled_on_gpu(rule, array)
+                    run = on_gpu if gpu.takes(array) and array.flags.c_contiguous else None
                 elif array.flags.carray and dtype.char in "fd":  # in order, and writable
-                    run = compiled
+                    run = on_cpu
                 else:
                     run = None
                 if run is None:
@@ -202,11 +205,16 @@ class Optimizer:
         """The rule, and what makes an update of each parameter of this group."""
         raise NotImplementedError(f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`")
 
-    def _fused_rules(self) -> ModuleType | None:
-        global _fused
-        if _fused is None and any(type(p._array) is ndarray for group in self.param_groups for p in group["params"]):
-            _fused = importlib.import_module("..kernels.cpu.optim", __package__)
-        return _fused
+    def _compiled_rules(self) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
+        """The rule's kernels for the CPU and the GPU, loaded if they are for any parameter."""
+        if self.on_cpu is None or self.on_gpu is None or not kernels.enabled():
+            return None, None
+        if not (self.on_cpu.loaded and self.on_gpu.loaded):
+            for p in (p for group in self.param_groups for p in group["params"]):
+                kernel = self.on_cpu if type(p._array) is ndarray else self.on_gpu
+                if not kernel.loaded:
+                    kernel.load()
+        return self.on_cpu.compute, self.on_gpu.compute
 
     def state_dict(self) -> dict[str, Any]:
         """``{"state": {number: what is remembered}, "param_groups": [{"params": numbers, settings}]}``.
@@ -278,15 +286,6 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
-
-
-def _compiled_on_gpu(rule: Callable[..., None], array: Any) -> Callable[..., None] | None:
-    """The rule compiled for CuPy's arrays; None if there is none for this one."""
-    if kernels.enabled():
-        gpu = importlib.import_module("..kernels.gpu.optim", __package__)
-        if gpu.takes(array):
-            return getattr(gpu, rule.__name__, None)
-    return None
 
 
 def _run_textbook(updates: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:

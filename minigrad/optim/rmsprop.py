@@ -43,7 +43,7 @@ def rmsprop(
     p -= lr * step
 
 
-class RMSprop(Optimizer):
+class RMSprop(Optimizer, kernel="optim.rules.rmsprop"):
     """Divide each gradient by the root of its running mean square, so that all parameters step alike.
 
         g ← ∇L(p) + weight_decay · p

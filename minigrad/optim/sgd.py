@@ -28,7 +28,7 @@ def sgd(
     p -= lr * d
 
 
-class SGD(Optimizer):
+class SGD(Optimizer, kernel="optim.rules.sgd"):
     """Go downhill; with momentum, like a heavy ball.
 
         g ← ∇L(p) + weight_decay · p

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import grad
-from ..autograd.function import Output, hooks_of
+from ..autograd.hooks import hooks_of
+from ..autograd.node import Output
 from ..tensor import Tensor
 from ..utils.graph_walk import Call, Calls, nodes_behind, sources
 from .canvas import to_array
@@ -54,11 +55,11 @@ class Draft:
     def taken_by(self, node: Any) -> list[Tensor]:
         """The leaves and the given inputs that a node uses. Inputs without a gradient are not in the graph itself:
         they are known by the version list, which a tensor shares with its views and its node remembers."""
-        kept = [entry for entry in node.guard if entry[3] is None]
+        kept = [seen for seen in node.guard if seen.place is None]
         found = []
         for t, _ in self.inputs:
-            ours = [entry for entry in kept if entry[1] is t._version]
-            same = any(entry[0] == id(t._array) for entry in ours)
+            ours = [seen for seen in kept if seen.version is t._version]
+            same = any(seen.key == id(t._array) for seen in ours)
             if same or (ours and not any(other is not t and other._version is t._version for other, _ in self.inputs)):
                 found.append(t)
         return found + [x for x in sources(node) if isinstance(x, Tensor)]

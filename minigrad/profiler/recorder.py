@@ -4,9 +4,9 @@ Nothing in the engine knows of a profiler, so a program that is not watched pays
 are replaced from outside, and put back at the end:
 
 - ``Op.apply`` and ``Function.apply``, through which every op's forward pass goes;
-- ``_Walk.run``, the walk back. Before it starts, each node that it may come to gets a stand-in for its kernel and for
+- ``Walk.run``, the walk back. Before it starts, each node that it may come to gets a stand-in for its kernel and for
   its rule, which runs the real one and looks at the clock;
-- ``_Walk.deliver``, which hands the gradients to their leaves;
+- ``Walk.deliver``, which hands the gradients to their leaves;
 - ``step`` and ``zero_grad`` of every optimizer.
 
 What happens is noted when it ends; who was called by whom is found afterwards, from the times
@@ -32,8 +32,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import cuda
-from ..autograd.engine import _Walk
-from ..autograd.function import Function, Node, Op, Output
+from ..autograd.engine import Walk
+from ..autograd.function import Op
+from ..autograd.node import Node, Output
+from ..autograd.user_function import Function
 from ..autograd.variable import Variable
 from ..optim import Optimizer
 from .records import (
@@ -90,8 +92,8 @@ class Recorder:
             self._replace(Op, "__init__", self._note_node())
             for kind in (Op, Function):
                 self._replace(kind, "apply", classmethod(self._forward(vars(kind)["apply"].__func__)))
-            self._replace(_Walk, "run", self._walk(_Walk.run))
-            self._replace(_Walk, "deliver", self._deliver(_Walk.deliver))
+            self._replace(Walk, "run", self._walk(Walk.run))
+            self._replace(Walk, "deliver", self._deliver(Walk.deliver))
             for kind in _family(Optimizer):
                 for name in ("step", "zero_grad"):
                     if name in vars(kind):
@@ -242,7 +244,7 @@ class Recorder:
         # What of a node is watched now, and its real kernel. Another thread, or the walk that a walk runs in, may watch
         # some of the nodes already: these, and what lies behind them, are left to it.
         kernels: dict[Any, Any] = {}
-        by_kernel, by_book, lock = _StandIn(self._rule(kernels)), self._rule(None), threading.Lock()
+        by_kernel, by_book, lock = self._rule(kernels), self._rule(None), threading.Lock()
 
         def watched(walk: Any, starts: list[tuple[Any, Any]]) -> None:
             nodes: list[Any] = []
@@ -256,7 +258,7 @@ class Recorder:
                             kernels[node] = kernel = node.kernel
                             node.backward = by_book  # type: ignore[attr-defined]
                             if kernel is not None:
-                                node.kernel = by_kernel
+                                node.kernel = _StandIn(functools.partial(by_kernel, node))
                             nodes.append(node)
                             edges += node.edges
                 start = self.begin()
@@ -279,16 +281,16 @@ class Recorder:
         here, extend, known = self.here, self.noted.extend, self.known
         shapes, memory, flops, watch_gpu = self.shapes, self.memory, self.flops, self.gpu
 
-        def run(node: Any, *gs: Any) -> Any:
+        def run(node: Any, *given: Any) -> Any:
             if kernels is None:
-                rule = type(node).backward
+                rule, args, gs = type(node).backward, (node, *given), given
             else:  # another thread's walk may have given the node its kernel back since this one found the stand-in
-                rule = (kernels.get(node) or node.kernel).backward
+                rule, args, gs = (kernels.get(node) or node.kernel).gradients, given, given[1:2]
             gpu = watch_gpu and self._wait_for(gs)
             made = None
             start = perf_counter_ns()
             try:
-                made = rule(node, *gs)
+                made = rule(*args)
                 return made
             finally:
                 if gpu:
@@ -297,12 +299,12 @@ class Recorder:
                 if made is not NotImplemented:  # a kernel that leaves the work to the textbook has done none
                     inputs = ()
                     size = products = 0
-                    given = gs if gs[0].__class__ is np.ndarray else _arrays(gs)
+                    came = gs if gs[0].__class__ is np.ndarray else _arrays(gs)
                     if shapes:
-                        inputs = tuple([g.shape for g in given])
+                        inputs = tuple([g.shape for g in came])
                         inputs = known.setdefault(inputs, inputs)
                     if memory:
-                        size = _bytes_made(made if made.__class__ is tuple else (made,), given)
+                        size = _bytes_made(made if made.__class__ is tuple else (made,), came)
                     if flops:
                         products = sum([edge is not None for edge in node.edges[:2]])
                     ran_by = KERNEL if kernels is not None else USER if node.takes_tensors else TEXTBOOK
@@ -315,7 +317,7 @@ class Recorder:
 class _StandIn(NamedTuple):
     """What the walk takes for a node's kernel."""
 
-    backward: Callable[[Any, Any], Any]
+    gradients: Callable[..., Any]
 
 
 def _arrays(values: Iterable[Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..autograd import function
+from ..autograd.node import Output, next_order
 from ..nn import Module
 from ..tensor import Tensor
 
@@ -38,7 +38,7 @@ def sources(node: Any) -> list[Any]:
 
 def source_of(edge: Any) -> Any:
     """The node or leaf at an edge of the graph."""
-    return edge.node if isinstance(edge, function.Output) else edge
+    return edge.node if isinstance(edge, Output) else edge
 
 
 def tensors_in(value: Any) -> list[Tensor]:
@@ -90,12 +90,12 @@ class Calls:
         number = self.counts.get(id(module), 0)
         self.counts[id(module)] = number + 1
         parent = self.running[-1] if self.running else None
-        call = Call(self.names[id(module)], module, number, parent, -function._next_order())
+        call = Call(self.names[id(module)], module, number, parent, -next_order())
         self.all.append(call)
         self.running.append(call)
 
     def end(self, module: Module, args: Any, output: Any) -> None:
-        self.running.pop().end = -function._next_order()
+        self.running.pop().end = -next_order()
 
     def of(self, node: Any) -> Call | None:
         """The call that made a node; None if no module of the model did."""

@@ -26,7 +26,7 @@ from . import cupy, raw
 def install(monkeypatch: Any) -> ModuleType:
     """Let ``import cupy`` and ``import cupyx.scipy.special`` find the double until the patch is undone."""
     from minigrad import cuda, random
-    from minigrad.kernels.gpu import launch
+    from minigrad.kernels.machine import gpu as launch
 
     special = ModuleType("cupyx.scipy.special")
     special.erf = cupy.special_erf  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ def uninstall() -> None:
 
 def _forget() -> None:
     from minigrad import cuda
-    from minigrad.kernels.gpu import launch
+    from minigrad.kernels.machine import gpu as launch
 
     cuda._find.cache_clear()
     launch._kernel.cache_clear()

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from minigrad.kernels import cache
-from minigrad.kernels import compile as compile_
+from minigrad.kernels.machine import cache
+from minigrad.kernels.machine import compile as compile_
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
-from minigrad.kernels.compile import jit
+from minigrad.kernels.machine.compile import jit
 
 @jit
 def double(x):

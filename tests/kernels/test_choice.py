@@ -59,32 +59,41 @@ for n in (63, 64, 127, 128, 1023, 1024, 1 << 18):  # where some kernel begins
             lambda x: F.softmax(x.reshape(1, -1), 1), lambda x: F.cross_entropy(x.reshape(1, -1), target[:1]),
         )
     ]
-find, asked, served = kernels.find, set(), set()
+asked, served = set(), set()
 
-def note(name, device="cpu"):
-    asked.add((number, name))
-    return kernels.Kernel(lambda ctx, *args: NotImplemented, None)
+class Asked(kernels.Kernel):
+    # Is never loaded, but notes when it would be.
+    def load(self):
+        asked.add((number, self.file, self.name))
+        self.compute = lambda *args: NotImplemented
 
-def watched(name):
-    kernel = find(name)
-    def forward(ctx, *args):
-        y = kernel.forward(ctx, *args)
-        if y is not NotImplemented:
-            served.add((number, name))
-        return y
-    return kernels.Kernel(forward, kernel.backward)
+class Served(kernels.Kernel):
+    # Notes what it serves.
+    def load(self):
+        super().load()
+        compute = self.compute
+        def noted(*args):
+            result = compute(*args)
+            if result is not NotImplemented:
+                served.add((number, self.file, self.name))
+            return result
+        self.compute = noted
+
+def of(cls, op):
+    file, _, name = op.kernel_name.rpartition(".")
+    return cls(file, name, "cpu")
 
 def below(cls):
     return [cls, *(c for sub in cls.__subclasses__() for c in below(sub))]
 
 ops = [cls for cls in below(minigrad.autograd.function.Op) if cls.kernel_name]
-kernels.find = note
 for number, call in enumerate(CALLS):
-    for cls in ops:
-        cls.fast = kernels.lazy(cls.kernel_name, cls)
+    for op in ops:
+        op.on_cpu = of(Asked, op)
     call()
-for cls in ops:
-    cls.fast = watched(cls.kernel_name)
+for op in ops:
+    op.on_cpu = of(Served, op)
+    op.on_cpu.load()
 for number, call in enumerate(CALLS):
     call()
 assert len(served) > 40 or TYPE != "float32", served
@@ -144,7 +153,7 @@ w = minigrad.ones(2, requires_grad=True)
 w.grad = minigrad.tensor([3e19, 1.0])
 rule = minigrad.optim.{rule}([w], lr=0.1)
 rule.step()
-print("minigrad.kernels.cpu.optim" in sys.modules)
+print("minigrad.kernels.optim.rules" in sys.modules)
 """
     assert run(program) == ["True"]
 

@@ -13,12 +13,12 @@ from kernel_checks import UNIT, both_ways, draw, run
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import kernels
-from minigrad.kernels.cpu import conv_depthwise, conv_direct, conv_flat, winograd
+from minigrad.kernels.conv import depthwise, direct, flat, winograd
 from minigrad.ops.fused import Conv2dActivation
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
-WAYS = {m.__name__.rpartition(".")[2]: m for m in (conv_depthwise, conv_flat, winograd, conv_direct)}
+WAYS = {m.__name__.rpartition(".")[2]: m for m in (depthwise, flat, winograd, direct)}
 
 
 class Shape(NamedTuple):
@@ -224,10 +224,10 @@ def test_any_transposed_shape_is_the_textbook(shape: Shape, seed: int, rest: int
 
 # One shape per way, large enough that two threads share the work.
 LARGE = {
-    "conv_depthwise": Shape(5, 12, (32, 31), 24, (3, 3), padding=(1, 1), groups=12),
-    "conv_flat": Shape(5, 3, (30, 31), 20, (5, 5), padding=(2, 2)),
+    "depthwise": Shape(5, 12, (32, 31), 24, (3, 3), padding=(1, 1), groups=12),
+    "flat": Shape(5, 3, (30, 31), 20, (5, 5), padding=(2, 2)),
     "winograd": Shape(5, 33, (15, 14), 40, (3, 3), padding=(1, 1)),
-    "conv_direct": Shape(5, 20, (17, 16), 33, (5, 5), (2, 2), (2, 2)),
+    "direct": Shape(5, 20, (17, 16), 33, (5, 5), (2, 2), (2, 2)),
 }
 each_way = pytest.mark.parametrize("way", LARGE)
 
@@ -315,7 +315,7 @@ def test_a_bad_pixel_reaches_the_windows_that_see_it_and_no_other_image(way: str
         others = [0, 1, 3, 4]
         np.testing.assert_array_equal(y[others], clean[others])
         seen = np.broadcast_to(seen_from(shape, place), y.shape[1:]).copy()
-        if way == "conv_depthwise":  # channel 1 makes outputs 2 and 3
+        if way == "depthwise":  # channel 1 makes outputs 2 and 3
             seen[:2] = seen[4:] = False
         assert not np.isfinite(y[2])[seen].any()
         if way == "winograd":  # the plain sum has computed this image

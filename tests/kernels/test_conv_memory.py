@@ -12,13 +12,12 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from kernel_checks import Context, Fences, Guards, draw, passes_between_fences
+from kernel_checks import ByKernel, Fences, Guards, draw, passes_between_fences
 from test_conv_kernels import LARGE, SHAPES, Shape
 
 from minigrad import kernels
-from minigrad.kernels import threads as sharing
-from minigrad.kernels.cpu import conv
-from minigrad.kernels.cpu.conv import KERNELS
+from minigrad.kernels.conv import choose as conv
+from minigrad.kernels.machine import threads as sharing
 from minigrad.ops.conv import Conv2d, ConvTranspose2d, ConvWeight2d
 from minigrad.ops.fused import Conv2dActivation
 
@@ -49,7 +48,7 @@ def some_shapes(count: int) -> list[Shape]:
 def textbook(op: Any, wanted: tuple[bool, ...], dy: Any, *args: Any) -> tuple[Any, Any]:
     """Output and gradients of an op in float64."""
     ctx = op()
-    ctx.edges = Context(wanted).edges
+    ctx.edges = [True if want else None for want in wanted]
     with kernels.disabled():
         y = op.forward(ctx, *[a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args])
         return y, op.backward(ctx, dy.astype(np.float64))
@@ -74,15 +73,15 @@ def test_nothing_beside_the_arrays_is_read_or_written(
         dy = guards.around(draw(rng, shape.n, shape.o, *shape.out))
         options, wanted, length = shape[5:], (True, True, True), max(shape.lengths())
         activation = ("relu", "tanh", "sigmoid")[i % 3]
-        for name, op, arrays, upstream, more in (
-            ("conv2d", Conv2d, (x, w, b), dy, options),
-            ("conv2d_activation", Conv2dActivation, (x, w, b), dy, (*options, activation)),
-            ("conv_transpose2d", ConvTranspose2d, (dy, w, None), x, (shape.size, *options)),
-            ("weight_gradient2d", ConvWeight2d, (x, dy), w, (shape.kernel, *options)),
+        for op, arrays, upstream, more in (
+            (Conv2d, (x, w, b), dy, options),
+            (Conv2dActivation, (x, w, b), dy, (*options, activation)),
+            (ConvTranspose2d, (dy, w, None), x, (shape.size, *options)),
+            (ConvWeight2d, (x, dy), w, (shape.kernel, *options)),
         ):
-            ctx = Context(wanted if arrays[-1] is not None else (True, True, False))
-            y = KERNELS[name].forward(ctx, *arrays, *more)
-            gradients = KERNELS[name].backward(ctx, upstream)
+            kernel = ByKernel(op, wanted if arrays[-1] is not None else (True, True, False))
+            y = kernel.forward(*arrays, *more)
+            gradients = kernel.backward(upstream)
             exact, exact_gradients = textbook(op, wanted, upstream, *arrays, *more)
             close(y, exact, length)
             for a, e, given in zip(gradients, exact_gradients, arrays, strict=False):
@@ -101,10 +100,10 @@ def test_one_gradient_alone(guards: Guards, wanted: tuple[bool, ...]) -> None:
     for shape in LARGE.values():
         x, w, b = (guards.around(a) for a in shape.arrays())
         dy = guards.around(draw(np.random.default_rng(1), shape.n, shape.o, *shape.out))
-        for name, op, more in (("conv2d", Conv2d, ()), ("conv2d_activation", Conv2dActivation, ("tanh",))):
-            ctx = Context(wanted)
-            KERNELS[name].forward(ctx, x, w, b, *shape[5:], *more)
-            gradients = KERNELS[name].backward(ctx, dy)
+        for op, more in ((Conv2d, ()), (Conv2dActivation, ("tanh",))):
+            kernel = ByKernel(op, wanted)
+            kernel.forward(x, w, b, *shape[5:], *more)
+            gradients = kernel.backward(dy)
             _, exact = textbook(op, wanted, dy, x, w, b, *shape[5:], *more)
             for a, e, want in zip(gradients, exact, wanted, strict=True):
                 assert (a is not None) == want
@@ -113,6 +112,12 @@ def test_one_gradient_alone(guards: Guards, wanted: tuple[bool, ...]) -> None:
         guards.check()
 
 
+OPS: dict[str, Any] = {
+    "conv2d": Conv2d,
+    "conv2d_activation": Conv2dActivation,
+    "conv_transpose2d": ConvTranspose2d,
+    "weight_gradient2d": ConvWeight2d,
+}
 FIT: dict[str, Any] = {  # arguments that fit, as arrays' shapes and options
     "conv2d": [(2, 4, 6, 7), (6, 2, 3, 3), (6,), (1, 1), (1, 1), (1, 1), 2],
     "conv2d_activation": [(2, 4, 6, 7), (6, 2, 3, 3), (6,), (1, 1), (1, 1), (1, 1), 2, "relu"],
@@ -185,9 +190,9 @@ def test_what_does_not_fit_is_left_to_the_textbook(name: str, changed: dict[int,
     arguments = list(FIT[name])
     for i, value in changed.items():
         arguments[i] = value
-    forward = KERNELS[name].forward
-    assert forward(Context((True, True, True)), *filled(name, FIT[name])) is not NotImplemented
-    assert forward(Context((True, True, True)), *filled(name, arguments)) is NotImplemented
+    kernel = ByKernel(OPS[name])
+    assert kernel.forward(*filled(name, FIT[name])) is not NotImplemented
+    assert kernel.forward(*filled(name, arguments)) is NotImplemented
 
 
 @pytest.mark.parametrize("name", FIT)
@@ -196,10 +201,10 @@ def test_other_numbers_are_left_to_the_textbook(name: str) -> None:
         for i in range(ARRAYS[name]):
             arguments = filled(name, FIT[name])
             arguments[i] = arguments[i].astype(dtype)
-            assert KERNELS[name].forward(Context((True, True, True)), *arguments) is NotImplemented
-        ctx = Context((True, True, True))
-        y = KERNELS[name].forward(ctx, *filled(name, FIT[name]))
-        assert KERNELS[name].backward(ctx, y.astype(dtype)) is NotImplemented
+            assert ByKernel(OPS[name]).forward(*arguments) is NotImplemented
+        kernel = ByKernel(OPS[name])
+        y = kernel.forward(*filled(name, FIT[name]))
+        assert kernel.backward(y.astype(dtype)) is NotImplemented
 
 
 @pytest.mark.parametrize("name", FIT)
@@ -217,9 +222,9 @@ def test_a_layout_changes_nothing(name: str) -> None:
     plain = filled(name, FIT[name])
     count, results = ARRAYS[name], []
     for relay in (np.array, np.asfortranarray, gap, lambda a: np.flip(np.flip(a).copy()), locked):
-        ctx = Context((True, True, True))
-        y = KERNELS[name].forward(ctx, *[relay(a) for a in plain[:count]], *plain[count:])
-        gradients = KERNELS[name].backward(ctx, relay(draw(np.random.default_rng(1), *y.shape)))
+        kernel = ByKernel(OPS[name])
+        y = kernel.forward(*[relay(a) for a in plain[:count]], *plain[count:])
+        gradients = kernel.backward(relay(draw(np.random.default_rng(1), *y.shape)))
         results.append([y, *gradients])
     for found in results[1:]:
         for a, b in zip(found, results[0], strict=True):
@@ -234,5 +239,5 @@ def test_arrays_at_any_address() -> None:
     odd = raw[1:].view(np.float32).reshape(x.shape)
     odd[...] = x
     assert not odd.flags.aligned
-    y = KERNELS["conv2d"].forward(Context((False, False, False)), odd, w, b, *shape[5:])
-    np.testing.assert_array_equal(y, conv.correlate(x, w, b, *shape[5:]))
+    y = ByKernel(Conv2d).forward(odd, w, b, *shape[5:])
+    np.testing.assert_array_equal(y, conv.conv2d(x, w, b, *shape[5:]))

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_checks import UNIT, Context, Fences, Guards, draw, passes_between_fences
-from test_layer_kernels import apply, arrays, assert_close, both_ways, each_activation, named, pair
+from kernel_checks import UNIT, Fences, Guards, draw, passes_between_fences
+from test_layer_kernels import apply, arrays, assert_close, both_ways, each_activation, kernel_of, named
 
-from minigrad.kernels.cpu import gemm, layer, matmul
-from minigrad.kernels.cpu.activation import NONE, RELU, SIGMOID, TANH
-from minigrad.kernels.simd import COLUMNS, LANES, ROWS
+from minigrad.kernels.machine.simd import COLUMNS, LANES, ROWS
+from minigrad.kernels.matmul import choose as matmul
+from minigrad.kernels.matmul import gemm, layer
+from minigrad.kernels.pointwise.activation import NONE, RELU, SIGMOID, TANH
 from minigrad.ops.fused import ACTIVATIONS
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -129,9 +130,9 @@ def test_the_input_of_a_first_layer_gets_no_gradient(monkeypatch: pytest.MonkeyP
     x, w, b = arrays(300, 60, 40, 0)
     made: list[tuple[int, ...]] = []
     monkeypatch.setattr(matmul, "times", lambda dz, w: made.append(dz.shape))
-    ctx = Context((False, True, True))
-    dy = np.ones_like(pair(name).forward(ctx, x, w, b, *named(name)))
-    dx, dw, db = pair(name).backward(ctx, dy)
+    kernel = kernel_of(name, (False, True, True))
+    dy = np.ones_like(kernel.forward(x, w, b, *named(name)))
+    dx, dw, db = kernel.backward(dy)
     assert dx is None
     assert not made
     assert dw.shape == w.shape

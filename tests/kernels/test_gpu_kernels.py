@@ -19,7 +19,7 @@ from device_kernels import KernelsOnDevice
 
 import minigrad
 from minigrad import nn
-from minigrad.kernels.gpu import launch
+from minigrad.kernels.machine import gpu as launch
 
 FAMILIES = sorted(path.stem for path in Path(launch.__file__).parent.glob("*.cu"))
 SETTINGS = {"conv": {"ROWS": 4, "COLUMNS": 8}}  # the largest tile: it needs the most registers

@@ -12,7 +12,7 @@ from support import Case, Input, assert_same, between, evaluate, real
 
 import minigrad
 from minigrad import kernels
-from minigrad.kernels.large import LARGE
+from minigrad.kernels.machine.large import LARGE
 
 SIZE = LARGE + 1003  # shared between threads with a rest
 

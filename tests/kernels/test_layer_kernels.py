@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_checks import UNIT, Context, Fences, Guards, both_ways, draw, passes_between_fences
+from kernel_checks import UNIT, ByKernel, Fences, Guards, both_ways, draw, passes_between_fences
 
 import minigrad.nn.functional as F
-from minigrad.kernels import threads
-from minigrad.kernels.cpu import layer, matmul
-from minigrad.kernels.cpu.matmul import KERNELS
+from minigrad.kernels.machine import threads
+from minigrad.kernels.matmul import choose as matmul
+from minigrad.kernels.matmul import layer
 from minigrad.ops.fused import ACTIVATIONS, LinearActivation
+from minigrad.ops.matmul import Linear
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -48,8 +49,8 @@ def apply(name: str | None, x: Any, w: Any, b: Any = None) -> Any:
     return F.linear(x, w, b) if name is None else LinearActivation.apply(x, w, b, name)
 
 
-def pair(name: str | None) -> Any:
-    return KERNELS["linear" if name is None else "linear_activation"]
+def kernel_of(name: str | None, needs: tuple[bool, ...] = (True, True, True)) -> ByKernel:
+    return ByKernel(Linear if name is None else LinearActivation, needs)
 
 
 def named(name: str | None) -> tuple[str, ...]:
@@ -124,9 +125,9 @@ def test_a_bad_sample_stays_its_own(calls: list[str], threads: Any, name: str | 
     results = []
     for bad in (0, np.nan):
         x[40, 5] = bad
-        ctx = Context((True, True, True))
-        y = pair(name).forward(ctx, x, w, b, *named(name))
-        results.append([y, *pair(name).backward(ctx, dy)[:2]])
+        kernel = kernel_of(name)
+        y = kernel.forward(x, w, b, *named(name))
+        results.append([y, *kernel.backward(dy)[:2]])
     others = [i for i in range(67) if i != 40]
     (y, dx, dw), (y_bad, dx_bad, dw_bad) = results
     np.testing.assert_array_equal(y_bad[others], y[others])
@@ -149,9 +150,9 @@ def test_nothing_beside_the_arrays_is_read_or_written(
         n, (inputs, outputs) = int(rng.integers(1, 256)), (int(s) for s in rng.choice(SIZES, 2))
         x, w, b = (guards.around(a) for a in arrays(n, inputs, outputs, i))
         dy = guards.around(draw(rng, n, outputs))
-        ctx = Context((True, True, True))
-        found = [pair(name).forward(ctx, x, w, b, *named(name))]
-        found += pair(name).backward(ctx, dy)
+        kernel = kernel_of(name)
+        found = [kernel.forward(x, w, b, *named(name))]
+        found += kernel.backward(dy)
         guards.check()
         function, rule = ACTIVATIONS.get(name, (lambda z: z, lambda dy, y: dy))
         x, w, b, dy = (a.astype(np.float64) for a in (x, w, b, dy))
@@ -167,7 +168,7 @@ def test_no_address_beyond_the_arrays_is_touched() -> None:
 
 def test_what_does_not_fit_is_left_to_the_textbook(calls: list[str]) -> None:
     x, w, b = arrays(20, 33, 29, 0)
-    forward = KERNELS["linear"].forward
+    kernel = kernel_of(None)
     for wrong in (
         (x[:, :32].copy(), w, b),
         (x, w[:, :32].copy(), b),
@@ -183,8 +184,7 @@ def test_what_does_not_fit_is_left_to_the_textbook(calls: list[str]) -> None:
         (np.asfortranarray(x), w, b),
         (x, np.asfortranarray(w), b),
     ):
-        assert forward(Context((True, True, True)), *wrong) is NotImplemented
-    ctx = Context((True, True, True))
-    y = forward(ctx, x, w, b)
+        assert kernel.forward(*wrong) is NotImplemented
+    y = kernel.forward(x, w, b)
     for dy in (y.astype(np.float64), np.asfortranarray(y), y[:, ::-1]):
-        assert KERNELS["linear"].backward(ctx, dy) is NotImplemented
+        assert kernel.backward(dy) is NotImplemented

@@ -154,7 +154,7 @@ def test_threads_and_vector_widths_change_rounding_only(tmp_path):
 
 def test_a_width_that_no_register_has():
     run = subprocess.run(
-        [sys.executable, "-c", "import minigrad.kernels.cpu.gemm"],
+        [sys.executable, "-c", "import minigrad.kernels.matmul.gemm"],
         env={**os.environ, "MINIGRAD_SIMD": "5", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

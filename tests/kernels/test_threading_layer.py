@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from minigrad.kernels import threads
-from minigrad.kernels.threading_layer import LAYERS
+from minigrad.kernels.machine import threads
+from minigrad.kernels.machine.threading_layer import LAYERS
 
 HERE = Path(__file__).resolve()
 CHOICES = dict.fromkeys(("MINIGRAD_THREADING_LAYER", "NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIORITY"))

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from minigrad.kernels import cache
-from minigrad.kernels.simd import LANES
+from minigrad.kernels.machine import cache
+from minigrad.kernels.machine.simd import LANES
 
 TESTS = Path(__file__).resolve().parents[1]
 
 PROGRAM = """
 import sys
-from minigrad.kernels import compile
+from minigrad.kernels.machine import compile
 
 jit = compile.jit  # without threads, whose number has nothing to do with the width: that takes half as long to compile
 compile.jit = lambda function=None, *, parallel=False: jit(function)
@@ -27,7 +27,7 @@ compile.jit = lambda function=None, *, parallel=False: jit(function)
 from kernel_checks import both_ways
 import test_conv_kernels as conv
 import test_layer_kernels as layer
-from minigrad.kernels.simd import LANES
+from minigrad.kernels.machine.simd import LANES
 
 assert LANES == int(sys.argv[1])
 for shape in conv.SHAPES:

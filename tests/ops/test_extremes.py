@@ -13,7 +13,7 @@ from support import Array, torch
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import kernels
-from minigrad.kernels.large import LARGE
+from minigrad.kernels.machine.large import LARGE
 
 inf, nan = math.inf, math.nan
 DTYPES = ["float16", "float32", "float64"]

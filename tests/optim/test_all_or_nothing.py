@@ -14,7 +14,6 @@ import pytest
 import minigrad
 from minigrad import optim
 from minigrad.errors import DtypeError, ShapeError
-from minigrad.kernels.cpu import optim as compiled
 
 RULES: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {}),
@@ -151,8 +150,11 @@ def test_ctrl_c_between_parameters_waits(
     """Each rule is interrupted while it changes the second parameter: the step is that of a run without it."""
     module = optim.adam if name == "AdamW" else getattr(optim, name.lower())
     rule = "adam" if name == "AdamW" else name.lower()
-    place = compiled if kernels and hasattr(compiled, rule) else module
-    right, calls = getattr(place, rule), []
+    kernel = getattr(optim, name).on_cpu if kernels else None
+    if kernel is not None:
+        kernel.load()
+    place, attribute = (module, rule) if kernel is None else (kernel, "compute")
+    right, calls = getattr(place, attribute), []
 
     def interrupted(*args: Any) -> None:
         calls.append(1)
@@ -166,7 +168,7 @@ def test_ctrl_c_between_parameters_waits(
     before = signal.getsignal(signal.SIGINT)
     with contextlib.nullcontext() if kernels else minigrad.kernels.disabled():
         twin.step()
-        monkeypatch.setattr(place, rule, interrupted)
+        monkeypatch.setattr(place, attribute, interrupted)
         with pytest.raises(KeyboardInterrupt):
             optimizer.step()
     assert len(calls) == len(parameters)
@@ -195,19 +197,21 @@ def test_a_textbook_rule_that_fails_is_undone(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_users_own_handler_is_called_once_and_stays() -> None:
     _, optimizer = network("Adam", {})
+    optim.Adam.on_cpu.load()
     before, came = signal.getsignal(signal.SIGINT), []
 
     def handler(number: int, frame: Any) -> None:
         came.append(number)
 
-    right = compiled.adam
+    kernel = optim.Adam.on_cpu
+    right = kernel.compute
     signal.signal(signal.SIGINT, handler)
     try:
-        compiled.adam = lambda *args: (signal.raise_signal(signal.SIGINT), right(*args))  # type: ignore[func-returns-value]
+        kernel.compute = lambda *args: (signal.raise_signal(signal.SIGINT), right(*args))
         optimizer.step()
         assert signal.getsignal(signal.SIGINT) is handler
     finally:
-        compiled.adam = right
+        kernel.compute = right
         signal.signal(signal.SIGINT, before)
     assert came == [signal.SIGINT]
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.kernels import threads
-from minigrad.kernels.cpu import optim as rules  # loads the compiled rules, which small parameters do not
+from minigrad.kernels.machine import threads
 
 torch = pytest.importorskip("torch")
 
@@ -122,7 +121,8 @@ def test_fused_rule_agrees_with_the_textbook(name, settings, dtype, monkeypatch)
 
 def test_the_switch_chooses_the_path(monkeypatch):
     calls = []
-    monkeypatch.setattr(rules, "sgd", lambda p, *rest: calls.append(p.shape))
+    minigrad.optim.SGD.on_cpu.load()
+    monkeypatch.setattr(minigrad.optim.SGD.on_cpu, "compute", lambda p, *rest: calls.append(p.shape))
     p = minigrad.nn.Parameter(minigrad.ones(3))
     p.grad = minigrad.ones(3)
     optimizer = minigrad.optim.SGD([p], lr=1.0)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from minigrad.autograd.engine import _Walk
-from minigrad.autograd.function import Function, Op
+from minigrad.autograd import Function, Op
+from minigrad.autograd.engine import Walk
 from minigrad.optim import Optimizer
 from minigrad.profiler import profile
 
 ENTRANCES = [
-    *((Op, "apply"), (Function, "apply"), (Op, "__init__"), (_Walk, "run"), (_Walk, "deliver")),
+    *((Op, "apply"), (Function, "apply"), (Op, "__init__"), (Walk, "run"), (Walk, "deliver")),
     *((Optimizer, "step"), (Optimizer, "zero_grad")),
 ]
 

@@ -1,0 +1,1 @@
+"""Kernels of convolutions: ``choose.py`` says which one serves a shape."""

@@ -1,0 +1,1 @@
+"""What all kernels share: compiling and keeping them, threads, memory, vectors and tiles, launching on GPUs."""

@@ -1,0 +1,1 @@
+"""Kernels of normalization: statistics of a batch (``batch.py``) and of a sample (``sample.py``)."""

@@ -1,0 +1,1 @@
+"""The optimizers' rules, each in one pass over a parameter."""

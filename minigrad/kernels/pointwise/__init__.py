@@ -1,0 +1,1 @@
+"""Kernels that read each element once: functions and arithmetic, sums, softmax, losses."""

@@ -1,0 +1,84 @@
+"""The sum and the mean of a large array, shared out over threads, and the gradients they send to every element.
+
+The array is summed in pieces of one fixed length, and the pieces' sums in order, so that the result does not depend on
+the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..machine import memory
+from ..machine.compile import jit
+from ..machine.large import LARGE
+from ..machine.layout import takes
+from ..machine.parallel_for import again, at_most
+from ..machine.threads import shares
+
+PIECE = 1 << 11
+COST = 0.15  # nanoseconds an element takes
+
+
+@jit(parallel=True)
+def _piecewise(x: Any, sums: Any, parts: int) -> None:
+    before = at_most(parts)
+    for t in prange(parts):
+        for k in range(t * sums.size // parts, (t + 1) * sums.size // parts):
+            piece = x[k * PIECE : (k + 1) * PIECE]
+            s = 0.0  # float64: the time goes into reading
+            for i in range(piece.size):
+                s += piece[i]
+            sums[k] = s
+    again(before)
+
+
+@jit(parallel=True)
+def _fill(y: Any, value: Any, parts: int) -> None:
+    length = (y.size + parts - 1) // parts
+    before = at_most(parts)
+    for t in prange(parts):
+        y[t * length : (t + 1) * length] = value
+    again(before)
+
+
+def _total(x: Any, axes: Any) -> Any:
+    if not takes(x, LARGE) or not (axes is None or len(axes) == x.ndim):
+        return NotImplemented
+    sums = np.empty(-(-x.size // PIECE), np.float64)
+    _piecewise(x.ravel(), sums, shares(COST * x.size, sums.size))
+    return sums.sum()
+
+
+def _shaped(y: Any, x: Any, keepdims: bool) -> Any:
+    return np.full((1,) * x.ndim, y, np.float32) if keepdims else np.float32(y)
+
+
+def _repeated(value: Any, shape: tuple[int, ...]) -> Any:
+    dx = memory.empty(shape)
+    _fill(dx.ravel(), np.float32(value), shares(COST * dx.size, dx.size))
+    return dx
+
+
+def sum_(x: Any, axes: Any, keepdims: bool) -> Any:
+    y = _total(x, axes)
+    return y if y is NotImplemented else _shaped(y, x, keepdims)
+
+
+def sum_gradients(needs: Any, dy: Any, shape: tuple[int, ...], axes: Any) -> Any:
+    return _repeated(dy.item(), shape)
+
+
+def mean(x: Any, axes: Any, keepdims: bool) -> Any:
+    y = _total(x, axes)
+    return y if y is NotImplemented else _shaped(y / x.size, x, keepdims)
+
+
+def mean_gradients(needs: Any, dy: Any, shape: tuple[int, ...], axes: Any) -> Any:
+    return _repeated(dy.item() / math.prod(shape), shape)
+
+
+KERNELS = {"sum": (sum_, sum_gradients), "mean": (mean, mean_gradients)}

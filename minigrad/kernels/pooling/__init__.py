@@ -1,0 +1,1 @@
+"""Kernels of pooling: ``choose.py`` says which one serves a window."""
