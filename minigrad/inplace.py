@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from . import drawing, dtypes, random
-from .autograd.function import Op
 from .autograd.hooks import RETAIN, hooks_of
 from .autograd.modes import modes
 from .autograd.node import Output, next_order
+from .autograd.op import Op
 from .autograd.variable import Variable, namespace, overlapping, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError

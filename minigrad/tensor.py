@@ -14,10 +14,10 @@ import numpy as np
 
 from . import devices, dtypes
 from .autograd import engine
-from .autograd.function import Op
 from .autograd.handles import RemovableHandle
 from .autograd.hooks import RETAIN, hooks_of
 from .autograd.node import Output
+from .autograd.op import Op
 from .autograd.variable import Variable, wrap
 from .errors import DeviceError, DtypeError, GraphError, ShapeError
 from .inplace import InPlace, write

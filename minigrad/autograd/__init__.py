@@ -1,7 +1,7 @@
 """The graph of ops, and the backward pass through it."""
 
 from .engine import backward, grad
-from .function import Op
+from .function import Function, once_differentiable
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .modes import (
     detect_anomaly,
@@ -14,7 +14,7 @@ from .modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from .user_function import Function, once_differentiable
+from .op import Op
 from .variable import Variable, namespace
 
 __all__ = [

@@ -1,197 +1,181 @@
-"""An op: its equation as a forward and a backward rule, and how applying it makes a node of the graph.
-
-:class:`Op` is the base of the textbook's ops: its rules take arrays, and the backward rule Tensors too, for second
-derivatives. Users' ops have PyTorch's signature (:mod:`.user_function`).
-"""
+"""Ops made by users: :class:`Function`, with PyTorch's signature."""
 
 from __future__ import annotations
 
-from threading import get_ident
+import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
+from ..errors import GraphError, RuleError
+from .modes import modes, no_grad, watch
+from .node import Output, Seen, freed_message, next_order
+from .op import Op
+from .variable import Variable, wrap
 
-from .. import kernels
-from .explain import explain
-from .modes import modes, watch
-from .node import Node, Output, Seen, next_order
-from .variable import Variable, remember_view, wrap
-
-_off, _watched = kernels.switch.off, watch.threads
-_new_tuple = tuple.__new__
+_watched = watch.threads
 
 
-class Op(Node):
-    """The base of minigrad's own ops. An op has a rule for each direction.
+class Function(Op):
+    """The base of ops made by users, with PyTorch's signature.
 
-    Forward, either in one function::
+    ``forward(ctx, *args)`` gets and returns Tensors and runs without recording; ``backward(ctx, *grads)`` gets a
+    Tensor per output and returns one gradient (or None) per argument of ``forward``. Call the op by ``.apply(...)``.
+    ``setup_context(ctx, inputs, output)`` beside a ``forward`` without ctx works as well.
 
-        forward(ctx, *arrays_and_options)          computes, and keeps in ctx.saved the arrays that backward needs
+        class Double(Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+            @staticmethod
+            def backward(ctx, dy):
+                return dy * 2
 
-    or in two, where a kernel may take the place of the first::
-
-        compute(*arrays_and_options)               arithmetic alone: arrays (and what else backward needs) from arrays
-        keep(ctx, result, *arrays_and_options)     keeps ctx.saved and ctx.options; returns the output
-
-    Tensors come first among the arguments, and the output is an array or a tuple of them. Backward::
-
-        backward(ctx, dy)                          one gradient per tensor argument, None for those that need none
-
-    is written with operators, methods and ``xp = namespace(dy)`` functions that arrays and Tensors share, so that
-    ``create_graph=True``, which hands it Tensors, needs no second rule. A kernel's gradients are computed from ``dy``,
-    ``ctx.saved`` and ``ctx.options`` (see :class:`minigrad.kernels.Kernel`).
-
-    ``check(*arrays_and_options)``, where given, explains a failure: it is only called once the forward rule has raised.
+    ctx has ``save_for_backward``, ``saved_tensors``, ``needs_input_grad``, ``mark_non_differentiable``,
+    ``mark_dirty``, ``set_materialize_grads``. Source: torch.autograd.Function.
     """
 
-    kernel_name: ClassVar[str | None] = None
-    on_cpu: ClassVar[Any] = None  # the kernel for NumPy's arrays
-    on_gpu: ClassVar[Any] = None  # the one for CuPy's
-    is_view: ClassVar[bool] = False  # the result may show the first argument's memory
-    differentiable: ClassVar[bool] = True
-
-    def __init_subclass__(cls, kernel: str | None = None) -> None:
-        cls.kernel_name = kernel
-        cls.on_cpu = kernels.find(kernel, "cpu") if kernel else None
-        cls.on_gpu = kernels.find(kernel, "gpu") if kernel else None
+    takes_tensors: ClassVar[bool] = True
+    materialize = True
+    _to_save: tuple[Any, ...] = ()
+    _constant: tuple[Any, ...] = ()
+    _dirty: tuple[Any, ...] = ()
 
     @staticmethod
-    def forward(ctx: Any, *args: Any) -> Any:
-        return ctx.keep(ctx, ctx.compute(*args), *args)
-
-    @staticmethod
-    def compute(*args: Any) -> Any:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         raise NotImplementedError
 
-    @staticmethod
-    def keep(ctx: Any, result: Any, *args: Any) -> Any:
-        return result
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (or None) for ``backward``; it finds them, in this order, in ``ctx.saved_tensors``."""
+        for t in tensors:
+            if t is not None and not isinstance(t, Variable):
+                raise TypeError(
+                    f"{type(self).__name__}.save_for_backward: takes tensors or None, got {type(t).__name__}; "
+                    "keep other things as attributes of ctx"
+                )
+        self._to_save = tensors
 
-    @staticmethod
-    def backward(ctx: Any, dy: Any) -> Any:
-        raise NotImplementedError(f"{type(ctx).__name__} has no backward rule")
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        if self._to_save:  # still inside forward
+            return self._to_save
+        if self.saved is None:
+            raise GraphError(freed_message(self))
+        return self.saved_as_tensors()
 
-    @staticmethod
-    def check(*args: Any) -> None:
-        """Raise the error that explains why these arguments do not fit; return if they do."""
+    @property
+    def needs_input_grad(self) -> tuple[bool, ...]:
+        """For each argument of ``forward``: does it need a gradient?"""
+        return tuple(edge is not None for edge in self.edges)
 
-    @staticmethod
-    def locked(*options: Any) -> str:
-        """For a view op: why what it shows cannot be changed in place now; empty if it can."""
-        return ""
+    def mark_non_differentiable(self, *outputs: Any) -> None:
+        """Say that these outputs (indices, masks) carry no gradient."""
+        self._constant = outputs
+
+    def mark_dirty(self, *inputs: Any) -> None:
+        """Say that ``forward`` changed these inputs in place."""
+        self._dirty = inputs
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether ``backward`` gets zeros (True, the default) or None for outputs that nothing depended on."""
+        self.materialize = value
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        """The op's result on tensors and options; a node of the graph if any tensor requires a gradient."""
+        if isinstance(cls.__dict__.get("forward"), type(lambda: 0)):
+            raise TypeError(f"{cls.__name__}: forward and backward must be static methods (add @staticmethod)")
         ctx = cls()
-        arrays, first, tracked = ctx.unwrap(args)
-        try:
-            out = ctx.run(ctx.choose(first), arrays)
-        except Exception as error:
-            explain(cls, arrays, error)
-            raise
-        if _watched and watch.level:
-            ctx.noted(arrays, out)
-        return ctx.record(args, out, tracked)
-
-    def unwrap(self, args: tuple[Any, ...]) -> tuple[list[Any], Any, bool]:
-        """The arrays and options, the first array, and whether a graph is recorded. Sets ``edges``."""
-        arrays = []
-        edges: list[Any] = []
-        first = None
-        tracked = False
-        for a in args:
-            if isinstance(a, Variable):
-                array = a._array
-                arrays.append(array)
-                if first is None:
-                    first = array
-                if a._requires_grad:
-                    tracked = True
-                    edges.append(a._node or a)
-                else:
-                    edges.append(None)
+        tensors = [a for a in args if isinstance(a, Variable)]
+        tracked = modes.grad and any(t._requires_grad for t in tensors)
+        ctx.edges = [(a._node or a) if isinstance(a, Variable) and a._requires_grad and tracked else None for a in args]
+        with no_grad():
+            if cls.setup_context is Function.setup_context:
+                result = cls.forward(ctx, *args)
             else:
-                arrays.append(a)
-                edges.append(None)
-        if tracked and not (modes.grad and self.differentiable):
-            tracked = False
-            edges = [None] * len(edges)
-        self.edges = edges
-        return arrays, first, tracked
-
-    def choose(self, first: Any) -> Any:
-        """The kernel for arrays like the first; None where there is none, or where kernels are switched off."""
-        kernel = self.on_cpu if first.__class__ is np.ndarray else self.on_gpu
-        return None if kernel is None or (_off and get_ident() in _off) else kernel
-
-    def run(self, kernel: Any, arrays: list[Any]) -> Any:
-        """Compute, by the kernel if it takes these arrays, and keep what the backward rule needs."""
-        if kernel is not None:
-            result = kernel.compute(*arrays)
-            if result is not NotImplemented:
-                self.kernel = kernel
-                return self.keep(self, result, *arrays)
-        return self.forward(self, *arrays)
-
-    def record(self, args: tuple[Any, ...], out: Any, tracked: bool) -> Any:
-        """The output as a tensor that stands in the graph, if it is tracked, as the result of this node."""
-        if out.__class__ is not np.ndarray:
-            if out.__class__ is tuple:
-                return self._record_several(args, out, tracked)
-            if isinstance(out, np.generic):  # NumPy makes scalars of 0-d arrays
-                scalar, out = out, np.asarray(out)
-                if tracked:  # what was saved must be the very array that the tensor holds (see saved_as_tensors)
-                    self.saved = tuple([out if s is scalar else s for s in self.saved])
-        t = Variable._wrap(out)
+                result = cls.forward(*args)
+                cls.setup_context(ctx, args, result)
+        outputs = result if isinstance(result, tuple) else (result,)
+        for i, y in enumerate(outputs):
+            if not isinstance(y, Variable):
+                raise TypeError(f"{cls.__name__}.forward: output {i} is a {type(y).__name__}, expected a Tensor")
+        if _watched and watch.level:
+            arrays = [a._array if isinstance(a, Variable) else a for a in args]
+            ctx.noted(arrays, tuple(y._array for y in outputs))
+        for x in ctx._dirty:
+            x._bump(cls.__name__)
+            if tracked:
+                _refuse_dirty(x, cls.__name__)
+        # An output that is an argument or shows its memory becomes a tensor of its own, unless it was changed in place:
+        # a later change of it would otherwise reach the argument past this op's rule.
+        fresh = tuple(
+            y
+            if any(y is d for d in ctx._dirty) or (y._base is None and not any(y is t for t in tensors))
+            else wrap(y._array.copy())
+            for y in outputs
+        )
         if tracked:
-            t._node = self
-            t._requires_grad = True
-            self.order = next_order()
-            if self.saved:
-                self.watch_over(args, (t,))
-        if self.is_view:
-            remember_view(args[0], t, type(self), args[1:])
-        return t
+            ctx.order = next_order()
+            if len(fresh) > 1:
+                ctx.outputs = [(y._array.shape, y._array.dtype) for y in fresh]
+            ctx.saved = tuple(None if t is None else t._array for t in ctx._to_save)
+            ctx.watch_over(args, fresh)
+            known = {seen.key for seen in ctx.guard}
+            for t in ctx._to_save:  # what was made in between may not change either
+                if t is not None and id(t._array) not in known:
+                    ctx.guard.append(Seen(id(t._array), t._version, t._version[0], None))
+            for i, (y, original) in enumerate(zip(fresh, outputs, strict=True)):
+                if y._array.dtype.kind == "f" and not any(original is c for c in ctx._constant):
+                    y._node = ctx if ctx.outputs is None else Output(ctx, i)
+                    y._requires_grad = True
+            ctx.shapes = [a._array.shape if isinstance(a, Variable) else None for a in args]
+        ctx._to_save = ctx._constant = ctx._dirty = ()  # these would tie the node to its own outputs
+        return fresh if isinstance(result, tuple) else fresh[0]
 
-    def _record_several(self, args: tuple[Any, ...], arrays: tuple[Any, ...], tracked: bool) -> tuple[Any, ...]:
-        """The same for several outputs; those with a floating dtype take part in the graph."""
-        tensors = tuple(wrap(a) for a in arrays)
-        if tracked:
-            self.order = next_order()
-            self.outputs = [(t._array.shape, t._array.dtype) for t in tensors]
-            for i, t in enumerate(tensors):
-                if t._array.dtype.kind == "f":
-                    t._node = Output(self, i)
-                    t._requires_grad = True
-            if self.saved:
-                self.watch_over(args, tensors)
-        return tensors
-
-    def watch_over(self, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-        """Note which arrays came in and which of those that came out are saved, and their versions (``Node.guard``)."""
-        guard = []
-        for a, edge in zip(args, self.edges, strict=True):
-            if isinstance(a, Variable):
-                version = a._version
-                guard.append(_new_tuple(Seen, (id(a._array), version, version[0], edge)))
-        for i, t in enumerate(outputs):
-            array = t._array
-            for s in self.saved:
-                if s is array:
-                    version = t._version
-                    guard.append(_new_tuple(Seen, (id(array), version, version[0], i)))
-                    break
-        self.guard = guard
-
-
-def keep_input(ctx: Any, result: Any, *args: Any) -> Any:
-    """``keep`` of a function of one argument whose derivative is computed from its input."""
-    ctx.saved, ctx.options = args[:1], args[1:]
-    return result
+    def checked(self, grads: Any) -> tuple[Any, ...]:
+        """What a user's ``backward`` returned, as one entry per argument. Raises if count or shapes are wrong."""
+        name = type(self).__name__
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        if len(grads) > len(self.edges) and all(g is None for g in grads[len(self.edges) :]):
+            grads = grads[: len(self.edges)]
+        if len(grads) != len(self.edges):
+            raise RuleError(
+                f"{name}.backward: returned {len(grads)} gradient(s), expected {len(self.edges)}: one per argument of "
+                "forward, None for those that are not tensors"
+            )
+        for i, (g, edge, shape) in enumerate(zip(grads, self.edges, self.shapes, strict=True)):
+            if edge is None or g is None:
+                continue
+            if not isinstance(g, Variable):
+                raise TypeError(f"{name}.backward: gradient {i} is a {type(g).__name__}, expected a Tensor or None")
+            if g._array.shape != shape:
+                raise RuleError(
+                    f"{name}.backward: gradient {i} has shape {g._array.shape}, but argument {i} of forward has "
+                    f"shape {shape}; a gradient always has the shape of what it belongs to"
+                )
+        return grads
 
 
-def keep_output(ctx: Any, result: Any, *args: Any) -> Any:
-    """``keep`` of a function of one argument whose derivative is computed from its output."""
-    ctx.saved, ctx.options = (result,), args[1:]
-    return result
+def _refuse_dirty(x: Any, name: str) -> None:
+    """Whether a tensor that a user's op changed in place may stand for the op's result."""
+    what = ""
+    if x._node is None and x._requires_grad:
+        what = "a leaf that requires a gradient"
+    elif x._base is not None or any(view() is not None for view in x._views or ()):
+        what = "a view, or a tensor of which views are in use"
+    if what:
+        raise GraphError(f"{name}: it changed {what} in place (mark_dirty); give it a clone() instead")
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a ``Function``'s ``backward`` as not to be differentiated again: asking for it is an error that says so."""
+
+    @functools.wraps(backward)
+    def wrapped(ctx: Any, *grads: Any) -> Any:
+        if modes.grad and any(isinstance(g, Variable) and g._requires_grad for g in grads):
+            raise GraphError(
+                f"{type(ctx).__name__}: its backward is marked once_differentiable, so create_graph=True and second "
+                "derivatives cannot go through it"
+            )
+        with no_grad():
+            return backward(ctx, *grads)
+
+    return wrapped

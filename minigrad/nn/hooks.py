@@ -29,9 +29,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ..autograd.function import Op
+from ..autograd.function import Function
 from ..autograd.handles import RemovableHandle
-from ..autograd.user_function import Function
+from ..autograd.op import Op
 from ..autograd.variable import remember_view
 from ..tensor import Tensor
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.function import Op, keep_input, keep_output
+from ..autograd.op import Op, keep_input, keep_output
 from ..autograd.variable import Variable, namespace
 from ..errors import DtypeError, ShapeError
 from .common import HALF, applied, axis_of, cast, floating, in_single, meet, select, sum_to, tensor_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .common import QUIET, cast, floating, meet, select, shape_of, sum_to, tensor_of

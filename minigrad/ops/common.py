@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..devices import array_module, of_array
 from ..errors import DeviceError, DtypeError, ShapeError

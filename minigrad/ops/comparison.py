@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .common import meet, tensor_of

@@ -49,7 +49,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace
 from .sums import total
 from .unfold import Pair, windows

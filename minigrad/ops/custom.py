@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.function import Op, keep_input
+from ..autograd.op import Op, keep_input
 from ..autograd.variable import namespace
 from .activation import SiLU
 from .common import require_floating

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, wrap
 from ..devices import of_array
 from ..errors import ShapeError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..autograd.function import Op, keep_input, keep_output
+from ..autograd.op import Op, keep_input, keep_output
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .arithmetic import mul

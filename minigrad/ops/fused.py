@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from .activation import sigmoid_of
 from .common import select
 from .conv import Conv2d
@@ -36,6 +36,11 @@ ACTIVATIONS: dict[str, tuple[Any, Any]] = {
 class LinearActivation(Op, kernel="matmul.choose.linear_activation"):
     """y = f(z), z = x Wᵀ + b.   dz = dy · f′(z), and from dz as in Linear: dx = dz W, dW = dzᵀ x, db = Σ dz."""
 
+    @property
+    def activation(self) -> str:
+        """Its name."""
+        return self.options[-1]
+
     @staticmethod
     def compute(x: Any, w: Any, b: Any, name: str) -> Any:
         return ACTIVATIONS[name][0](Linear.compute(x, w, b))
@@ -58,6 +63,8 @@ class LinearActivation(Op, kernel="matmul.choose.linear_activation"):
 
 class Conv2dActivation(Op, kernel="conv.choose.conv2d_activation"):
     """y = f(z), z = b + w ⋆ x.   dz = dy · f′(z), and from dz as in Conv2d."""
+
+    activation = LinearActivation.activation
 
     @staticmethod
     def compute(*args: Any) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..autograd.function import Op
 from ..autograd.modes import modes
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..devices import CPU, array_module, move, of_array
 from ..errors import DtypeError, ShapeError

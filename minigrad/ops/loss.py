@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace
 from .activation import Softplus, log_softmax_of, sigmoid_of, softmax_of
 from .common import (

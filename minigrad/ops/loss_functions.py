@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import wrap
 from ..errors import DtypeError, ShapeError
 from .activation import LogSoftmax

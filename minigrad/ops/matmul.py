@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from .common import HALF, SINGLE, in_dtype, meet, same_device, sum_to, tensor_of

@@ -32,7 +32,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace
 from .common import DOUBLE, HALF, in_dtype, in_single, require_floating
 from .normalization_checks import (

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
 from .sums import SHORT

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd.engine import grad
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError, ShapeError
 from .common import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
 from .common import DOUBLE, HALF, in_dtype, in_single, require_floating

@@ -14,7 +14,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
 from .common import require_floating

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.function import Op
+from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace
 from ..errors import ShapeError
 from .common import cast, require_floating, tensor_of

@@ -33,9 +33,9 @@ import numpy as np
 
 from .. import cuda
 from ..autograd.engine import Walk
-from ..autograd.function import Op
+from ..autograd.function import Function
 from ..autograd.node import Node, Output
-from ..autograd.user_function import Function
+from ..autograd.op import Op
 from ..autograd.variable import Variable
 from ..optim import Optimizer
 from .records import (
