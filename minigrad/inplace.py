@@ -165,7 +165,7 @@ def _keep_old_value(node: Any, array: Any) -> None:
     old = array.copy()
     node.saved = tuple(old if s is array else s for s in node.saved)
     node.guard = [
-        seen._replace(key=id(old), version=[0], changes=0) if seen.key == id(array) else seen for seen in node.guard
+        seen._replace(key=id(old), version=[0], changes=0) if seen.key == id(array) else seen for seen in node.seen
     ]
 
 

@@ -92,8 +92,8 @@ class Walk:
         saved = node.saved
         if saved is None:
             raise GraphError(freed_message(node))
-        for seen in node.guard:
-            if seen.version[0] != seen.changes:
+        for _, version, changes, _ in node.guard:
+            if version[0] != changes:
                 node.check_versions()
         grads = NotImplemented
         if self.use_kernels and node.kernel is not None:

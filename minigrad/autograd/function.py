@@ -117,7 +117,10 @@ class Function(Op):
             if len(fresh) > 1:
                 ctx.outputs = [(y._array.shape, y._array.dtype) for y in fresh]
             ctx.saved = tuple(None if t is None else t._array for t in ctx._to_save)
-            ctx.watch_over(args, fresh)
+            places = [*zip(args, ctx.edges, strict=True), *((t, i) for i, t in enumerate(fresh))]
+            ctx.guard = [
+                Seen(id(t._array), t._version, t._version[0], place) for t, place in places if isinstance(t, Variable)
+            ]
             known = {seen.key for seen in ctx.guard}
             for t in ctx._to_save:  # what was made in between may not change either
                 if t is not None and id(t._array) not in known:

@@ -31,7 +31,8 @@ class Node:
             needs no gradient.
         saved: the arrays that ``backward`` needs; None once the graph was freed.
         options: what else a kernel needs for the gradients (see :class:`Op`).
-        guard: a :class:`Seen` for each tensor argument, and for each output that ``backward`` needs.
+        guard: what :class:`Seen` holds, of each tensor argument and each output where something is saved; bare tuples,
+            since a named one takes three times as long to make, and every op makes some.
     """
 
     order: int
@@ -45,6 +46,11 @@ class Node:
     takes_tensors: ClassVar[bool] = False  # whether ``backward`` wants Tensors (user-made ops) instead of arrays
     called_at: str | None = None  # the user's line, under anomaly detection
     shapes: Any = None  # of the arguments, where rules are watched and in a user's op
+
+    @property
+    def seen(self) -> list[Seen]:
+        """``guard`` with names."""
+        return [Seen(*entry) for entry in self.guard]
 
     def needs(self, i: int) -> bool:
         """Whether argument ``i`` needs a gradient."""
@@ -85,7 +91,7 @@ class Node:
         if self.saved is None:
             raise GraphError(freed_message(self))
         known: dict[int, Any] = {}
-        for seen in self.guard:
+        for seen in self.seen:
             place = seen.place
             if isinstance(place, int):
                 place = self if self.outputs is None else Output(self, place)
@@ -110,7 +116,7 @@ class Node:
     def check_versions(self) -> None:
         """Refuse if an array that ``backward`` needs was changed in place since ``forward`` saved it."""
         needed = {id(array) for array in self.saved}
-        for seen in self.guard:
+        for seen in self.seen:
             box = seen.version
             if box[0] != seen.changes and seen.key in needed:
                 where = f", called at {self.called_at}" if self.called_at else ""

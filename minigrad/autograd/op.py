@@ -14,11 +14,10 @@ import numpy as np
 from .. import kernels
 from .explain import explain
 from .modes import modes, watch
-from .node import Node, Output, Seen, next_order
+from .node import Node, Output, next_order
 from .variable import Variable, remember_view, wrap
 
-_off, _watched = kernels.switch.off, watch.threads
-_new_tuple = tuple.__new__
+_off, _watched, _wrap = kernels.switch.off, watch.threads, Variable._wrap
 
 
 class Op(Node):
@@ -84,33 +83,37 @@ class Op(Node):
     def apply(cls, *args: Any) -> Any:
         """The op's result on tensors and options; a node of the graph if any tensor requires a gradient."""
         ctx = cls()
-        arrays, first, tracked = ctx.unwrap(args)
+        arrays, kernel, guard = ctx.unwrap(args)
         try:
-            out = ctx.run(ctx.choose(first), arrays)
+            out = ctx.run(kernel, arrays)
         except Exception as error:
             explain(cls, arrays, error)
             raise
         if _watched and watch.level:
             ctx.noted(arrays, out)
-        return ctx.record(args, out, tracked)
+        return ctx.record(args, out, guard)
 
-    def unwrap(self, args: tuple[Any, ...]) -> tuple[list[Any], Any, bool]:
-        """The arrays and options, the first array, and whether a graph is recorded. Sets ``edges``."""
+    def unwrap(self, args: tuple[Any, ...]) -> tuple[list[Any], Any, list[Any] | None]:
+        """The arrays and options; the kernel for their device, if there is one; and what ``Node.guard`` says of the
+        tensors, None if no graph is recorded. Sets ``edges``."""
         arrays = []
         edges: list[Any] = []
+        guard: list[Any] = []
         first = None
         tracked = False
         for a in args:
             if isinstance(a, Variable):
                 array = a._array
-                arrays.append(array)
                 if first is None:
                     first = array
+                edge = None
                 if a._requires_grad:
                     tracked = True
-                    edges.append(a._node or a)
-                else:
-                    edges.append(None)
+                    edge = a._node or a
+                arrays.append(array)
+                edges.append(edge)
+                version = a._version
+                guard.append((id(array), version, version[0], edge))
             else:
                 arrays.append(a)
                 edges.append(None)
@@ -118,46 +121,49 @@ class Op(Node):
             tracked = False
             edges = [None] * len(edges)
         self.edges = edges
-        return arrays, first, tracked
-
-    def choose(self, first: Any) -> Any:
-        """The kernel for arrays like the first; None where there is none, or where kernels are switched off."""
         kernel = self.on_cpu if first.__class__ is np.ndarray else self.on_gpu
-        return None if kernel is None or (_off and get_ident() in _off) else kernel
+        if _off and get_ident() in _off:
+            kernel = None
+        return arrays, kernel, guard if tracked else None
 
     def run(self, kernel: Any, arrays: list[Any]) -> Any:
         """Compute, by the kernel if it takes these arrays, and keep what the backward rule needs."""
-        if kernel is not None:
-            result = kernel.compute(*arrays)
-            if result is not NotImplemented:
-                self.kernel = kernel
-                return self.keep(self, result, *arrays)
-        return self.forward(self, *arrays)
+        if kernel is None:
+            return self.forward(self, *arrays)
+        result = kernel.compute(*arrays)
+        if result is NotImplemented:
+            result = self.compute(*arrays)
+        else:
+            self.kernel = kernel
+        return self.keep(self, result, *arrays)
 
-    def record(self, args: tuple[Any, ...], out: Any, tracked: bool) -> Any:
-        """The output as a tensor that stands in the graph, if it is tracked, as the result of this node."""
+    def record(self, args: tuple[Any, ...], out: Any, guard: list[Any] | None) -> Any:
+        """The output as a tensor; it stands in the graph as the result of this node if there is a guard."""
         if out.__class__ is not np.ndarray:
             if out.__class__ is tuple:
-                return self._record_several(args, out, tracked)
+                return self._record_several(out, guard)
             if isinstance(out, np.generic):  # NumPy makes scalars of 0-d arrays
                 scalar, out = out, np.asarray(out)
-                if tracked:  # what was saved must be the very array that the tensor holds (see saved_as_tensors)
+                if (
+                    guard is not None
+                ):  # what was saved must be the very array that the tensor holds (see saved_as_tensors)
                     self.saved = tuple([out if s is scalar else s for s in self.saved])
-        t = Variable._wrap(out)
-        if tracked:
+        t = _wrap(out)
+        if guard is not None:
             t._node = self
             t._requires_grad = True
             self.order = next_order()
             if self.saved:
-                self.watch_over(args, (t,))
+                guard.append((id(out), t._version, 0, 0))
+                self.guard = guard
         if self.is_view:
             remember_view(args[0], t, type(self), args[1:])
         return t
 
-    def _record_several(self, args: tuple[Any, ...], arrays: tuple[Any, ...], tracked: bool) -> tuple[Any, ...]:
+    def _record_several(self, arrays: tuple[Any, ...], guard: list[Any] | None) -> tuple[Any, ...]:
         """The same for several outputs; those with a floating dtype take part in the graph."""
         tensors = tuple(wrap(a) for a in arrays)
-        if tracked:
+        if guard is not None:
             self.order = next_order()
             self.outputs = [(t._array.shape, t._array.dtype) for t in tensors]
             for i, t in enumerate(tensors):
@@ -165,24 +171,8 @@ class Op(Node):
                     t._node = Output(self, i)
                     t._requires_grad = True
             if self.saved:
-                self.watch_over(args, tensors)
+                self.guard = guard + [(id(t._array), t._version, 0, i) for i, t in enumerate(tensors)]
         return tensors
-
-    def watch_over(self, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
-        """Note which arrays came in and which of those that came out are saved, and their versions (``Node.guard``)."""
-        guard = []
-        for a, edge in zip(args, self.edges, strict=True):
-            if isinstance(a, Variable):
-                version = a._version
-                guard.append(_new_tuple(Seen, (id(a._array), version, version[0], edge)))
-        for i, t in enumerate(outputs):
-            array = t._array
-            for s in self.saved:
-                if s is array:
-                    version = t._version
-                    guard.append(_new_tuple(Seen, (id(array), version, version[0], i)))
-                    break
-        self.guard = guard
 
 
 def keep_input(ctx: Any, result: Any, *args: Any) -> Any:

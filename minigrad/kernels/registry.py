@@ -54,11 +54,10 @@ class Kernel:
             type(a) is np.ndarray and a.dtype.kind == "f" and a.size >= fewest for a in args
         ):
             return NotImplemented
-        self.load()
-        return self.compute(*args)
+        return self.load().compute(*args)
 
-    def load(self) -> None:
-        """Import the kernel's file. Raises ``KeyError`` naming what there is if it has no such kernel."""
+    def load(self) -> Kernel:
+        """Import the file; returns the kernel. Raises ``KeyError`` naming what there is if the file has no such kernel."""
         self.loaded = True
         family = self.file.partition(".")[0]
         module = f"{__package__}.{self.file if self.device == 'cpu' else family + '.gpu'}"
@@ -69,6 +68,7 @@ class Kernel:
             raise KeyError(f"kernels: no kernel '{self.file}.{self.name}'; there are {', '.join(sorted(kernels))}")
         else:
             self.compute = left_to_the_op  # a family need not have all its kernels on both devices
+        return self
 
 
 def left_to_the_op(*args: Any) -> Any:

@@ -55,8 +55,7 @@ class MSE(Op, kernel="pointwise.loss.mse"):
 
     @staticmethod
     def keep(ctx: Any, result: Any, *args: Any) -> Any:
-        x, t, reduction = args
-        ctx.saved, ctx.options = (x, t), (reduction,)
+        ctx.saved, ctx.options = args[:2], args[2:]
         return result
 
     @staticmethod

@@ -163,7 +163,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        on_cpu, on_gpu = self._compiled_rules()
+        on_cpu, on_gpu = (self.on_cpu, self.on_gpu) if kernels.enabled() else (None, None)
         updates, textbook, state = [], [], self.state  # written for speed: this runs once per parameter and step
         for group in self.param_groups:
             rule, prepare = self._prepare(group)
@@ -179,12 +179,11 @@ class Optimizer:
                     new, args = _NOTHING, (array, g, *prepare)
                 else:
                     new, args = prepare(array, g, state.get(p, _NOTHING))
-                if kind is not ndarray:
-                    run = on_gpu if gpu.takes(array) and array.flags.c_contiguous else None
-                elif array.flags.carray and dtype.char in "fd":  # in order, and writable
-                    run = on_cpu
+                if kind is ndarray:
+                    kernel = on_cpu if array.flags.carray and dtype.char in "fd" else None  # in order, and writable
                 else:
-                    run = None
+                    kernel = on_gpu if gpu.takes(array) and array.flags.c_contiguous else None
+                run = kernel if kernel is None else kernel.compute if kernel.loaded else kernel.load().compute
                 if run is None:
                     _check_writable(type(self).__name__, i, array)
                     textbook.append((rule, args))
@@ -204,17 +203,6 @@ class Optimizer:
     def _prepare(self, group: dict[str, Any]) -> tuple[Callable[..., None], Prepare]:
         """The rule, and what makes an update of each parameter of this group."""
         raise NotImplementedError(f"{type(self).__name__}: step is missing; write `def step(self, closure=None): ...`")
-
-    def _compiled_rules(self) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
-        """The rule's kernels for the CPU and the GPU, loaded if they are for any parameter."""
-        if self.on_cpu is None or self.on_gpu is None or not kernels.enabled():
-            return None, None
-        if not (self.on_cpu.loaded and self.on_gpu.loaded):
-            for p in (p for group in self.param_groups for p in group["params"]):
-                kernel = self.on_cpu if type(p._array) is ndarray else self.on_gpu
-                if not kernel.loaded:
-                    kernel.load()
-        return self.on_cpu.compute, self.on_gpu.compute
 
     def state_dict(self) -> dict[str, Any]:
         """``{"state": {number: what is remembered}, "param_groups": [{"params": numbers, settings}]}``.

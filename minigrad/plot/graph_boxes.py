@@ -55,7 +55,7 @@ class Draft:
     def taken_by(self, node: Any) -> list[Tensor]:
         """The leaves and the given inputs that a node uses. Inputs without a gradient are not in the graph itself:
         they are known by the version list, which a tensor shares with its views and its node remembers."""
-        kept = [seen for seen in node.guard if seen.place is None]
+        kept = [seen for seen in node.seen if seen.place is None]
         found = []
         for t, _ in self.inputs:
             ours = [seen for seen in kept if seen.version is t._version]
@@ -222,7 +222,7 @@ def _saved_shapes(node: Any) -> dict[Slot, Shape]:
     """Shapes that a node knows: of its outputs if it has several, and of the arrays that it saved for ``backward``."""
     shapes = {(id(node), i): tuple(shape) for i, (shape, _) in enumerate(node.outputs or ())}
     saved = {id(array): tuple(array.shape) for array in node.saved or () if hasattr(array, "shape")}
-    for key, _, _, place in node.guard:
+    for key, _, _, place in node.seen:
         if key in saved and place is not None and not isinstance(place, Tensor):
             shapes[(id(node), place) if isinstance(place, int) else _slot(place)] = saved[key]
     return shapes

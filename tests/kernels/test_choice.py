@@ -66,6 +66,7 @@ class Asked(kernels.Kernel):
     def load(self):
         asked.add((number, self.file, self.name))
         self.compute = lambda *args: NotImplemented
+        return self
 
 class Served(kernels.Kernel):
     # Notes what it serves.
@@ -78,6 +79,7 @@ class Served(kernels.Kernel):
                 served.add((number, self.file, self.name))
             return result
         self.compute = noted
+        return self
 
 def of(cls, op):
     file, _, name = op.kernel_name.rpartition(".")
