@@ -57,7 +57,7 @@ class Kernel:
         return self.load().compute(*args)
 
     def load(self) -> Kernel:
-        """Import the file; returns the kernel. Raises ``KeyError`` naming what there is if the file has no such kernel."""
+        """Import the file, and return self. Raises ``KeyError`` naming what there is if it has no such kernel."""
         self.loaded = True
         family = self.file.partition(".")[0]
         module = f"{__package__}.{self.file if self.device == 'cpu' else family + '.gpu'}"

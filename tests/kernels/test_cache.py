@@ -55,7 +55,7 @@ def fresh(program: Path) -> Any:
     cache._digest_of_file.cache_clear()
     names = {"__name__": "program"}
     exec(compile(program.read_text(), program, "exec"), names)
-    return names["add_twice"]
+    return names["add_twice"].launch
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_an_edited_program_is_compiled_anew(folder: Path, program: Path, run: Ca
 
 
 def test_a_kernel_without_a_file_is_not_kept(folder: Path) -> None:
-    assert compile_.jit(eval("lambda x: 2 * x"))(4.0) == 8
+    assert compile_.jit(eval("lambda x: 2 * x")).launch(4.0) == 8
     assert contents(folder) == {}
 
 
@@ -210,7 +210,7 @@ def test_ctrl_c_while_compiling(folder: Path, program: Path, run: Callable[[], l
 
 def test_processes_that_write_at_once(tmp_path: Path, program: Path) -> None:
     """And one that is killed meanwhile."""
-    program.write_text(PROGRAM + "print(add_twice(3.5, 4.0))")
+    program.write_text(PROGRAM + "print(add_twice.launch(3.5, 4.0))")
     environment = os.environ | {"MINIGRAD_CACHE": str(tmp_path / "cache"), "MINIGRAD_QUIET": "1"}
     environment["PYTHONPATH"] = str(ROOT)
 

@@ -162,20 +162,22 @@ def _correlate(
     active = x if y is None else y.ravel()
     if route.way is DEPTHWISE:
         if route is conv.forward:
-            depthwise.correlate(x, w, b, floor, out, images, conv.numbers, parts)
+            depthwise.correlate.launch(x, w, b, floor, out, images, conv.numbers, parts)
         else:
-            depthwise.input_gradient(x, w, b, out, images, conv.numbers, parts)
+            depthwise.input_gradient.launch(x, w, b, out, images, conv.numbers, parts)
         return result
     for g in range(conv.groups):
         starts = tuple([g * step for step in route.starts])
         if route.way is WINOGRAD:
-            spoilt = winograd.correlate(x, w, b, floor, out, active, route.geometry, starts, images, parts, f)
+            spoilt = winograd.correlate.launch(x, w, b, floor, out, active, route.geometry, starts, images, parts, f)
             channels = shape[0] // conv.groups
             _replace(route, result[:, g * channels : (g + 1) * channels], spoilt, x, w, b, floor, active, starts, f)
         elif route.way is FLAT:
-            flat.correlate(x, w, b, floor, out, active, route.geometry, starts, images, parts, f)
+            flat.correlate.launch(x, w, b, floor, out, active, route.geometry, starts, images, parts, f)
         else:
-            direct.correlate(x, w, b, floor, out, active, route.geometry, starts, route.tables(), images, parts, f)
+            direct.correlate.launch(
+                x, w, b, floor, out, active, route.geometry, starts, route.tables(), images, parts, f
+            )
     return result
 
 
@@ -187,7 +189,7 @@ def _replace(
     for n in sorted(set(images.tolist())):
         one, chosen = np.empty(y.shape[1:], FLOAT32), channels[images == n]
         at = (starts[0] + n * route.geometry[0], starts[1], starts[2], 0)
-        direct.correlate(x, w, b, floor, one.ravel(), active, route.geometry, at, route.tables(), 1, 1, f)
+        direct.correlate.launch(x, w, b, floor, one.ravel(), active, route.geometry, at, route.tables(), 1, 1, f)
         y[n, chosen] = one[chosen]
 
 
@@ -200,7 +202,7 @@ def _weight_gradient(conv: Convolution, x: Any, dy: Any, f: int = NONE, y: Any =
     active = dy if y is None else y.ravel()
     if route.way is DEPTHWISE:
         parts = shares(COST * work, conv.image[0])
-        depthwise.weight_gradient(x, dy, flat_dw, db, images, conv.numbers, parts)
+        depthwise.weight_gradient.launch(x, dy, flat_dw, db, images, conv.numbers, parts)
         return dw, db
     parts = shares(COST * work, images)
     x_step, w_step, o_step, y_step = route.starts
@@ -209,11 +211,13 @@ def _weight_gradient(conv: Convolution, x: Any, dy: Any, f: int = NONE, y: Any =
         starts, finite = (g * x_step, g * y_step), False
         if route.way is not DIRECT:
             way = winograd.weight_gradient if route.way is WINOGRAD else flat.weight_gradient
-            finite = way(x, dy, part, db_part, active, route.geometry, starts, images, parts, f)
+            finite = way.launch(x, dy, part, db_part, active, route.geometry, starts, images, parts, f)
         if finite:
             continue
         into, db_into = (part, db_part) if route.way is DIRECT else (np.empty_like(part), np.empty_like(db_part))
-        direct.weight_gradient(x, dy, into, db_into, active, route.geometry, starts, route.tables(), images, parts, f)
+        direct.weight_gradient.launch(
+            x, dy, into, db_into, active, route.geometry, starts, route.tables(), images, parts, f
+        )
         if into is not part:
             np.copyto(part, into, where=~np.isfinite(part))
     return dw, db

@@ -13,7 +13,8 @@ from typing import Any
 
 import numba
 from llvmlite import binding
-from numba.core import event
+from numba.core import event, types
+from numba.extending import typeof_impl
 
 from ...interrupts import HeldBack
 from .cache import FOLDER, KernelCache, say
@@ -77,34 +78,44 @@ def _at_one_go(work: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
-    """``numba.njit`` with the flags every kernel here uses.
+class Compiled:
+    """A function compiled for the CPU: other compiled functions call it, Python runs it by ``launch(...)``.
+
+    There is no other way from Python into compiled code, so whoever wants to know what runs replaces ``launch``. (The
+    GPU's is :func:`minigrad.kernels.machine.gpu.launch`.)
+
+    ``fixed``: the arguments have the same types in all launches. Numba looks at the type of every argument every time,
+    some 30 ns each: most of the cost of a launch that does little. Here the machine code is found once and entered
+    straight. Whoever launches answers for the types: dtypes, numbers of axes, layouts, and which arguments are None.
+    """
+
+    __slots__ = ("dispatcher", "launch")
+
+    def __init__(self, dispatcher: Any, fixed: bool = False) -> None:
+        self.dispatcher = dispatcher
+        self.launch: Callable[..., Any] = self._first if fixed else dispatcher
+
+    def _first(self, *args: Any) -> Any:
+        self.launch = self.dispatcher.compile(tuple(map(self.dispatcher.typeof_pyval, args)))
+        return self.launch(*args)
+
+
+@typeof_impl.register(Compiled)
+def _type_of(value: Compiled, context: Any) -> Any:
+    return types.Dispatcher(value.dispatcher)
+
+
+def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False, fixed: bool = False) -> Any:
+    """A :class:`Compiled` function: ``numba.njit`` with the flags every kernel here uses.
 
     Sums may be regrouped and products fused (``reassoc``, ``contract``) so that loops become SIMD; nothing may assume
     that NaN and infinity are absent. ``parallel=True`` splits ``prange`` loops over threads.
     """
 
-    def compile_(f: Callable[..., Any]) -> Any:
+    def compile_(f: Callable[..., Any]) -> Compiled:
         dispatcher = numba.njit(nogil=True, parallel=parallel, fastmath={"reassoc", "contract"}, error_model="numpy")(f)
         dispatcher._cache = KernelCache(f)  # what cache=True does, with Numba's own
         dispatcher.compile = _at_one_go(dispatcher.compile)
-        return dispatcher
+        return Compiled(dispatcher, fixed)
 
     return compile_ if function is None else compile_(function)
-
-
-class Fixed:
-    """A compiled function whose arguments have the same types in all calls: ``Fixed(f).call(...)`` is ``f(...)``.
-
-    Numba looks at the type of every argument of every call, some 30 ns each: most of the cost of a call that does
-    little. Here the machine code is found once and entered straight. Whoever calls it answers for the types: dtypes,
-    numbers of axes, layouts, and which arguments are None.
-    """
-
-    def __init__(self, dispatcher: Any) -> None:
-        self.dispatcher = dispatcher
-        self.call: Callable[..., Any] = self._first
-
-    def _first(self, *args: Any) -> Any:
-        self.call = self.dispatcher.compile(tuple(map(self.dispatcher.typeof_pyval, args)))
-        return self.call(*args)

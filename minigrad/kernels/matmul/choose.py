@@ -15,7 +15,7 @@ import numpy as np
 from numba import prange
 
 from ..machine import memory
-from ..machine.compile import jit
+from ..machine.compile import Compiled, jit
 from ..machine.layout import FLOAT32, takes
 from ..machine.simd import ROWS
 from ..machine.sums import add_rows
@@ -39,6 +39,10 @@ COST = 0.04  # nanoseconds a multiply-add takes in a layer of few samples
 ROW_COST = 0.4  # and an element in a pass over rows
 SUM_COST = 0.3  # and one of a sum of arrays
 FEW_SAMPLES = 256  # above, a layer's products are large enough to be made one by one
+
+# For matrices in row-major order, as nearly all are.
+_thin_layer = Compiled(thin_layer.dispatcher, fixed=True)
+_thin_layer_backward = Compiled(thin_layer_backward.dispatcher, fixed=True)
 
 _NO_BIAS: dict[int, Any] = {}
 _NOTHING, _NO_SHARES = np.empty((0, 0), np.float32), np.empty((0, 0, 0), np.float32)
@@ -109,24 +113,25 @@ def _layer(x: Any, w: Any, b: Any, f: int) -> Any:
         return NotImplemented
     if is_thin(rows, inputs, outputs):
         y = np.empty((rows, outputs), FLOAT32)
-        thin_layer(x, w, b, y, f)
+        in_order = x.flags.c_contiguous and w.flags.c_contiguous
+        (_thin_layer if in_order else thin_layer).launch(x, w, b, y, f)
     elif not (x.flags.c_contiguous and w.flags.c_contiguous):
         return NotImplemented
     elif is_narrow(inputs, outputs):
         y = z = np.empty((rows, outputs), FLOAT32)
-        narrow_forward(x, w, b, z, shares(COST * rows * inputs * outputs, (rows + 1) // 2))
+        narrow_forward.launch(x, w, b, z, shares(COST * rows * inputs * outputs, (rows + 1) // 2))
         if f != NONE:
             y = np.empty_like(z)
-            activate(z.ravel(), y.ravel(), f)
+            activate.launch(z.ravel(), y.ravel(), f)
     elif rows > FEW_SAMPLES and rows * inputs * outputs > SMALLEST:
         y = product(x, False, w, True, b, f)
     elif rows * inputs * outputs > SMALLEST:
         y = memory.empty((rows, outputs))
-        layer.forward(x, w, b, f, y, _shares(rows, inputs, outputs))
+        layer.forward.launch(x, w, b, f, y, _shares(rows, inputs, outputs))
     else:
         z = times_transposed(x, w)
         y = z if f == NONE else np.empty_like(z)
-        _bias_activate(z, b, f, y)
+        _bias_activate.launch(z, b, f, y)
     return y
 
 
@@ -146,7 +151,9 @@ def _layer_gradients(
     thin = is_thin(rows, inputs, outputs)
     if wants_w and thin:
         dx, dw = np.empty(x_shape, FLOAT32) if wants_x else _NOTHING, np.empty(w_shape, FLOAT32)
-        thin_layer_backward(dy, x, _NOTHING if w is None else w, y, f, dx, dw, db)
+        w = _NOTHING if w is None else w
+        in_order = x.flags.c_contiguous and w.flags.c_contiguous
+        (_thin_layer_backward if in_order else thin_layer_backward).launch(dy, x, w, y, f, dx, dw, db)
         return dx if wants_x else None, dw, db
     if wants_w and rows <= FEW_SAMPLES and outputs >= 2 * ROWS and rows * inputs * outputs > SMALLEST:
         parts = _shares(rows, inputs, outputs)
@@ -155,16 +162,16 @@ def _layer_gradients(
         if wants_x:
             dx, partial = memory.empty(x_shape), memory.empty((parts - 1, *x_shape))
         adders = shares(SUM_COST * partial.size, rows)
-        layer.backward(dy, y, x, _NOTHING if w is None else w, f, partial, dx, dw, db, parts, adders)
+        layer.backward.launch(dy, y, x, _NOTHING if w is None else w, f, partial, dx, dw, db, parts, adders)
         return dx if wants_x else None, dw, db
     dz = dy
     if needs(2) or f != NONE:
         dz = dy if f == NONE else memory.empty(dy.shape)
         parts = shares(ROW_COST * dz.size, rows)
         if parts == 1:
-            _slopes_and_bias(dy, y, f, dz, db)
+            _slopes_and_bias.launch(dy, y, f, dz, db)
         else:
-            _slopes_and_bias_shared(dy, y, f, dz, np.empty((parts, outputs)), db)
+            _slopes_and_bias_shared.launch(dy, y, f, dz, np.empty((parts, outputs)), db)
     if wants_w:
         dw = transposed_times(dz, x)
     if wants_x:
@@ -200,7 +207,7 @@ def matmul(a: Any, b: Any) -> Any:
         return NotImplemented
     if is_thin(rows, inputs, outputs):
         y = np.empty((rows, outputs), FLOAT32)
-        (few_inputs if inputs <= THIN else few_outputs)(a, b.T, _no_bias(outputs), y)
+        (few_inputs if inputs <= THIN else few_outputs).launch(a, b.T, _no_bias(outputs), y)
         return y
     return times(a, b) if takes(a, 1) and takes(b, 1) else NotImplemented
 
@@ -211,7 +218,7 @@ def _times_transposed(a: Any, b: Any) -> Any:
     if m > FEW_SAMPLES or m * k * n <= SMALLEST:
         return times_transposed(a, b)
     y = memory.empty((m, n))
-    layer.forward(a, b, _no_bias(n), NONE, y, _shares(m, k, n))
+    layer.forward.launch(a, b, _no_bias(n), NONE, y, _shares(m, k, n))
     return y
 
 
@@ -230,7 +237,7 @@ def matmul_gradients(needs: Any, dy: Any, a: Any, b: Any, shape_a: tuple[int, ..
     da = np.empty(shape_a, FLOAT32) if wants_a else _NOTHING
     db, unused = np.empty(shape_b, FLOAT32), np.empty(shape_b[1], FLOAT32)
     w = b.T if wants_a else _NOTHING
-    (few_inputs_backward if inputs <= THIN else few_outputs_backward)(dy, a, w, da, db.T, unused)
+    (few_inputs_backward if inputs <= THIN else few_outputs_backward).launch(dy, a, w, da, db.T, unused)
     return da if wants_a else None, db
 
 

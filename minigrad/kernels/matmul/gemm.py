@@ -256,19 +256,19 @@ def product(a: Any, a_turned: bool, b: Any, b_turned: bool, bias: Any = NO_BIAS,
     c = memory.empty((m, n))
     parts = shares(COST * m * n * depth, m * n * depth)
     if parts == 1:
-        _alone(a, a_turned, b, b_turned, 0, depth, c, 0, m, 0, (n + WIDTH - 1) // WIDTH, bias, f)
+        _alone.launch(a, a_turned, b, b_turned, 0, depth, c, 0, m, 0, (n + WIDTH - 1) // WIDTH, bias, f)
     elif m >= parts * 3 * ROWS:
         # Rows of a weight (or of its gradient) go to the same core as in the other products and in the optimizer, and
         # lie in its own cache.
         if depth * n * (parts - 1) > TOGETHER_FROM * parts:
-            _together(a, a_turned, b, b_turned, c, bias, f, parts)
+            _together.launch(a, a_turned, b, b_turned, c, bias, f, parts)
         else:
-            _apart(a, a_turned, b, b_turned, c, bias, f, parts, True)
+            _apart.launch(a, a_turned, b, b_turned, c, bias, f, parts, True)
     elif depth >= parts * 64 and m * n <= depth * 128:
         sums = np.empty((parts, m, n), np.float32)
-        _by_depth(a, a_turned, b, b_turned, c, bias, f, sums)  # B's rows, for the same reason
+        _by_depth.launch(a, a_turned, b, b_turned, c, bias, f, sums)  # B's rows, for the same reason
     else:
-        _apart(a, a_turned, b, b_turned, c, bias, f, parts, False)
+        _apart.launch(a, a_turned, b, b_turned, c, bias, f, parts, False)
     return c
 
 

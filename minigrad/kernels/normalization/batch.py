@@ -220,13 +220,13 @@ def _forward(
     parts = shares(FORWARD * x.size, x.shape[0] if x.ndim == 2 else shape[0])
     if x.ndim == 2:
         if parts == 1:
-            forward_rows(*arguments)
+            forward_rows.launch(*arguments)
         else:
-            forward_rows_shared(*arguments, parts)
+            forward_rows_shared.launch(*arguments, parts)
     elif parts == 1:
-        _forward_planes(*arguments, 0, shape[0])
+        _forward_planes.launch(*arguments, 0, shape[0])
     else:
-        _forward_planes_shared(*arguments, parts)
+        _forward_planes_shared.launch(*arguments, parts)
     return y, mean, inverse
 
 
@@ -247,13 +247,13 @@ def _backward(needs: Any, dy: Any, x: Any, w: Any, mean: Any, inverse: Any, y: A
     parts = shares(BACKWARD * dy.size, dy.shape[0] if dy.ndim == 2 else mean.size)
     if dy.ndim == 2:
         if parts == 1:
-            backward_rows(*arguments)
+            backward_rows.launch(*arguments)
         else:
-            backward_rows_shared(*arguments, parts)
+            backward_rows_shared.launch(*arguments, parts)
     elif parts == 1:
-        _backward_planes(*arguments, 0, mean.size)
+        _backward_planes.launch(*arguments, 0, mean.size)
     else:
-        _backward_planes_shared(*arguments, parts)
+        _backward_planes_shared.launch(*arguments, parts)
     return dx, dw if needs(1) else None, db
 
 

@@ -202,9 +202,9 @@ def _normalized(
     )  # fmt: skip
     parts = shares(FORWARD * x.size, runs)
     if parts == 1:
-        _forward(*arguments, 0, runs)
+        _forward.launch(*arguments, 0, runs)
     else:
-        _forward_shared(*arguments, parts)
+        _forward_shared.launch(*arguments, parts)
     return y, mean, inverse
 
 
@@ -228,9 +228,9 @@ def _gradients(
     )  # fmt: skip
     parts = shares(BACKWARD * x.size, runs)
     if parts == 1:
-        _backward_alone(*arguments)
+        _backward_alone.launch(*arguments)
     else:
-        _backward_shared(*arguments, parts)
+        _backward_shared.launch(*arguments, parts)
     return dx, dw, db
 
 

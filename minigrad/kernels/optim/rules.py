@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..machine.compile import Fixed, jit
+from ..machine.compile import Compiled, jit
 from ..machine.layout import FLOAT32
 from ..machine.threads import shares
 from ..registry import left_to_the_op
@@ -64,16 +64,16 @@ def sgd(
     parts = shares(_SGD * p.size, p.size)
     if buffer is None:
         if parts == 1:
-            plain = _plain_sgd_single.call if p.dtype is FLOAT32 else _plain_sgd
-            plain(p.ravel(), g.ravel(), lr, weight_decay, maximize)
+            plain = _plain_sgd32 if p.dtype is FLOAT32 else _plain_sgd
+            plain.launch(p.ravel(), g.ravel(), lr, weight_decay, maximize)
         else:
-            _plain_sgd_parallel(parts, p.ravel(), g.ravel(), lr, weight_decay, maximize)
+            _plain_sgd_parallel.launch(parts, p.ravel(), g.ravel(), lr, weight_decay, maximize)
         return
     args = (p.ravel(), g.ravel(), buffer.ravel(), lr, momentum, dampening, weight_decay, nesterov, maximize)
     if parts == 1:
-        _sgd(*args)
+        _sgd.launch(*args)
     else:
-        _sgd_parallel(parts, *args)
+        _sgd_parallel.launch(parts, *args)
 
 
 @jit
@@ -88,7 +88,7 @@ def _plain_sgd(p, g, lr, weight_decay, maximize):  # type: ignore[no-untyped-def
             p[i] -= rate * (g[i] + decay * p[i])
 
 
-_plain_sgd_single = Fixed(_plain_sgd)
+_plain_sgd32 = Compiled(_plain_sgd.dispatcher, fixed=True)
 
 
 @jit(parallel=True)
@@ -138,9 +138,9 @@ def adam(
     args = (*arrays, lr, beta1, beta2, eps, weight_decay, decoupled, maximize, step)
     parts = shares(_ROOT * p.size, p.size)
     if parts == 1:
-        _adam(*args)
+        _adam.launch(*args)
     else:
-        _adam_parallel(parts, *args)
+        _adam_parallel.launch(parts, *args)
 
 
 @jit
@@ -199,9 +199,9 @@ def rmsprop(
     args = (*arrays, lr, alpha, eps, weight_decay, momentum, maximize)
     parts = shares(_ROOT * p.size, p.size)
     if parts == 1:
-        _rmsprop(*args)
+        _rmsprop.launch(*args)
     else:
-        _rmsprop_parallel(parts, *args)
+        _rmsprop_parallel.launch(parts, *args)
 
 
 @jit
@@ -251,9 +251,9 @@ def adagrad(
     args = (p.ravel(), g.ravel(), total.ravel(), lr, lr_decay, weight_decay, eps, maximize, step)
     parts = shares(_ROOT * p.size, p.size)
     if parts == 1:
-        _adagrad(*args)
+        _adagrad.launch(*args)
     else:
-        _adagrad_parallel(parts, *args)
+        _adagrad_parallel.launch(parts, *args)
 
 
 @jit
@@ -291,9 +291,9 @@ def adadelta(
     args = (p.ravel(), g.ravel(), square_avg.ravel(), acc_delta.ravel(), lr, rho, eps, weight_decay, maximize)
     parts = shares(_ROOT * p.size, p.size)
     if parts == 1:
-        _adadelta(*args)
+        _adadelta.launch(*args)
     else:
-        _adadelta_parallel(parts, *args)
+        _adadelta_parallel.launch(parts, *args)
 
 
 @jit

@@ -119,9 +119,9 @@ def activated(x: Any, f: int) -> Any:
     y = memory.empty(x.shape)
     parts = shares(COST[f] * x.size, x.size)
     if parts == 1:
-        (activate_smooth if f in (SILU, GELU) else activate)(x.ravel(), y.ravel(), f)
+        (activate_smooth if f in (SILU, GELU) else activate).launch(x.ravel(), y.ravel(), f)
     else:
-        _activate_shared(x.ravel(), y.ravel(), f, parts)
+        _activate_shared.launch(x.ravel(), y.ravel(), f, parts)
     return y
 
 
@@ -130,9 +130,9 @@ def sloped(dy: Any, saved: Any, f: int) -> Any:
     dx = memory.empty(dy.shape)
     parts = shares(COST[f] * dy.size, dy.size)
     if parts == 1:
-        (slopes_smooth if f in (SILU, GELU) else slopes)(dy.ravel(), saved.ravel(), f, dx.ravel())
+        (slopes_smooth if f in (SILU, GELU) else slopes).launch(dy.ravel(), saved.ravel(), f, dx.ravel())
     else:
-        _slopes_shared(dy.ravel(), saved.ravel(), f, dx.ravel(), parts)
+        _slopes_shared.launch(dy.ravel(), saved.ravel(), f, dx.ravel(), parts)
     return dx
 
 

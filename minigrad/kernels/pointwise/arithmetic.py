@@ -76,14 +76,14 @@ def _map_shared(x: Any, y: Any, f: int, parts: int) -> None:
 def combine(a: Any, b: Any, f: int) -> Any:
     """f(a, b) of two large float32 arrays of one shape."""
     y = memory.empty(a.shape)
-    _combine_shared(a.ravel(), b.ravel(), y.ravel(), f, shares(COST * y.size, y.size))
+    _combine_shared.launch(a.ravel(), b.ravel(), y.ravel(), f, shares(COST * y.size, y.size))
     return y
 
 
 def mapped(x: Any, f: int) -> Any:
     """f(x) of a large float32 array."""
     y = memory.empty(x.shape)
-    _map_shared(x.ravel(), y.ravel(), f, shares(COST * y.size, y.size))
+    _map_shared.launch(x.ravel(), y.ravel(), f, shares(COST * y.size, y.size))
     return y
 
 
@@ -125,7 +125,7 @@ def add(a: Any, b: Any) -> Any:
     if a.ndim != 2 or b.shape not in (a.shape[1:], (1, a.shape[1])):
         return NotImplemented  # a column (M, 1) has as many elements as a row
     y = memory.empty(a.shape)
-    _add_row(a, b.ravel(), y)
+    _add_row.launch(a, b.ravel(), y)
     return y
 
 
@@ -137,7 +137,7 @@ def add_gradients(needs: Any, dy: Any, shape_a: Any, shape_b: Any) -> Any:
     if shape_b == dy.shape:
         return dy, dy
     sums = np.empty(shape_b, FLOAT32)
-    _column_sums(dy, sums.ravel())
+    _column_sums.launch(dy, sums.ravel())
     return dy, sums
 
 

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..machine.compile import Fixed, jit
+from ..machine.compile import jit
 from ..machine.layout import takes
 from .functions import HALF, ONE, ZERO, exp32, log1p32, log32, sigmoid32
 
 LARGEST = 1 << 18  # elements: one thread does the sum, so that its order is fixed
 
 
-@Fixed
-@jit
+@jit(fixed=True)
 def _mse(x: Any, t: Any) -> Any:
     s = np.float64(0)  # a float32 sum of many squares would lose the small ones
     for i in range(x.size):
@@ -23,8 +22,7 @@ def _mse(x: Any, t: Any) -> Any:
     return s
 
 
-@Fixed
-@jit
+@jit(fixed=True)
 def _mse_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
     for i in range(x.size):
         dx[i] = scale * (x[i] - t[i])
@@ -34,8 +32,7 @@ LOWEST = np.float32(-100)  # where the textbook cuts logarithms off
 EPS = np.float32(1e-12)
 
 
-@Fixed
-@jit
+@jit(fixed=True)
 def _bce(x: Any, t: Any) -> Any:
     """The summed loss, and whether an x or a t is no probability."""
     s = np.float64(0)
@@ -49,15 +46,13 @@ def _bce(x: Any, t: Any) -> Any:
     return s, bad
 
 
-@Fixed
-@jit
+@jit(fixed=True)
 def _bce_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
     for i in range(x.size):
         dx[i] = scale * (x[i] - t[i]) / max(x[i] * (ONE - x[i]), EPS)
 
 
-@Fixed
-@jit
+@jit(fixed=True)
 def _bce_logits(x: Any, t: Any) -> Any:
     s = np.float64(0)
     for i in range(x.size):
@@ -66,8 +61,7 @@ def _bce_logits(x: Any, t: Any) -> Any:
     return s
 
 
-@Fixed
-@jit
+@jit(fixed=True)
 def _bce_logits_backward(x: Any, t: Any, scale: Any, dx: Any) -> None:
     for i in range(x.size):
         dx[i] = scale * (sigmoid32(x[i]) - t[i])
@@ -88,19 +82,19 @@ def _scale(dy: Any, n: int, reduction: str, factor: float) -> Any:
 def mse(x: Any, t: Any, reduction: str) -> Any:
     if not _fits(x, t, reduction):
         return NotImplemented
-    return _reduced(_mse.call(x.ravel(), t.ravel()), x.size, reduction)
+    return _reduced(_mse.launch(x.ravel(), t.ravel()), x.size, reduction)
 
 
 def mse_gradients(needs: Any, dy: Any, x: Any, t: Any, reduction: str) -> Any:
     dx = np.empty(x.shape, np.float32)
-    _mse_backward.call(x.ravel(), t.ravel(), _scale(dy, x.size, reduction, 2.0), dx.ravel())
+    _mse_backward.launch(x.ravel(), t.ravel(), _scale(dy, x.size, reduction, 2.0), dx.ravel())
     return dx if needs(0) else None, -dx if needs(1) else None
 
 
 def bce(x: Any, t: Any, reduction: str) -> Any:
     if not _fits(x, t, reduction):
         return NotImplemented
-    total, bad = _bce.call(x.ravel(), t.ravel())
+    total, bad = _bce.launch(x.ravel(), t.ravel())
     return NotImplemented if bad else _reduced(total, x.size, reduction)  # the op explains what is bad
 
 
@@ -108,21 +102,21 @@ def bce_gradients(needs: Any, dy: Any, x: Any, t: Any, reduction: str) -> Any:
     if needs(1):
         return NotImplemented
     dx = np.empty(x.shape, np.float32)
-    _bce_backward.call(x.ravel(), t.ravel(), _scale(dy, x.size, reduction, 1.0), dx.ravel())
+    _bce_backward.launch(x.ravel(), t.ravel(), _scale(dy, x.size, reduction, 1.0), dx.ravel())
     return dx, None
 
 
 def bce_with_logits(x: Any, t: Any, w: Any, reduction: str) -> Any:
     if w is not None or not _fits(x, t, reduction):
         return NotImplemented
-    return _reduced(_bce_logits.call(x.ravel(), t.ravel()), x.size, reduction)
+    return _reduced(_bce_logits.launch(x.ravel(), t.ravel()), x.size, reduction)
 
 
 def bce_with_logits_gradients(needs: Any, dy: Any, x: Any, t: Any, w: Any, reduction: str) -> Any:
     if needs(1):
         return NotImplemented
     dx = np.empty(x.shape, np.float32)
-    _bce_logits_backward.call(x.ravel(), t.ravel(), _scale(dy, x.size, reduction, 1.0), dx.ravel())
+    _bce_logits_backward.launch(x.ravel(), t.ravel(), _scale(dy, x.size, reduction, 1.0), dx.ravel())
     return dx, None
 
 

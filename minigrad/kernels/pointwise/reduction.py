@@ -49,7 +49,7 @@ def _total(x: Any, axes: Any) -> Any:
     if not takes(x, LARGE) or not (axes is None or len(axes) == x.ndim):
         return NotImplemented
     sums = np.empty(-(-x.size // PIECE), np.float64)
-    _piecewise(x.ravel(), sums, shares(COST * x.size, sums.size))
+    _piecewise.launch(x.ravel(), sums, shares(COST * x.size, sums.size))
     return sums.sum()
 
 
@@ -59,7 +59,7 @@ def _shaped(y: Any, x: Any, keepdims: bool) -> Any:
 
 def _repeated(value: Any, shape: tuple[int, ...]) -> Any:
     dx = memory.empty(shape)
-    _fill(dx.ravel(), np.float32(value), shares(COST * dx.size, dx.size))
+    _fill.launch(dx.ravel(), np.float32(value), shares(COST * dx.size, dx.size))
     return dx
 
 

@@ -196,7 +196,9 @@ def softmax(x: Any, axis: int) -> Any:
         return NotImplemented
     y, logs, classes = np.empty(x.shape, np.float32), np.empty((*x.shape[:-1], 2), np.float32), x.shape[-1]
     rows = x.size // classes
-    _softmax(x.reshape(rows, classes), y.reshape(rows, classes), logs.reshape(rows, 2), _parts(EXPONENTIAL, x, rows))
+    _softmax.launch(
+        x.reshape(rows, classes), y.reshape(rows, classes), logs.reshape(rows, 2), _parts(EXPONENTIAL, x, rows)
+    )
     return y, logs[..., :1]
 
 
@@ -210,7 +212,7 @@ def _along_rows(loop: Any, dy: Any, y: Any, largest: Any) -> Any:
     dx, classes = np.empty(dy.shape, np.float32), dy.shape[-1]
     largest = largest.reshape(-1)
     parts = _parts(EXPONENTIAL, dy, largest.size)
-    loop(dy.reshape(-1, classes), y.reshape(-1, classes), largest, dx.reshape(-1, classes), parts)
+    loop.launch(dy.reshape(-1, classes), y.reshape(-1, classes), largest, dx.reshape(-1, classes), parts)
     return dx
 
 
@@ -219,7 +221,7 @@ def log_softmax(x: Any, axis: int) -> Any:
         return NotImplemented
     y, largest = np.empty(x.shape, np.float32), np.empty((*x.shape[:-1], 1), np.float32)
     parts = _parts(EXPONENTIAL, x, largest.size)
-    _log_softmax(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]), largest.reshape(-1), parts)
+    _log_softmax.launch(x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]), largest.reshape(-1), parts)
     return y, largest
 
 
@@ -234,12 +236,12 @@ def cross_entropy(x: Any, q: Any, reduction: str) -> Any:
     if by_class and q.dtype != np.int64:
         return NotImplemented
     p, logs = np.empty(x.shape, np.float32), np.empty((x.shape[0], 2), np.float32)
-    _softmax(x, p, logs, _parts(EXPONENTIAL, x, len(x)))
+    _softmax.launch(x, p, logs, _parts(EXPONENTIAL, x, len(x)))
     terms = np.empty(x.shape[0], np.float32)
     if by_class:
-        _pick_class(x, logs, q, terms)
+        _pick_class.launch(x, logs, q, terms)
     else:
-        _weigh_classes(x, logs, q, terms, _parts(PRODUCT, x, len(x)))
+        _weigh_classes.launch(x, logs, q, terms, _parts(PRODUCT, x, len(x)))
     if reduction == "none":
         return terms, p
     total = terms.sum(dtype=np.float64)
@@ -254,7 +256,7 @@ def cross_entropy_gradients(needs: Any, dy: Any, x: Any, q: Any, p: Any, reducti
     else:
         g = np.full(p.shape[0], dy if reduction == "sum" else dy * np.float32(1.0 / p.shape[0]), np.float32)
     dx = np.empty(p.shape, np.float32)
-    (_class_backward if q.ndim == 1 else _distribution_backward)(p, q, g, dx, _parts(PRODUCT, p, len(p)))
+    (_class_backward if q.ndim == 1 else _distribution_backward).launch(p, q, g, dx, _parts(PRODUCT, p, len(p)))
     return dx, None
 
 

@@ -98,12 +98,12 @@ def max_pool(x: Any, windows: Any, return_indices: bool) -> Any:
     planes = y.size // (out[-2] * out[-1])
     arrays, parts = (x.reshape(-1), y.reshape(-1), tap.reshape(-1)), _parts(x.size, planes)
     if _family(windows) == PAIRS:
-        max_pairs(*arrays, _shape(windows, planes), parts)
+        max_pairs.launch(*arrays, _shape(windows, planes), parts)
     elif _stride(windows) is not None and windows.stride[1] <= 2 and taps <= IN_A_BYTE:
-        max_windows(*arrays, windows.numbers(), parts)
+        max_windows.launch(*arrays, windows.numbers(), parts)
     else:
-        max_spans(*arrays, spans, numbers, parts)
-    return y, tap, places(arrays[2], spans[0], spans[2], numbers).reshape(out) if return_indices else None
+        max_spans.launch(*arrays, spans, numbers, parts)
+    return y, tap, places.launch(arrays[2], spans[0], spans[2], numbers).reshape(out) if return_indices else None
 
 
 def max_pool_gradients(needs: Any, dy: Any, tap: Any, windows: Any, shape: tuple[int, ...]) -> Any:
@@ -114,10 +114,10 @@ def max_pool_gradients(needs: Any, dy: Any, tap: Any, windows: Any, shape: tuple
     planes = dx.size // (windows.size[0] * windows.size[1])
     parts = _parts(dx.size, planes)
     if _family(windows) == PAIRS:
-        max_pairs_back(g, tap.reshape(-1), dx.reshape(-1), _shape(windows, planes), parts)
+        max_pairs_back.launch(g, tap.reshape(-1), dx.reshape(-1), _shape(windows, planes), parts)
     else:
         spans, numbers, taps = _max_tables(windows)
-        max_back(g, tap.reshape(-1), dx.reshape(-1), spans[0], spans[2], (*numbers, taps), parts)
+        max_back.launch(g, tap.reshape(-1), dx.reshape(-1), spans[0], spans[2], (*numbers, taps), parts)
     return dx
 
 
@@ -166,7 +166,7 @@ def _holders(starts: Any, ends: Any, size: int) -> tuple[Any, Any]:
 def _table(starts: Any, ends: Any, size: int, margin: int) -> tuple[int, Any]:
     """For a line of ``size`` numbers: the places of each output in turn; where it has fewer than others, of a zero."""
     places = starts + np.arange(max((ends - starts).max(), 1))[:, None]
-    table = np.full((len(places), len(starts) + LANES), line_size.py_func(size, margin) - 1, np.int32)
+    table = np.full((len(places), len(starts) + LANES), line_size.dispatcher.py_func(size, margin) - 1, np.int32)
     table[:, : len(starts)] = np.where(places < ends, places + margin, table[0, 0])
     return len(places), table.reshape(-1)
 
@@ -178,13 +178,13 @@ def _sums(x: Any, windows: Any, means: Any, kind: int) -> Any:
     flat, into, parts = x.reshape(-1), y.reshape(-1), _parts(x.size, planes)
     family = _family(windows) if kind == PLAIN else ANY
     if family == ANY:
-        window_sums(flat, into, *_plans(windows, means)[0], kind, parts)
+        window_sums.launch(flat, into, *_plans(windows, means)[0], kind, parts)
         return y
     rows, columns = _factors(windows, means)
     if family == PAIRS:
-        mean_pairs(flat, into, _shape(windows, planes), rows[0] * columns[0], parts)
+        mean_pairs.launch(flat, into, _shape(windows, planes), rows[0] * columns[0], parts)
     else:
-        plane_sums(flat, into, rows[0] * columns[0], parts)
+        plane_sums.launch(flat, into, rows[0] * columns[0], parts)
     return y
 
 
@@ -195,11 +195,11 @@ def _sums_back(g: Any, x: Any, shape: tuple[int, ...], windows: Any, means: Any,
     parts = _parts(dx.size, planes)
     family = _family(windows) if kind == PLAIN else ANY
     if family == ANY:
-        window_sums_back(g, x.reshape(-1), dx.reshape(-1), *_plans(windows, means)[1], kind, parts)
+        window_sums_back.launch(g, x.reshape(-1), dx.reshape(-1), *_plans(windows, means)[1], kind, parts)
         return dx
     rows, columns = _factors(windows, means)
     if family == PAIRS:
-        mean_pairs_back(g, dx.reshape(-1), _shape(windows, planes), rows[0] * columns[0], parts)
+        mean_pairs_back.launch(g, dx.reshape(-1), _shape(windows, planes), rows[0] * columns[0], parts)
     else:
         dx.reshape(planes, -1)[:] = (g * (rows[0] * columns[0]))[:, None]
     return dx
@@ -219,7 +219,7 @@ def avg_pool_gradients(
 def _power(x: Any, p: float) -> Any:
     """|x|ᵖ."""
     y = empty(x.shape)
-    powers(x.reshape(-1), np.float32(p), y.reshape(-1), _parts(x.size, x.size))
+    powers.launch(x.reshape(-1), np.float32(p), y.reshape(-1), _parts(x.size, x.size))
     return y
 
 
@@ -245,7 +245,7 @@ def lp_pool_gradients(needs: Any, dy: Any, x: Any, y: Any, windows: Any, p: floa
         else:
             g = np.where(flat == 0, np.float32(0), g * _power(flat, 1.0 - p))
             dx = _sums_back(g, g, x.shape, windows, None, PLAIN)
-            scale_by_powers(x.reshape(-1), np.float32(p - 1.0), dx.reshape(-1), _parts(x.size, x.size))
+            scale_by_powers.launch(x.reshape(-1), np.float32(p - 1.0), dx.reshape(-1), _parts(x.size, x.size))
     if unread is not None:
         dx[..., unread] = 0
     return dx
