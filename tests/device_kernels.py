@@ -293,13 +293,14 @@ class KernelsOnDevice:
     # --- numbers by themselves ---------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("dtype", DTYPES)
-    def test_relu(self, dtype: str) -> None:
+    @pytest.mark.parametrize("f", [F.relu, F.sigmoid, F.tanh])
+    def test_an_activation(self, f: Callable[..., Any], dtype: str) -> None:
         (x,) = normal(np.random.default_rng(20), dtype, (3, 5, 40))
-        x[0, 0, :4] = 0.0, -0.0, np.inf, -np.inf
-        agrees(F.relu, [x])
-        agrees(lambda x: F.relu(x.transpose(0, 2)).transpose(1, 2), [x])
+        x[0, 0, :6] = 0.0, -0.0, np.inf, -np.inf, 1000.0, -1000.0
+        agrees(f, [x])
+        agrees(lambda x: f(x.transpose(0, 2)).transpose(1, 2), [x])
         x[1, 1, 1] = np.nan
-        assert np.isnan(numbers(F.relu(minigrad.tensor(x, device="cuda")))).sum() == 1
+        assert np.isnan(numbers(f(minigrad.tensor(x, device="cuda")))).sum() == 1
 
     def test_a_layers_relu_in_a_sequential_is_a_kernel_too(self) -> None:
         for layer, shape in (

@@ -50,11 +50,10 @@ class Kernel:
         # Whether a kernel may serve depends on the arguments alone: an op's answer must not depend on what ran before.
         # (Nor on the threads of NumPy's BLAS, of which loading leaves one: so a float64 product loads, too.)
         fewest = _FEWEST.get(self.file, 0)
-        if self.device == "cpu" and not any(
-            type(a) is np.ndarray and a.dtype.kind == "f" and a.size >= fewest for a in args
-        ):
-            return NotImplemented
-        return self.load().compute(*args)
+        for a in args:
+            if self.device == "gpu" or (type(a) is np.ndarray and a.dtype.kind == "f" and a.size >= fewest):
+                return self.load().compute(*args)
+        return NotImplemented
 
     def load(self) -> Kernel:
         """Import the file, and return self. Raises ``KeyError`` naming what there is if it has no such kernel."""

@@ -10,7 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
-from ..devices import array_module, of_array
+from ..devices import of_array
 from ..errors import DeviceError, DtypeError, ShapeError
 from .sums import total
 
@@ -68,11 +68,7 @@ def fill(value: Any, shape: tuple[int, ...]) -> Any:
     """``value`` broadcast to ``shape``, in memory of its own for arrays (what comes next wants it contiguous)."""
     if isinstance(value, Variable):
         return Variable.namespace.broadcast_to(value, shape)
-    out = (
-        array_module(of_array(value)).empty(shape, value.dtype)
-        if not isinstance(value, np.generic)
-        else np.empty(shape, value.dtype)
-    )
+    out = namespace(value).empty(shape, value.dtype)
     out[...] = value
     return out
 
@@ -217,7 +213,7 @@ def axes_of(dim: Any, ndim: int, name: str) -> tuple[int, ...] | None:
 
 def kept(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
     """``shape`` with the reduced axes kept as 1."""
-    return tuple(1 if axes is None or i in axes else n for i, n in enumerate(shape))
+    return tuple([1 if axes is None or i in axes else n for i, n in enumerate(shape)])
 
 
 def pick(dim: Any, axis: Any, keepdim: Any, keepdims: Any) -> tuple[Any, Any]:

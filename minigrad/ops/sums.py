@@ -50,12 +50,12 @@ def accumulated(x: Any, axes: Any = None, keepdims: bool = False) -> Any:
     if x.dtype == HALF:
         return accumulated(x.astype(SINGLE), axes, keepdims)
     axes = tuple(range(x.ndim)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
-    axes = tuple(a % x.ndim for a in axes)
+    axes = tuple([a % x.ndim for a in axes])
     y, run = _side_by_side(x, axes)
     for a in axes:
         if a < run:
             y = _along(y, a)
-    return y if keepdims else y.reshape(tuple(n for a, n in enumerate(y.shape) if a not in axes))
+    return y if keepdims else y.reshape([n for a, n in enumerate(y.shape) if a not in axes])
 
 
 def _side_by_side(x: Any, axes: tuple[int, ...]) -> tuple[Any, int]:

@@ -53,3 +53,4 @@ def _forget() -> None:
 
     cuda._find.cache_clear()
     launch._kernel.cache_clear()
+    launch._elementwise.cache_clear()

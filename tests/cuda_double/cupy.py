@@ -10,7 +10,7 @@ from scipy import special
 
 from .array import SCALARS, host_of, ndarray, wrap
 from .memory import Device, cuda, pool
-from .raw import RawModule
+from .raw import ElementwiseKernel, RawModule
 
 bool_, int32, int64, float16, float32, float64 = np.bool_, np.int32, np.int64, np.float16, np.float32, np.float64
 newaxis, inf, nan, pi = None, np.inf, np.nan, np.pi
@@ -271,4 +271,4 @@ class Generator:
 
 random = SimpleNamespace(default_rng=Generator, Generator=Generator)
 
-__all__ = ["Device", "RawModule", "cuda", "ndarray"]
+__all__ = ["Device", "ElementwiseKernel", "RawModule", "cuda", "ndarray"]

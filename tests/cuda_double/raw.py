@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from .array import ndarray
+from .array import host_of, ndarray, wrap
 from .memory import Device
 
 _KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\(\w+\)\s+)?(\w+)\(([^)]*)\)')
@@ -187,3 +187,32 @@ class RawModule:
         if name not in signatures(self.code):
             raise RuntimeError(f"CUDA_ERROR_NOT_FOUND: named symbol not found: {name}")
         return RawKernel(self.code, name, self.options)
+
+
+class ElementwiseKernel:
+    """Source: cupy.ElementwiseKernel, for arrays of one shape whose dtype is the parameters' type T."""
+
+    def __init__(self, in_params: str, out_params: str, operation: str, name: str) -> None:
+        self.names = [param.split()[1] for param in in_params.split(",")]
+        (self.result,) = [param.split()[1] for param in out_params.split(",")]
+        arguments = "".join(f"const REAL* {name}_, " for name in self.names)
+        loads = "".join(f"    const T {name} = {name}_[i];\n" for name in self.names)
+        self.code = (
+            "typedef REAL T;\n"
+            f'extern "C" __global__ void {name}({arguments}REAL* {self.result}_, int n) {{\n'
+            "    int i = blockIdx.x * blockDim.x + threadIdx.x;\n    if (i >= n) return;\n"
+            f"{loads}    T {self.result};\n    {operation};\n    {self.result}_[i] = {self.result};\n}}\n"
+        )
+        self.name = name
+
+    def __call__(self, *args: ndarray) -> ndarray:
+        if len({(a.shape, a.dtype) for a in args}) != 1:
+            raise TypeError(
+                f"{self.name}: arrays of one shape and dtype expected, got {[(a.shape, a.dtype) for a in args]}"
+            )
+        result = wrap(np.empty(args[0].shape, args[0].dtype))
+        given = [wrap(np.ascontiguousarray(host_of(a))) for a in args]
+        real = {"float32": "float", "float64": "double"}[str(result.dtype)]
+        kernel = RawKernel(self.code, self.name, ("-std=c++14", f"-DREAL={real}"))
+        kernel(((result.size + 127) // 128,), (128,), (*given, result, np.int32(result.size)))
+        return result

@@ -21,7 +21,7 @@ import minigrad
 from minigrad import nn
 from minigrad.kernels.machine import gpu as launch
 
-FAMILIES = sorted(path.stem for path in Path(launch.__file__).parent.glob("*.cu"))
+FAMILIES = sorted(path.stem for path in Path(launch.__file__).parents[1].glob("*/*.cu"))
 SETTINGS = {"conv": {"ROWS": 4, "COLUMNS": 8}}  # the largest tile: it needs the most registers
 needs_compiler = pytest.mark.skipif(not raw.available(), reason="running CUDA sources on a CPU takes g++ and Linux")
 

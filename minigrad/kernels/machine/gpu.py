@@ -85,6 +85,19 @@ def launch(
     kernel(grid, block, tuple([np.int32(a) if type(a) is int else a for a in args]))
 
 
+@cache
+def _elementwise(name: str, operation: str, result: str, given: tuple[str, ...]) -> Any:
+    arguments = ", ".join(f"T {argument}" for argument in given)
+    return cuda.require().ElementwiseKernel(arguments, f"T {result}", operation, f"minigrad_{name}")
+
+
+def launch_elementwise(name: str, operation: str, result: str, **arrays: Any) -> Any:
+    """A new array of what ``operation``, in C, assigns to ``result``; its arrays have one shape and one dtype, T."""
+    kernel = _elementwise(name, operation, result, tuple(arrays))
+    with next(iter(arrays.values())).device:
+        return kernel(*arrays.values())
+
+
 def launch_each(family: str, name: str, n: int, like: Any, args: tuple[Any, ...]) -> None:
     """Start a kernel with (at least) n threads, one per number."""
     launch(family, name, (up(n, THREADS),), (THREADS,), like, args)

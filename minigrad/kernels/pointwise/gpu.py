@@ -1,28 +1,33 @@
-"""ReLU on the GPU (``pointwise.cu``); the other activations run by the textbook."""
+"""Functions of each element on the GPU: CuPy makes a kernel of an expression in C, whatever the arrays' layout.
+
+The activations that are not here run by the textbook.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..machine.gpu import contiguous, empty, launch_each, takes
+from ..machine.gpu import launch_elementwise, takes
 
 
-def _relu(x: Any) -> Any:
-    if not takes(x):
-        return NotImplemented
-    with x.device:
-        y = empty(x.shape, x)
-        launch_each("pointwise", "relu_output", x.size, x, (contiguous(x), y, x.size))
-    return y
+def _elementwise(name: str, forward: str, backward: str) -> tuple[Any, Any]:
+    """(compute, gradients) of a function: y from x, and dx from dy and the array that the op saved."""
+
+    def compute(x: Any) -> Any:
+        return launch_elementwise(name, forward, "y", x=x) if takes(x) else NotImplemented
+
+    def gradients(needs: Any, dy: Any, saved: Any) -> Any:
+        if not takes(dy, saved):
+            return NotImplemented
+        return launch_elementwise(f"{name}_gradient", backward, "dx", dy=dy, saved=saved)
+
+    return compute, gradients
 
 
-def _relu_gradients(needs: Any, dy: Any, y: Any) -> Any:
-    if not takes(dy, y):
-        return NotImplemented
-    with dy.device:
-        dx = empty(dy.shape, dy)
-        launch_each("pointwise", "relu_dx", dy.size, dy, (contiguous(dy), contiguous(y), dx, dy.size))
-    return dx
-
-
-KERNELS = {"relu": (_relu, _relu_gradients)}
+KERNELS = {
+    "relu": _elementwise("relu", "y = x > 0 || isnan(x) ? x : T(0)", "dx = saved <= 0 ? T(0) : dy"),
+    "sigmoid": _elementwise(
+        "sigmoid", "y = exp(x < 0 ? x : T(0)) / (T(1) + exp(-fabs(x)))", "dx = dy * saved * (T(1) - saved)"
+    ),
+    "tanh": _elementwise("tanh", "y = tanh(x)", "dx = dy * (T(1) - saved * saved)"),
+}
