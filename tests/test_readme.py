@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 PORTING = (ROOT / "docs" / "porting.md").read_text(encoding="utf-8")
+OPS = (ROOT / "docs" / "ops.md").read_text(encoding="utf-8")
 LABS = (ROOT / "docs" / "labs.md").read_text(encoding="utf-8")
 CODE = r"(?ms)^```python\n(.*?)^```$"
 EXAMPLES = re.findall(CODE, README)
@@ -51,9 +52,18 @@ def test_the_guide_to_porting_runs_from_top_to_bottom(tmp_path: Path, monkeypatc
     assert not (tmp_path / "model.pth").exists()
 
 
+def test_the_guide_to_ops_shows_what_stands_in_the_files() -> None:
+    text = OPS.replace("\n\n", "\n")
+    quoted = [line for block in re.findall(r"(?s)```python\n(.*?)```", text) for line in block.splitlines()]
+    files = [ROOT / name for name in dict.fromkeys(re.findall(r"`((?:minigrad|tests)/[\w/]+\.py)`", OPS))]
+    lines = {line for file in files for line in file.read_text(encoding="utf-8").splitlines()}
+    assert [line for line in quoted if line not in lines] == []
+    assert (len(files), len(quoted)) == (5, 26)
+
+
 def test_every_link_leads_to_a_file() -> None:
     docs = ROOT / "docs"
-    for text, place in ((README, ROOT), (TRAINING, docs), (LABS, docs)):
+    for text, place in ((README, ROOT), (TRAINING, docs), (LABS, docs), (OPS, docs)):
         links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
         assert links
         assert [link for link in links if not (place / link).exists()] == []
