@@ -16,7 +16,7 @@ from ..machine.compile import jit
 from ..machine.parallel_for import again, at_most
 from ..machine.simd import COLUMNS, LANES, ROWS
 from ..machine.sums import sum_of, wide_zeros
-from ..machine.tile import register_tile, transpose_square, transpose_square_above
+from ..machine.tile import multiples, register_tile, transpose_square, transpose_square_above, zeros
 from ..pointwise.activation import NONE, slopes
 
 WIDTH = COLUMNS * LANES
@@ -24,23 +24,6 @@ tile = register_tile(ROWS, COLUMNS)
 narrow_tile = register_tile(ROWS, 1)
 adjacent_tile = register_tile(ROWS, COLUMNS, adjacent=True)
 narrow_adjacent_tile = register_tile(ROWS, 1, adjacent=True)
-
-
-@jit
-def multiples(count: int, step: int, most: int) -> Any:
-    """0, 1, …, count - 1, none larger than ``most``, times ``step``."""
-    table = np.empty(count, np.int64)
-    for i in range(count):
-        table[i] = min(i, most) * step
-    return table
-
-
-@jit
-def zeros(size: int) -> Any:
-    array = np.empty(size, np.float32)
-    for i in range(size):
-        array[i] = np.float32(0)
-    return array
 
 
 @jit

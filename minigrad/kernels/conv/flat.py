@@ -18,9 +18,9 @@ from ..machine.compile import jit
 from ..machine.parallel_for import again, at_most
 from ..machine.simd import COLUMNS, LANES, ROWS
 from ..machine.sums import wide_zeros
-from ..machine.tile import copy_vector, copy_vector_above, dot_tile, register_tile
+from ..machine.tile import copy_vector, copy_vector_above, dot_tile, multiples, register_tile, zeros
 from ..pointwise.activation import NONE
-from .direct import add_parts, add_plane_sums, all_finite, multiples, through_slopes, zeros
+from .direct import add_parts, add_plane_sums, all_finite, through_slopes
 
 FEW = ROWS // 2  # output channels of a tile
 WIDTH = 2 * COLUMNS * LANES  # pixels of a tile

@@ -34,19 +34,10 @@ from ..machine.compile import jit
 from ..machine.parallel_for import again, at_most
 from ..machine.simd import COLUMNS, LANES, ROWS
 from ..machine.sums import wide_zeros
-from ..machine.tile import register_tile
+from ..machine.tile import multiples, register_tile, zeros
 from ..machine.vector import Emitter, Vector, emitted
 from ..pointwise.activation import NONE
-from .direct import (
-    add_parts,
-    add_plane_sums,
-    all_finite,
-    multiples,
-    through_slopes,
-    to_pixels,
-    to_planes,
-    zeros,
-)
+from .direct import add_parts, add_plane_sums, all_finite, through_slopes, to_pixels, to_planes
 
 OUT, TAPS, IN = 4, 3, 6  # along one axis: outputs of a tile, weights, inputs
 POINTS = IN * IN

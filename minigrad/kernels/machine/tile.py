@@ -23,8 +23,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.extending import intrinsic
 
+from .compile import jit
 from .simd import COLUMNS, LANES, ROWS
 from .vector import Emitter, Vector, emitted
 
@@ -287,3 +289,20 @@ def dot_tile(rows: int, columns: int) -> Any:
         )
 
     return tile
+
+
+@jit
+def multiples(count: int, step: int, most: int) -> Any:
+    """0, 1, …, count - 1, none larger than ``most``, times ``step``."""
+    table = np.empty(count, np.int64)
+    for i in range(count):
+        table[i] = min(i, most) * step
+    return table
+
+
+@jit
+def zeros(size: int) -> Any:
+    array = np.empty(size, np.float32)
+    for i in range(size):
+        array[i] = np.float32(0)
+    return array

@@ -1,6 +1,6 @@
 """Products of matrices and linear layers, with or without an activation, on the CPU: who computes which.
 
-- Few inputs or outputs: the loops of ``thin.py``, or of ``narrow.py`` if the other side is long.
+- Few inputs or outputs: the loops of ``thin.py``.
 - Tiny layers: BLAS through NumPy, with one pass of ours for bias and activation on the way out, and one for dz and db
   on the way back.
 - Up to FEW_SAMPLES samples: ``layer.py``, each direction in one go.
@@ -23,14 +23,15 @@ from ..machine.threads import shares
 from ..pointwise.activation import NONE, RELU, SIGMOID, TANH, activate, slopes
 from . import layer
 from .gemm import SMALLEST, product, times, times_transposed, transposed_times
-from .narrow import is_narrow, narrow_forward
 from .thin import (
     THIN,
     few_inputs,
     few_inputs_backward,
     few_outputs,
     few_outputs_backward,
+    is_narrow,
     is_thin,
+    narrow_forward,
     thin_layer,
     thin_layer_backward,
 )

@@ -23,12 +23,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..conv.direct import multiples
 from ..machine import memory
 from ..machine.compile import jit
 from ..machine.simd import LANES, ROWS
 from ..machine.threads import shares
-from ..machine.tile import WIDTH, copy_vector, panel_tile, transpose_square
+from ..machine.tile import WIDTH, copy_vector, multiples, panel_tile, transpose_square
 from ..pointwise.activation import NONE, activate
 
 DEPTH = 6144 // WIDTH  # of one walk of the tile: a panel of B takes 24 KB

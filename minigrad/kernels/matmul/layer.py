@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..conv.direct import multiples, zeros
 from ..machine.compile import jit
 from ..machine.parallel_for import again, at_most
 from ..machine.simd import COLUMNS, LANES, ROWS
 from ..machine.sums import wide_zeros
-from ..machine.tile import register_tile, transpose_square
+from ..machine.tile import multiples, register_tile, transpose_square, zeros
 from ..pointwise.activation import NONE, activate, slopes
 
 WIDTH = COLUMNS * LANES

@@ -1,10 +1,15 @@
-"""Linear layers with at most ``THIN`` inputs or outputs.
+"""Linear layers with few inputs or outputs.
 
-Such a layer is a matrix product in name only: (256, 1) · (1, 64) is an outer product, and a BLAS call spends its time
-packing operands for a reuse that never comes. The loops here read every operand once and keep the long axis innermost
-(contiguous, hence SIMD).
+With at most ``THIN`` of either a layer is a matrix product in name only: (256, 1) · (1, 64) is an outer product, and a
+BLAS call spends its time packing operands for a reuse that never comes. The loops here read every operand once and keep
+the long axis innermost (contiguous, hence SIMD). One thread: the arrays are small, and the sums over rows then have one
+order.
 
-One thread: the arrays are small, and the sums over rows then have one order.
+From thousands of inputs to around ten outputs (*narrow*) the weights fit in the cache and the samples do not, so the
+time goes into reading x. BLAS first copies x into packed panels, which pays when each element is used hundreds of
+times; here it is used ten times, and the copy is most of the work. ``narrow_forward`` reads x once, as it lies in
+memory, two samples against four outputs at a time: eight running sums in registers, six loads for eight products.
+Samples are shared out over threads; every sum belongs to one thread.
 """
 
 from __future__ import annotations
@@ -12,19 +17,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import prange
 
 from ..machine.compile import jit
+from ..machine.parallel_for import again, at_most
 from ..machine.sums import BLOCK
 from ..pointwise.activation import NONE, activate, slopes
 from ..pointwise.functions import ZERO
 
 THIN = 4
 LARGEST = 1 << 20  # multiply-adds: above, products with tiles and threads win
+WIDEST = 16  # outputs of a narrow layer
+DEEPEST = 512  # inputs from which reading x dominates
 
 
 def is_thin(rows: int, inputs: int, outputs: int) -> bool:
     """Whether these loops are the fastest way."""
     return (inputs <= THIN or outputs <= THIN) and 0 < rows * inputs * outputs <= LARGEST and outputs > 0
+
+
+def is_narrow(inputs: int, outputs: int) -> bool:
+    """Whether ``narrow_forward`` beats BLAS."""
+    return outputs <= WIDEST and inputs >= DEEPEST
 
 
 @jit
@@ -173,3 +187,40 @@ def thin_layer_backward(dy: Any, x: Any, w: Any, y: Any, f: int, dx: Any, dw: An
         few_inputs_backward(dz, x, w, dx, dw, db)
     else:
         few_outputs_backward(dz, x, w, dx, dw, db)
+
+
+@jit(parallel=True)
+def narrow_forward(x: Any, w: Any, b: Any, y: Any, parts: int) -> None:
+    """y (N, out) = x (N, in) · w (out, in)ᵀ + b (out)."""
+    n, inputs = x.shape
+    outputs = w.shape[0]
+    whole = outputs - outputs % 4
+    pairs = (n + 1) // 2
+    before = at_most(parts)
+    for t in prange(parts):
+        for pair in range(t * pairs // parts, (t + 1) * pairs // parts):
+            i, j = 2 * pair, min(2 * pair + 1, n - 1)  # an odd last sample is its own partner
+            xi, xj = x[i], x[j]
+            for o in range(0, whole, 4):
+                w0, w1, w2, w3 = w[o], w[o + 1], w[o + 2], w[o + 3]
+                a0 = a1 = a2 = a3 = c0 = c1 = c2 = c3 = ZERO
+                for k in range(inputs):
+                    u, v = xi[k], xj[k]
+                    a0 += u * w0[k]
+                    a1 += u * w1[k]
+                    a2 += u * w2[k]
+                    a3 += u * w3[k]
+                    c0 += v * w0[k]
+                    c1 += v * w1[k]
+                    c2 += v * w2[k]
+                    c3 += v * w3[k]
+                y[i, o], y[i, o + 1], y[i, o + 2], y[i, o + 3] = a0 + b[o], a1 + b[o + 1], a2 + b[o + 2], a3 + b[o + 3]
+                y[j, o], y[j, o + 1], y[j, o + 2], y[j, o + 3] = c0 + b[o], c1 + b[o + 1], c2 + b[o + 2], c3 + b[o + 3]
+            for o in range(whole, outputs):
+                w0 = w[o]
+                a0 = c0 = ZERO
+                for k in range(inputs):
+                    a0 += xi[k] * w0[k]
+                    c0 += xj[k] * w0[k]
+                y[i, o], y[j, o] = a0 + b[o], c0 + b[o]
+    again(before)
