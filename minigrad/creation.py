@@ -18,7 +18,7 @@ from .ops.shape import sizes_of
 from .tensor import Tensor
 
 
-def _place(device: Any) -> Device:
+def _device_of(device: Any) -> Device:
     return Device("cpu") if device is None else Device(device)
 
 
@@ -56,7 +56,7 @@ def tensor(
         array = array.copy()
     else:
         array = _converted(array, _kind_of_data(data, array))
-    where = _place(device) if device is not None else None
+    where = _device_of(device) if device is not None else None
     return _finish(array if where is None else move(array, where), requires_grad, "tensor")
 
 
@@ -128,7 +128,7 @@ def from_dlpack(ext: Any) -> Any:
 
 
 def _filled(name: str, sizes: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Any:
-    where = _place(device)
+    where = _device_of(device)
     shape = _shape(sizes, name)
     with active(where):
         return _finish(getattr(array_module(where), name)(shape, dtype=_kind(dtype)), requires_grad, name)
@@ -151,7 +151,7 @@ def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """``fill_value`` everywhere; its own kind decides the dtype unless one is given."""
-    where = _place(device)
+    where = _device_of(device)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     kind = _kind(dtype, dtypes.as_dtype(type(value)) if isinstance(value, (bool, int)) else None)
     with active(where):
@@ -204,7 +204,7 @@ def arange(
     kind = _kind(dtype, dtypes.int64 if whole else None)
     # NumPy's own count can be one too many for floats; this is PyTorch's.
     count = math.ceil((end - start) / step)
-    where = _place(device)
+    where = _device_of(device)
     with active(where):
         xp = array_module(where)
         return _finish((xp.arange(count) * step + start).astype(kind), requires_grad, "arange")
@@ -214,7 +214,7 @@ def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Any:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
-    where = _place(device)
+    where = _device_of(device)
     with active(where):
         array = array_module(where).linspace(float(start), float(end), int(steps), dtype=np.float64)
         return _finish(array.astype(_kind(dtype)), requires_grad, "linspace")
@@ -222,7 +222,7 @@ def linspace(
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Ones on the diagonal of an (n, m) matrix, zeros elsewhere."""
-    where = _place(device)
+    where = _device_of(device)
     with active(where):
         return _finish(array_module(where).eye(n, m, dtype=_kind(dtype)), requires_grad, "eye")
 
@@ -238,7 +238,7 @@ def _drawn(
     *parameters: Any,
 ) -> Any:
     """A tensor of draws from one of :mod:`minigrad.drawing`."""
-    where = _place(device)
+    where = _device_of(device)
     shape = _shape(size, name)
     draw = random.draws(generator, where.type)
     with active(where):
@@ -322,7 +322,7 @@ def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None, d
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Any:
     """The integers 0 to n − 1 in random order. Raises DistributionError for a negative n or a dtype without them."""
-    where = _place(device)
+    where = _device_of(device)
     kind = _kind(dtype, dtypes.int64)
     n = drawing.permutation_fits("randperm", n, kind)
     if where.type == "cpu":

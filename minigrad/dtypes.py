@@ -112,7 +112,7 @@ def _wider(a: np.dtype[Any] | None, b: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def result_type(*operands: Any) -> np.dtype[Any]:
-    """The NumPy dtype in which arrays and Python scalars meet, by the rule in this module's docstring."""
+    """The NumPy dtype to which arrays and Python scalars promote, by the rule in this module's docstring."""
     full: np.dtype[Any] | None = None  # arrays with at least one axis
     zero: np.dtype[Any] | None = None  # 0-dimensional arrays
     scalar: np.dtype[Any] | None = None  # Python scalars

@@ -26,7 +26,7 @@ from .autograd.variable import Variable, namespace, overlapping, wrap
 from .devices import of_array
 from .errors import DtypeError, GraphError, ShapeError
 from .ops import arithmetic, elementwise, indexing
-from .ops.common import axis_of, cast, meet, same_device
+from .ops.common import axis_of, cast, promote, same_device
 
 
 class ReplacePart(Op):
@@ -71,7 +71,7 @@ def _refuse(x: Any, name: str, filled: bool = False) -> None:
             raise GraphError(f"{name}: {reason}")
     if (x._requires_grad and x._node is None) or (base._requires_grad and base._node is None):
         what = "a leaf that requires a gradient" if x._node is None and x._requires_grad else _VIEW_OF_A_LEAF
-    elif steps and _origin(x, len(steps)) is not _place(base):
+    elif steps and _origin(x, len(steps)) is not _edge_of(base):
         if not x._requires_grad:
             raise GraphError(
                 f"{name}: this view was made under no_grad(), so the graph does not know what it shows; make the view "
@@ -86,7 +86,7 @@ def _refuse(x: Any, name: str, filled: bool = False) -> None:
     )
 
 
-def _place(x: Any) -> Any:
+def _edge_of(x: Any) -> Any:
     """Where a tensor stands in the graph: what edges to it hold."""
     return (x._node or x) if x._requires_grad else None
 
@@ -94,7 +94,7 @@ def _place(x: Any) -> Any:
 def _origin(view: Any, steps: int) -> Any:
     """Where the graph says that a view of so many steps comes from. It need not be where its memory does: views are
     made under no_grad(), and of views that became leaves."""
-    edge = _place(view)
+    edge = _edge_of(view)
     while steps and edge is not None and not isinstance(edge, Variable):
         edge = edge.node.edges[edge.index] if isinstance(edge, Output) else edge.edges[0]
         steps -= 1
@@ -124,7 +124,7 @@ def adopt(x: Any, result: Any) -> None:
     else:
         base, steps = x._base
         node = ReplacePart()
-        node.edges = [_place(base), _place(result), None]
+        node.edges = [_edge_of(base), _edge_of(result), None]
         node.steps = steps
         node.order = next_order()
         whole = wrap(base._array)
@@ -189,7 +189,7 @@ def _arithmetic(x: Any, other: Any, name: str, op: type[Op], ufunc: Any) -> Any:
     elif other.__class__ is float and a.dtype.kind == "f":
         b = other
     else:
-        _, b = meet(x, other)
+        _, b = promote(x, other)
         if b is NotImplemented:
             raise TypeError(f"{name}: expected a tensor or a number, got {type(other).__name__}")
         b = b._array if isinstance(b, Variable) else b
@@ -219,7 +219,7 @@ def write(x: Any, index: Any, value: Any) -> None:
     if not isinstance(value, Variable):
         if isinstance(value, (list, tuple)):
             value = np.asarray(value)
-        _, value = meet(x, value)
+        _, value = promote(x, value)
         if value is NotImplemented:
             raise TypeError("setitem: the value must be a tensor, an array or a number")
     if isinstance(value, Variable) and isinstance(value._array, np.ndarray) is not isinstance(x._array, np.ndarray):

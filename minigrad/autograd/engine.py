@@ -167,7 +167,7 @@ class Walk:
             elif old is None:
                 if g.dtype is not leaf._array.dtype:
                     g = g.astype(leaf._array.dtype)
-                elif id(g) in lent or not (memory.whole(g) and g.flags.c_contiguous):
+                elif id(g) in lent or not (memory.owns_memory(g) and g.flags.c_contiguous):
                     g = large.copy(g)
                 lent.add(id(g))
                 leaf._grad = wrap(g)
@@ -254,7 +254,7 @@ def grad(
                 else None
             )
         elif not isinstance(g, Variable):
-            if id(g) in walk.lent or not memory.whole(g):
+            if id(g) in walk.lent or not memory.owns_memory(g):
                 g = large.copy(g)
             walk.lent.add(id(g))
             g = wrap(g)

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.op import Op, keep_input, keep_output
 from ..autograd.variable import Variable, namespace
 from ..errors import DtypeError, ShapeError
-from .common import HALF, applied, axis_of, cast, floating, in_single, meet, select, sum_to, tensor_of
+from .common import HALF, applied, axis_of, cast, floating, in_single, promote, select, sum_to, tensor_of
 from .elementwise import Erfc, erfc_array, tanh  # noqa: F401  (tanh is an activation too)
 from .sums import total
 
@@ -462,7 +462,7 @@ def glu(input: Any, dim: int = -1) -> Any:
 
 def prelu(input: Any, weight: Any) -> Any:
     """x where x > 0, else w x with a trainable w: one number, or one per channel (axis 1). He et al. 2015."""
-    x, w = meet(tensor_of(input, "prelu"), tensor_of(weight, "prelu", "weight"))
+    x, w = promote(tensor_of(input, "prelu"), tensor_of(weight, "prelu", "weight"))
     if w._array.size == 1:
         w = w.reshape(())
     else:

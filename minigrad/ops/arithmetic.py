@@ -15,7 +15,7 @@ import numpy as np
 from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
-from .common import QUIET, cast, floating, meet, select, shape_of, sum_to, tensor_of
+from .common import QUIET, cast, floating, promote, select, shape_of, sum_to, tensor_of
 
 
 def _keep_shapes(ctx: Any, result: Any, *args: Any) -> Any:
@@ -241,7 +241,7 @@ def _refuse_whole_zeros(name: str, a: Any, b: Any) -> None:
 
 def binary(op: type[Op], a: Any, b: Any) -> Any:
     """Apply an op of two operands, tensors or numbers, in the dtype in which they meet."""
-    # The usual pairs first: meet() would return them as they are.
+    # The usual pairs first: promote() would return them as they are.
     if isinstance(a, Variable):
         if isinstance(b, Variable):
             if a._array.dtype is b._array.dtype:
@@ -250,7 +250,7 @@ def binary(op: type[Op], a: Any, b: Any) -> Any:
             return op.apply(a, b)
     elif (a.__class__ is float or a.__class__ is int) and isinstance(b, Variable) and b._array.dtype.kind == "f":
         return op.apply(a, b)
-    a, b = meet(a, b)
+    a, b = promote(a, b)
     return NotImplemented if a is NotImplemented else op.apply(a, b)
 
 
@@ -294,13 +294,13 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """input / other; integers give floats. ``rounding_mode``: None, "trunc" (towards 0) or "floor" (downwards)."""
     if rounding_mode is None:
         if any(isinstance(x, Variable) and x._array.dtype.kind != "f" for x in (input, other)):
-            a, b = meet(input, other)
+            a, b = promote(input, other)
             if a is not NotImplemented:
                 input, other = (floating(x, "div") if isinstance(x, Variable) else x for x in (a, b))
         return _named("div", Div, input, other)
     if rounding_mode not in ("floor", "trunc"):
         raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
-    a, b = meet(input, other)
+    a, b = promote(input, other)
     if a is NotImplemented:
         raise TypeError(f"div: expected tensors or numbers, got {type(input).__name__} and {type(other).__name__}")
     return RoundedDiv.apply(a, b, rounding_mode)
@@ -339,7 +339,7 @@ def pow(input: Any, exponent: Any) -> Any:
                 raise DtypeError(f"pow: integers to a negative power ({exponent}) are no integers; use .float()")
             return PowScalar.apply(input if kind != "b" else cast(input, np.dtype(np.int64)), exponent)
     if isinstance(input, Variable) or isinstance(exponent, Variable):
-        a, b = meet(input, exponent)
+        a, b = promote(input, exponent)
         if a is not NotImplemented:
             a, b = (
                 x if isinstance(x, Variable) else wrap(namespace(y._array).asarray(x, y._array.dtype))

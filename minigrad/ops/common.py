@@ -1,4 +1,4 @@
-"""What every family of ops uses: dtypes that meet, axes, and broadcasting undone."""
+"""What every family of ops uses: dtype promotion, axes, and broadcasting undone."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def require_floating(x: Any, name: str, argument: str = "input") -> Any:
     return x
 
 
-def meet(x: Any, y: Any) -> tuple[Any, Any]:
+def promote(x: Any, y: Any) -> tuple[Any, Any]:
     """Two operands in the dtype in which they meet. Tensors stay tensors, Python scalars stay scalars; arrays and
     lists become tensors. Returns ``NotImplemented`` twice for what is no number."""
     x, y = _operand(x), _operand(y)

@@ -9,7 +9,7 @@ import numpy as np
 from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
-from .common import meet, tensor_of
+from .common import promote, tensor_of
 
 _ORDER = frozenset([np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal])
 
@@ -20,7 +20,7 @@ def _compare(name: str, a: Any, b: Any, ufunc: Any) -> Any:
         for x, y in ((a, b), (b, a)):
             if isinstance(x, Variable) and y.__class__ is int and x._array.dtype.kind in "iu":
                 return Compare.apply(a, b, ufunc)
-    a, b = meet(a, b)
+    a, b = promote(a, b)
     if a is NotImplemented:
         return NotImplemented
     return Compare.apply(a, b, ufunc)

@@ -72,7 +72,7 @@ def turned(w: Any, groups: int) -> Any:
     return w.swapaxes(1, 2).reshape((groups * c, o // groups, kh, kw))  # → (G, C/G, O/G, KH, KW) → (C, O/G, KH, KW)
 
 
-def spread(y: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+def with_zeros_between(y: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """z[i s + (k − 1) d − p] = y[i], zeros elsewhere, as long as the way back to ``size`` needs: H + (k − 1) d.
 
     (N, O, OH, OW) → (N, O, H + (KH − 1)·dh, W + (KW − 1)·dw). Outputs that saw nothing but padding fall off the ends.
@@ -139,7 +139,7 @@ class ConvTranspose2d(Op, kernel="conv.choose.conv_transpose2d"):
 
     @staticmethod
     def compute(x: Any, w: Any, b: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
-        z = spread(x, size, w.shape[2:], stride, padding, dilation)
+        z = with_zeros_between(x, size, w.shape[2:], stride, padding, dilation)
         return Conv2d.compute(z, turned(w, groups), b, (1, 1), (0, 0), dilation, groups)
 
     @staticmethod

@@ -15,7 +15,7 @@ from .conv import Conv2d, ConvTranspose2d, ConvWeight2d
 from .fused import Conv2dActivation
 from .padding import pad
 from .shape import squeeze, unsqueeze
-from .unfold import Pair, Sizes, by, fit, output_size, whole
+from .unfold import Pair, Sizes, by, fit, integers, output_size
 
 # --- arguments -------------------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ def _batched(name: str, axes: int, shape: Sizes) -> bool:
 
 def _divisor(name: str, groups: Any, shape: Sizes) -> int:
     """``groups`` as a positive integer that divides the first axis of a weight."""
-    (count,) = whole(name, "groups", groups, 1, 1)
+    (count,) = integers(name, "groups", groups, 1, 1)
     if shape[0] % count:
         raise ShapeError(f"{name}: the first axis of weight (shape {shape}) is not divisible by {groups=}")
     return count
@@ -77,8 +77,8 @@ def _settings(
     name: str, axes: int, x: Sizes, w: Sizes, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> tuple[Sizes, Sizes, Sizes, int, Sizes]:
     """(stride, padding, dilation, groups, output size) of a convolution of shapes x and w that fit together."""
-    stride, dilation = whole(name, "stride", stride, axes, 1), whole(name, "dilation", dilation, axes, 1)
-    padding, groups = whole(name, "padding", padding, axes, 0), _divisor(name, groups, w)
+    stride, dilation = integers(name, "stride", stride, axes, 1), integers(name, "dilation", dilation, axes, 1)
+    padding, groups = integers(name, "padding", padding, axes, 0), _divisor(name, groups, w)
     if x[-axes - 1] != w[1] * groups:
         raise ShapeError(
             f"{name}: input has {x[-axes - 1]} channels (shape {x}), weight of shape {w} with {groups=} expects "
@@ -91,7 +91,7 @@ def _named_padding(
     name: str, axes: int, x: Any, kernel: Sizes, stride: Any, padding: str, dilation: Any
 ) -> tuple[Any, Sizes]:
     """("same", "valid") as numbers. What "same" wants on the far side only is added to x at once."""
-    stride, dilation = whole(name, "stride", stride, axes, 1), whole(name, "dilation", dilation, axes, 1)
+    stride, dilation = integers(name, "stride", stride, axes, 1), integers(name, "dilation", dilation, axes, 1)
     if padding not in ("same", "valid"):
         raise ValueError(f"{name}: padding must be 'same', 'valid' or integers, got {padding!r}")
     if padding == "valid":
@@ -215,8 +215,11 @@ def _transpose(
     _operands(name, **tensors)
     batched, shape, kernel = _batched(name, axes, x._array.shape), w._array.shape, w._array.shape[2:]
     _weight(name, axes, shape, "weight", _TRANSPOSED_WEIGHT)
-    stride, dilation = whole(name, "stride", stride, axes, 1), whole(name, "dilation", dilation, axes, 1)
-    padding, rest = whole(name, "padding", padding, axes, 0), whole(name, "output_padding", output_padding, axes, 0)
+    stride, dilation = integers(name, "stride", stride, axes, 1), integers(name, "dilation", dilation, axes, 1)
+    padding, rest = (
+        integers(name, "padding", padding, axes, 0),
+        integers(name, "output_padding", output_padding, axes, 0),
+    )
     groups = _divisor(name, groups, shape)
     channels, size = x._array.shape[-axes - 1], x._array.shape[-axes:]
     if channels != shape[0] or not shape[1]:
@@ -303,7 +306,7 @@ def gradient_of_input(
     """dx of a convolution along ``axes`` axes, from the shape of x, the weight and dy."""
     _operands(name, weight=weight, grad_output=grad_output)
     _weight(name, axes, weight._array.shape, "weight", _WEIGHT)
-    shape = whole(name, "input_size", input_size, axes + 2, 0)
+    shape = integers(name, "input_size", input_size, axes + 2, 0)
     w, dy = weight._array.shape, grad_output._array.shape
     stride, padding, dilation, groups, out = _settings(name, axes, shape, w, stride, padding, dilation, groups)
     _expect(name, dy, (shape[0], w[0], *out))
@@ -324,7 +327,7 @@ def gradient_of_weight(
 ) -> Any:
     """dw of a convolution along ``axes`` axes, from x, the shape of the weight and dy."""
     _operands(name, input=input, grad_output=grad_output)
-    w, shape = whole(name, "weight_size", weight_size, axes + 2, 0), input._array.shape
+    w, shape = integers(name, "weight_size", weight_size, axes + 2, 0), input._array.shape
     _weight(name, axes, w, "weight_size", _WEIGHT)
     if not _batched(name, axes, shape):
         raise ShapeError(f"{name}: input must have axes (N, C, {_IMAGE[axes]}), got shape {shape}")

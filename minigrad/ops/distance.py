@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from .common import HALF, axis_of, floating, in_single, meet
+from .common import HALF, axis_of, floating, in_single, promote
 from .reduction import norm, normalize
 from .shape import broadcast_to
 
 
 def _pair(name: str, x1: Any, x2: Any) -> tuple[Any, Any]:
     """Two floating tensors of one dtype, broadcast to one shape."""
-    a, b = meet(floating(x1, name), floating(x2, name))
+    a, b = promote(floating(x1, name), floating(x2, name))
     try:
         shape = np.broadcast_shapes(a._array.shape, b._array.shape)
     except ValueError:

@@ -15,7 +15,7 @@ from ..autograd.op import Op, keep_input, keep_output
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import DtypeError
 from .arithmetic import mul
-from .common import QUIET, applied, cast, floating, meet, select, shape_of, sum_to, tensor_of
+from .common import QUIET, applied, cast, floating, promote, select, shape_of, sum_to, tensor_of
 
 
 class Exp(Op, kernel="pointwise.arithmetic.exp"):
@@ -111,7 +111,7 @@ class Log10(Op):
 
 
 class Sqrt(Op, kernel="pointwise.arithmetic.sqrt"):
-    """y = √x.   dx = dy / (2y); infinite at x = 0, as the slope is."""
+    """y = √x.   dx = dy / (2y); infinite at x = 0, as the derivative is."""
 
     @staticmethod
     def compute(x: Any) -> Any:
@@ -251,7 +251,7 @@ def _special(x: Any) -> Any:
 
 
 class Abs(Op):
-    """y = |x|.   dx = dy where x > 0, −dy where x < 0; 0 at x = 0, the middle of the slopes −1 and 1."""
+    """y = |x|.   dx = dy where x > 0, −dy where x < 0; 0 at x = 0, the middle of the derivatives −1 and 1."""
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
@@ -498,7 +498,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 def _extremum(name: str, a: Any, b: Any, pick: Any) -> Any:
     tensor_of(a, name)
     tensor_of(b, name, "other")
-    a, b = meet(a, b)
+    a, b = promote(a, b)
     return Extremum.apply(a, b, pick)
 
 
@@ -523,7 +523,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         condition = wrap(condition._array != 0)
     if condition._array.dtype.kind != "b":
         raise DtypeError(f"where: condition has dtype {condition._array.dtype}, expected bool")
-    a, b = meet(input, other)
+    a, b = promote(input, other)
     if a is NotImplemented:
         raise TypeError(f"where: expected tensors or numbers, got {type(input).__name__} and {type(other).__name__}")
     if not isinstance(a, Variable) and not isinstance(b, Variable):

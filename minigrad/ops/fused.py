@@ -1,7 +1,7 @@
 """Two textbook ops in one node, for speed: a layer and the activation right behind it.
 
 y = f(x Wᵀ + b) as two nodes writes x Wᵀ + b to memory only to read it again, keeps two arrays where one will do, and
-walks two nodes on the way back. Where the slope of f can be read off its output (ReLU, sigmoid, tanh), the inner sum is
+runs two backward rules. Where the derivative of f can be read off its output (ReLU, sigmoid, tanh), the inner sum is
 never needed: one node does both. So it is with a convolution, and with batch norm and the ReLU behind it.
 ``nn.Sequential`` uses these ops for such a pair; written out by hand, the two ops stay two.
 """

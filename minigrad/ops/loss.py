@@ -1,7 +1,7 @@
 """Losses: one number that says how far outputs are from targets.
 
 Every loss is a term per element and a reduction: "none" keeps the terms, "sum" adds them up, "mean" divides by their
-count. With L = Σ l / n the chain rule gives d(term) = dL / n for each, which :func:`spread` does once for all.
+count. With L = Σ l / n the chain rule gives d(term) = dL / n for each, which :func:`term_factor` does once for all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _mean(terms: Any) -> Any:
     return in_dtype(s / s.dtype.type(terms.size), terms.dtype)
 
 
-def spread(dy: Any, shape: tuple[int, ...], reduction: str) -> Any:
+def term_factor(dy: Any, shape: tuple[int, ...], reduction: str) -> Any:
     """The gradient of the loss → a factor for each term's derivative (a scalar where all are the same)."""
     if reduction == "mean":
         size = 1
@@ -62,7 +62,7 @@ class MSE(Op, kernel="pointwise.loss.mse"):
     def backward(ctx: Any, dy: Any) -> Any:
         (x, t), (reduction,) = ctx.saved, ctx.options
         d = x - t
-        g = d * (spread(dy, d.shape, reduction) * 2.0)
+        g = d * (term_factor(dy, d.shape, reduction) * 2.0)
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
@@ -78,7 +78,7 @@ class L1(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         x, t = ctx.saved
         d = x - t
-        g = select(d != 0, namespace(dy).sign(d) * spread(dy, d.shape, ctx.reduction))
+        g = select(d != 0, namespace(dy).sign(d) * term_factor(dy, d.shape, ctx.reduction))
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
@@ -100,7 +100,7 @@ class Huber(Op):
     def backward(ctx: Any, dy: Any) -> Any:
         x, t = ctx.saved
         d = x - t
-        g = d.clip(-ctx.delta, ctx.delta) / ctx.unit * spread(dy, d.shape, ctx.reduction)
+        g = d.clip(-ctx.delta, ctx.delta) / ctx.unit * term_factor(dy, d.shape, ctx.reduction)
         return sum_to(g, x.shape) if ctx.needs(0) else None, sum_to(-g, t.shape) if ctx.needs(1) else None
 
 
@@ -139,7 +139,7 @@ class BCE(Op, kernel="pointwise.loss.bce"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x, t), (reduction,) = ctx.saved, ctx.options
-        g = spread(dy, x.shape, reduction)
+        g = term_factor(dy, x.shape, reduction)
         dx = g * ((x - t) / (x * (1.0 - x)).clip(1e-12, None)) if ctx.needs(0) else None
         if not ctx.needs(1):
             return dx, None
@@ -179,7 +179,7 @@ class BCEWithLogits(Op, kernel="pointwise.loss.bce_with_logits"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x, t, w), (reduction,) = ctx.saved, ctx.options
-        g = spread(dy, x.shape, reduction)
+        g = term_factor(dy, x.shape, reduction)
         dx = dt = None
         if ctx.needs(0):
             s = sigmoid_of(x)
@@ -246,7 +246,7 @@ class CrossEntropy(Op, kernel="pointwise.softmax.cross_entropy"):
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
         (x, q, p), (reduction,) = ctx.saved, ctx.options
-        g = spread(dy, x.shape[:1], reduction)
+        g = term_factor(dy, x.shape[:1], reduction)
         if reduction == "none":
             g = g.reshape((-1, 1))  # (N) → (N, 1)
         if isinstance(dy, Variable):  # a rule that will itself be differentiated: p is a function of x there
@@ -293,7 +293,7 @@ class KLDiv(Op):
         x, t = ctx.saved
         xp = namespace(dy)
         shape = np.broadcast_shapes(x.shape, t.shape)
-        g = spread(dy, shape, ctx.reduction)
+        g = term_factor(dy, shape, ctx.reduction)
         p, log_p, absent = KLDiv.target(x, t, ctx.log_target)
         dx = sum_to(fill(xp.where(absent, 0.0, -(g * p)), shape), x.shape) if ctx.needs(0) else None
         if not ctx.needs(1):

@@ -19,7 +19,7 @@ from .common import (
     HALF,
     cast,
     in_single,
-    meet,
+    promote,
     require_floating,
     same_device,
     tensor_of,
@@ -52,7 +52,7 @@ def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
     """Two tensors of one dtype whose shapes broadcast."""
     x, t = require_floating(input, name), tensor_of(target, name, "target")
     if x._array.dtype is not t._array.dtype:
-        x, t = meet(x, t)
+        x, t = promote(x, t)
     if x._array.shape != t._array.shape:
         try:
             np.broadcast_shapes(x._array.shape, t._array.shape)

@@ -16,7 +16,7 @@ from .. import kernels
 from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
-from .common import HALF, SINGLE, in_dtype, meet, same_device, sum_to, tensor_of
+from .common import HALF, SINGLE, in_dtype, promote, same_device, sum_to, tensor_of
 from .shape import diagonal, permute
 from .sums import total
 
@@ -171,7 +171,7 @@ def matmul(input: Any, other: Any) -> Any:
     """
     a, b = tensor_of(input, "matmul"), tensor_of(other, "matmul", "other")
     if a._array.dtype is not b._array.dtype:
-        a, b = meet(a, b)
+        a, b = promote(a, b)
     n, m = a._array.ndim, b._array.ndim
     if n == 2 and m == 2:
         return MatMul.apply(a, b)
@@ -245,7 +245,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         tensor_of(input, "linear")
         tensor_of(weight, "linear", "weight")
     if input._array.dtype is not weight._array.dtype:
-        input, weight = meet(input, weight)
+        input, weight = promote(input, weight)
     if weight._array.ndim == 1:
         return matmul(input, weight) if bias is None else matmul(input, weight) + bias
     return Linear.apply(input, weight, bias)
@@ -269,7 +269,7 @@ def einsum(equation: str, *operands: Any) -> Any:
     inputs, output, xs = _labels(equation, xs)
     for i in range(1, len(xs)):
         if xs[i]._array.dtype is not xs[0]._array.dtype:
-            xs[0], xs[i] = meet(xs[0], xs[i])
+            xs[0], xs[i] = promote(xs[0], xs[i])
     sizes: dict[str, int] = {}
     for labels, x in zip(inputs, xs, strict=True):
         for c, n in zip(labels, x._array.shape, strict=True):

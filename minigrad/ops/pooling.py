@@ -72,7 +72,7 @@ class MaxPool2d(Op, kernel="pooling.choose.max_pool2d"):
     """y = the largest number of each window:  (…, H, W) → (…, OH, OW).
 
     A small change of the largest number changes y by as much, one of any other number not at all: dy goes whole to the
-    place that was the largest, dx[place] += dy, and adds up where windows overlap. At ties, where the slope is not
+    place that was the largest, dx[place] += dy, and adds up where windows overlap. At ties, where the derivative is not
     defined, the first place in row-major order gets all of it.
     The places are kept as tap numbers, which fit into a byte. The rule is linear in dy and its own rule is to read:
     ddy = ddx[place].
@@ -166,9 +166,9 @@ class LPPool2d(Op, kernel="pooling.choose.lp_pool2d"):
 
         dx = sign(x) |x|ᵖ⁻¹ · Σ c dy y^(1 − p)      over the windows that hold x.
 
-    p = 1 is the sum of absolute values, p → ∞ approaches the largest of them. Where a window is all 0 the slope is not
-    defined and 0 is taken. c = 1, except for windows that ``ceil_mode`` lets reach beyond the input: they count as if
-    whole, c = K / (places inside), as in PyTorch.
+    p = 1 is the sum of absolute values, p → ∞ approaches the largest of them. Where a window is all 0 the derivative is
+    not defined and 0 is taken. c = 1, except for windows that ``ceil_mode`` lets reach beyond the input: they count as
+    if whole, c = K / (elements inside), as in PyTorch.
     """
 
     @staticmethod
@@ -192,7 +192,7 @@ class LPPool2d(Op, kernel="pooling.choose.lp_pool2d"):
         share = sum_windows(scaled(share, windows.whole_factors(array_of(x).dtype)), rows.back, columns.back)
         if p == 2:
             dx = x * share
-        else:  # the slope at x = 0 is 0; the power's own derivative there, infinite for p < 2, must not matter
+        else:  # the derivative at x = 0 is 0; the power's own derivative there, infinite for p < 2, must not matter
             dx = select(x != 0, xp.sign(x) * xp.where(x == 0, 1.0, abs(x)) ** (p - 1.0) * share)
         unread = windows.unread()
         return dx if unread is None else select(namespace(array_of(x)).asarray(~unread), dx)

@@ -216,10 +216,10 @@ def _middle(x: Any, axis: int) -> Any:
 class Norm(Op):
     """y = (Σ |x|ᵖ)^(1/p) over some axes.
 
-    ∂y/∂x = 1/p (Σ|x|ᵖ)^(1/p − 1) · p |x|ᵖ⁻¹ sign x = sign x (|x|/y)ᵖ⁻¹; for p = 2 that is x / y. At y = 0 the slope is
-    not defined and 0 is taken, as in PyTorch.
+    ∂y/∂x = 1/p (Σ|x|ᵖ)^(1/p − 1) · p |x|ᵖ⁻¹ sign x = sign x (|x|/y)ᵖ⁻¹; for p = 2 that is x / y. At y = 0 no
+    derivative is defined and 0 is taken, as in PyTorch.
 
-    The slope's own slope is ȳ/y there for p = 2, which has a limit where ȳ vanishes with y: dȳ/dy (L'Hôpital). So the
+    Its own derivative is ȳ/y there for p = 2, which has a limit where ȳ vanishes with y: dȳ/dy (L'Hôpital). So the
     second derivative of ‖x‖², for which ȳ = 2y, is 2 at 0 as everywhere.
     """
 
@@ -246,7 +246,7 @@ class Norm(Op):
         y, dy = y.reshape(ctx.kept), dy.reshape(ctx.kept)
         zero = y == 0
         y = xp.where(zero, 1.0, y)
-        # At x = 0 the sign makes the slope 0; the power there, infinite for p < 1, must not turn that into NaN.
+        # At x = 0 the sign makes the derivative 0; the power there, infinite for p < 1, must not turn that into NaN.
         slope = x / y if ctx.p == 2 else xp.sign(x) * xp.where(x == 0, 1.0, abs(x) / y) ** (ctx.p - 1)
         dx = xp.where(zero, 0.0, dy) * slope
         return dx if limit is None else xp.where(zero, x * limit.reshape(ctx.kept), dx)

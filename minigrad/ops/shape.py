@@ -16,7 +16,7 @@ from ..autograd.op import Op
 from ..autograd.variable import Variable, namespace, wrap
 from ..errors import ShapeError
 from . import elementwise
-from .common import axes_of, axis_of, meet, sum_to, tensor_of
+from .common import axes_of, axis_of, promote, sum_to, tensor_of
 from .elementwise import Where
 from .indexing import PutAt
 from .sums import total
@@ -381,8 +381,8 @@ def _sequence(tensors: Any, name: str) -> list[Any]:
     xs = [tensor_of(x, name, f"tensors[{i}]") for i, x in enumerate(tensors)]
     if len({x._array.dtype for x in xs}) > 1:
         for i in range(1, len(xs)):
-            xs[0], xs[i] = meet(xs[0], xs[i])
-        xs = [meet(x, xs[0])[0] for x in xs]
+            xs[0], xs[i] = promote(xs[0], xs[i])
+        xs = [promote(x, xs[0])[0] for x in xs]
     return xs
 
 

@@ -110,7 +110,7 @@ class Fold(Op):
 # --- arguments -------------------------------------------------------------------------------------------------------
 
 
-def whole(name: str, argument: str, value: Any, axes: int, least: int) -> Sizes:
+def integers(name: str, argument: str, value: Any, axes: int, least: int) -> Sizes:
     """An integer for each of ``axes`` axes, none below ``least``, from one integer for all or from a sequence."""
     if value.__class__ is int and value >= least:
         return (value,) * axes
@@ -195,7 +195,7 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
     if len(shape) not in (2, 3):
         raise ShapeError(f"fold: input must have axes (N, C·KH·KW, L) or (C·KH·KW, L), got shape {shape}")
     kernel, stride, padding, dilation = _settings("fold", kernel_size, stride, padding, dilation)
-    size = whole("fold", "output_size", output_size, 2, 1)
+    size = integers("fold", "output_size", output_size, 2, 1)
     if shape[-2] % (kernel[0] * kernel[1]):
         raise ShapeError(
             f"fold: input has {shape[-2]} rows (shape {shape}), expected a multiple of {kernel[0] * kernel[1]}, the "
@@ -214,8 +214,8 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
 
 def _settings(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Sizes, ...]:
     return (
-        whole(name, "kernel_size", kernel_size, 2, 1),
-        whole(name, "stride", stride, 2, 1),
-        whole(name, "padding", padding, 2, 0),
-        whole(name, "dilation", dilation, 2, 1),
+        integers(name, "kernel_size", kernel_size, 2, 1),
+        integers(name, "stride", stride, 2, 1),
+        integers(name, "padding", padding, 2, 0),
+        integers(name, "dilation", dilation, 2, 1),
     )

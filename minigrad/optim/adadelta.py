@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_not_negative, decayed, kept, refuse, squarable
 
 
 def adadelta(
@@ -22,7 +22,7 @@ def adadelta(
     maximize: bool,
 ) -> None:
     """The update of :class:`Adadelta` on arrays. It changes ``p``, ``square_avg`` v and ``acc_delta`` u."""
-    d = squarable(slope(p, g, weight_decay, maximize), g)
+    d = squarable(decayed(p, g, weight_decay, maximize), g)
     square_avg *= rho
     square_avg += (1 - rho) * d * d
     delta = np.sqrt(acc_delta + eps) / np.sqrt(square_avg + eps) * d

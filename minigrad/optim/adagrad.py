@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_not_negative, decayed, kept, refuse, squarable
 
 
 def adagrad(
@@ -22,7 +22,7 @@ def adagrad(
     step: int,
 ) -> None:
     """The update of :class:`Adagrad` on arrays. It changes ``p`` and ``total`` s; ``step`` t counts from 1."""
-    d = squarable(slope(p, g, weight_decay, maximize), g)
+    d = squarable(decayed(p, g, weight_decay, maximize), g)
     total += d * d
     total[np.isinf(total) & np.isfinite(d)] = np.finfo(g.dtype).max
     p -= lr / (1 + (step - 1) * lr_decay) * d / (np.sqrt(total) + eps)

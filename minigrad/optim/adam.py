@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, decayed, kept, refuse, squarable
 
 
 def adam(
@@ -30,7 +30,7 @@ def adam(
 
     It changes ``p``, ``m``, ``v``, and ``v_max`` unless that is None (no amsgrad). ``step`` t counts from 1.
     """
-    d = squarable(slope(p, g, 0 if decoupled else weight_decay, maximize), g)
+    d = squarable(decayed(p, g, 0 if decoupled else weight_decay, maximize), g)
     if weight_decay and decoupled:
         p *= 1 - lr * weight_decay
     m += (1 - beta1) * (d - m)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, decayed, kept, refuse
 
 
 def adamax(
@@ -24,7 +24,7 @@ def adamax(
     step: int,
 ) -> None:
     """The update of :class:`Adamax` on arrays. It changes ``p``, ``m`` and ``u``; ``step`` t counts from 1."""
-    d = slope(p, g, weight_decay, maximize)
+    d = decayed(p, g, weight_decay, maximize)
     m *= beta1
     m += (1 - beta1) * d
     np.maximum(beta2 * u, abs(d) + eps, out=u)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, decayed, kept, refuse, squarable
 
 
 def nadam(
@@ -28,7 +28,7 @@ def nadam(
     product: float,
 ) -> None:
     """The update of :class:`NAdam` on arrays. It changes ``p``, ``m`` and ``v``; ``product`` is μ₁ ⋯ μₜ."""
-    d = squarable(slope(p, g, 0 if decoupled else weight_decay, maximize), g)
+    d = squarable(decayed(p, g, 0 if decoupled else weight_decay, maximize), g)
     if weight_decay and decoupled:
         p *= 1 - lr * weight_decay
     m += (1 - beta1) * (d - m)

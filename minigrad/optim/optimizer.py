@@ -301,7 +301,7 @@ def _run_textbook(updates: list[tuple[Callable[..., None], tuple[Any, ...]]]) ->
         raise
 
 
-def slope(p: Any, g: Any, weight_decay: float, maximize: bool) -> Any:
+def decayed(p: Any, g: Any, weight_decay: float, maximize: bool) -> Any:
     """The direction that a rule goes against: ∇L(p) + weight_decay · p, with −∇L for ``maximize``, in p's dtype."""
     d = g.astype(p.dtype, copy=False)
     if maximize:

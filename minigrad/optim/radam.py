@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_fractions, check_not_negative, decayed, kept, refuse, squarable
 
 
 def radam(
@@ -26,7 +26,7 @@ def radam(
     step: int,
 ) -> None:
     """The update of :class:`RAdam` on arrays. It changes ``p``, ``m`` and ``v``; ``step`` t counts from 1."""
-    d = squarable(slope(p, g, 0 if decoupled else weight_decay, maximize), g)
+    d = squarable(decayed(p, g, 0 if decoupled else weight_decay, maximize), g)
     if weight_decay and decoupled:
         p *= 1 - lr * weight_decay
     m += (1 - beta1) * (d - m)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope, squarable
+from .optimizer import Optimizer, Prepare, check_not_negative, decayed, kept, refuse, squarable
 
 
 def rmsprop(
@@ -28,7 +28,7 @@ def rmsprop(
     It changes ``p``, ``square_avg`` v, and ``grad_avg`` ḡ and ``buffer`` b unless these are None (not
     centered, no momentum).
     """
-    d = squarable(slope(p, g, weight_decay, maximize), g)
+    d = squarable(decayed(p, g, weight_decay, maximize), g)
     square_avg *= alpha
     square_avg += (1 - alpha) * d * d
     variance = square_avg

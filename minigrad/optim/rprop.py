@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope
+from .optimizer import Optimizer, Prepare, check_not_negative, decayed, kept, refuse
 
 
 def rprop(
@@ -22,7 +22,7 @@ def rprop(
     maximize: bool,
 ) -> None:
     """The update of :class:`Rprop` on arrays. It changes ``p``, ``before`` g' and ``length`` s."""
-    d = slope(p, g, 0, maximize)
+    d = decayed(p, g, 0, maximize)
     turn = np.sign(d) * np.sign(before)  # the signs first: the product of small gradients would be 0
     length *= np.where(turn > 0, longer, np.where(turn < 0, shorter, 1.0)).astype(length.dtype)
     np.clip(length, shortest, longest, out=length)

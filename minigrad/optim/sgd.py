@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .optimizer import Optimizer, Prepare, check_not_negative, kept, refuse, slope
+from .optimizer import Optimizer, Prepare, check_not_negative, decayed, kept, refuse
 
 
 def sgd(
@@ -20,7 +20,7 @@ def sgd(
     maximize: bool,
 ) -> None:
     """The update of :class:`SGD` on arrays. It changes ``p`` and ``buffer`` b (None without momentum)."""
-    d = slope(p, g, weight_decay, maximize)
+    d = decayed(p, g, weight_decay, maximize)
     if buffer is not None:
         buffer *= momentum
         buffer += (1 - dampening) * d

@@ -26,7 +26,7 @@ from ..machine import memory
 from ..machine.layout import FLOAT32
 from ..machine.simd import LANES
 from ..machine.threads import shares
-from ..pointwise.activation import NONE, RELU, SIGMOID, TANH, activated, sloped
+from ..pointwise.activation import NONE, RELU, SIGMOID, TANH, activated, activation_gradient
 from . import depthwise, direct, flat, winograd
 from .plan import backward_plan, forward_plan, weight_plan
 
@@ -127,7 +127,7 @@ def _suits_winograd(
     )
 
 
-def _takes(x: Any) -> bool:
+def _nonempty(x: Any) -> bool:
     return type(x) is np.ndarray and x.dtype is FLOAT32 and x.size > 0
 
 
@@ -240,17 +240,17 @@ def _gradients(
 def conv2d(
     x: Any, w: Any, b: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int, floor: Any = _NO_FLOOR
 ) -> Any:
-    if not (_takes(x) and _takes(w)):
+    if not (_nonempty(x) and _nonempty(w)):
         return NotImplemented
     conv = choose(x.shape[1:], w.shape, stride, padding, dilation, groups)
-    if conv is None or not (b is None or (_takes(b) and b.shape == w.shape[:1])):
+    if conv is None or not (b is None or (_nonempty(b) and b.shape == w.shape[:1])):
         return NotImplemented
     return _correlate(conv, conv.forward, x, w, b, floor)
 
 
 def conv2d_gradients(needs: Any, dy: Any, x: Any, w: Any, image: Any, weight: Any, *options: Any) -> Any:
     conv = choose(image, weight, *options)
-    return _gradients(conv, needs, x, w, dy) if conv is not None and _takes(dy) else NotImplemented
+    return _gradients(conv, needs, x, w, dy) if conv is not None and _nonempty(dy) else NotImplemented
 
 
 def conv2d_activation(
@@ -266,21 +266,21 @@ def conv2d_activation_gradients(
 ) -> Any:
     *settings, groups, name = options
     conv, f = choose(image, weight, *settings, groups), _CODES[name]
-    if conv is None or not _takes(dy):
+    if conv is None or not _nonempty(dy):
         return NotImplemented
     if groups > 1 or not needs(1):  # depthwise kernels, and the sum for a bias alone, take dz itself
-        return _gradients(conv, needs, x, w, sloped(dy, y, f))
+        return _gradients(conv, needs, x, w, activation_gradient(dy, y, f))
     return _gradients(conv, needs, x, w, dy, f, y)
 
 
 def conv_transpose2d(
     x: Any, w: Any, b: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Any:
-    if not (_takes(x) and _takes(w)) or w.ndim != 4:
+    if not (_nonempty(x) and _nonempty(w)) or w.ndim != 4:
         return NotImplemented
     image = (w.shape[1] * groups, *size)
     conv = choose(image, w.shape, stride, padding, dilation, groups)
-    if conv is None or x.shape[1:] != conv.output or not (b is None or (_takes(b) and b.shape == image[:1])):
+    if conv is None or x.shape[1:] != conv.output or not (b is None or (_nonempty(b) and b.shape == image[:1])):
         return NotImplemented
     return _correlate(conv, conv.backward, x, w, b)
 
@@ -289,7 +289,7 @@ def conv_transpose2d_gradients(
     needs: Any, dy: Any, x: Any, w: Any, out: Any, weight: Any, size: Pair, *options: Any
 ) -> Any:
     conv = choose(dy.shape[1:], weight, *options)
-    if conv is None or not _takes(dy):
+    if conv is None or not _nonempty(dy):
         return NotImplemented
     dx = _correlate(conv, conv.forward, dy, w, None) if needs(0) else None
     dw = _weight_gradient(conv, dy, x)[0] if needs(1) else None
@@ -297,7 +297,7 @@ def conv_transpose2d_gradients(
 
 
 def weight_gradient2d(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
-    if not (_takes(x) and _takes(y)) or x.ndim != 4 or y.ndim != 4 or x.shape[0] != y.shape[0]:
+    if not (_nonempty(x) and _nonempty(y)) or x.ndim != 4 or y.ndim != 4 or x.shape[0] != y.shape[0]:
         return NotImplemented
     conv = choose(x.shape[1:], (y.shape[1], x.shape[1] // groups, *kernel), stride, padding, dilation, groups)
     if conv is None or y.shape[1:] != conv.output:
@@ -307,7 +307,7 @@ def weight_gradient2d(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair,
 
 def weight_gradient2d_gradients(needs: Any, dw: Any, x: Any, y: Any, image: Any, out: Any, *options: Any) -> Any:
     conv = choose(image, dw.shape, *options)
-    if conv is None or not _takes(dw):
+    if conv is None or not _nonempty(dw):
         return NotImplemented
     dx = _correlate(conv, conv.backward, y, dw, None) if needs(0) else None
     return dx, _correlate(conv, conv.forward, x, dw, None) if needs(1) else None

@@ -34,7 +34,7 @@ def _unsort(y: Any, h: int, w: int, top: int, left: int, stride: int, wide: int,
 
 
 @jit
-def _place(i: int, a: int, b: int, sh: int, sw: int, dh: int, dw: int, wide: int) -> int:
+def _line_start(i: int, a: int, b: int, sh: int, sw: int, dh: int, dw: int, wide: int) -> int:
     """Where the line of pixels begins that tap (a, b) reads for the outputs of row i."""
     return (i * sh + a * dh) * sw * wide + b * dw % sw * wide + b * dw // sw
 
@@ -61,7 +61,7 @@ def correlate(x: Any, w: Any, bias: Any, floor: Any, y: Any, n: int, numbers: An
                     for a in range(kh):
                         for b in range(kw):
                             weight = w[(o * kh + a) * kw + b]
-                            place = _place(i, a, b, sh, sw, dh, dw, wide)
+                            place = _line_start(i, a, b, sh, sw, dh, dw, wide)
                             source = plane[place : place + ow]
                             for j in range(ow):
                                 line[j] += weight * source[j]
@@ -90,7 +90,7 @@ def input_gradient(dy: Any, w: Any, bias: Any, dx: Any, n: int, numbers: Any, pa
                     for a in range(kh):
                         for b in range(kw):
                             weight = w[(o * kh + a) * kw + b]
-                            place = _place(i, a, b, sh, sw, dh, dw, wide)
+                            place = _line_start(i, a, b, sh, sw, dh, dw, wide)
                             target = plane[place : place + ow]
                             for j in range(ow):
                                 target[j] += weight * line[j]
@@ -119,7 +119,7 @@ def weight_gradient(x: Any, dy: Any, gradient: Any, db: Any, n: int, numbers: An
                         bias[q] += sum_of(line)
                         for a in range(kh):
                             for b in range(kw):
-                                place = _place(i, a, b, sh, sw, dh, dw, wide)
+                                place = _line_start(i, a, b, sh, sw, dh, dw, wide)
                                 source = plane[place : place + ow]
                                 s = np.float32(0)
                                 for j in range(ow):

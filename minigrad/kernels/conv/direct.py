@@ -17,7 +17,7 @@ from ..machine.parallel_for import again, at_most
 from ..machine.simd import COLUMNS, LANES, ROWS
 from ..machine.sums import sum_of, wide_zeros
 from ..machine.tile import multiples, register_tile, transpose_square, transpose_square_above, zeros
-from ..pointwise.activation import NONE, slopes
+from ..pointwise.activation import NONE, activation_dx
 
 WIDTH = COLUMNS * LANES
 tile = register_tile(ROWS, COLUMNS)
@@ -36,11 +36,11 @@ def all_finite(numbers: Any) -> bool:
 
 
 @jit
-def through_slopes(dy: Any, start: int, count: int, y: Any, f: int, scratch: Any) -> Any:
+def through_activation(dy: Any, start: int, count: int, y: Any, f: int, scratch: Any) -> Any:
     """Where dz = dy · f′ of one image is: (array, start). Without an activation that is dy itself."""
     if f == NONE:
         return dy, start
-    slopes(dy[start : start + count], y[start : start + count], f, scratch)
+    activation_dx(dy[start : start + count], y[start : start + count], f, scratch)
     return scratch, 0
 
 
@@ -187,7 +187,7 @@ def correlate(
         out = np.empty(pixels * pitch, np.float32)
         scratch = np.empty(sources * places.size if f != NONE else 0, np.float32)
         for n in range(t * images // parts, (t + 1) * images // parts):
-            given, at = through_slopes(x, n * x_images + x_start, sources * places.size, active, f, scratch)
+            given, at = through_activation(x, n * x_images + x_start, sources * places.size, active, f, scratch)
             to_pixels(given, at, sources, places.size, image, 0, places)
             for k in range(phases.shape[0]):
                 at = phases[k, 2] * sources * pitch
@@ -234,7 +234,7 @@ def weight_gradient(
         first = t * images // parts
         for n in range(first, (t + 1) * images // parts):
             to_pixels(x, n * x_images + x_start, sources, places.size, image, 0, places)
-            dz, start = through_slopes(dy, n * dy_images + dy_start, results * pixels, active, f, scratch)
+            dz, start = through_activation(dy, n * dy_images + dy_start, results * pixels, active, f, scratch)
             add_plane_sums(dz, start, results, pixels, sums[t])
             for left in range(0, pitch, WIDTH):
                 width = min(WIDTH, pitch - left)

@@ -20,7 +20,7 @@ from ..machine.simd import COLUMNS, LANES, ROWS
 from ..machine.sums import wide_zeros
 from ..machine.tile import copy_vector, copy_vector_above, dot_tile, multiples, register_tile, zeros
 from ..pointwise.activation import NONE
-from .direct import add_parts, add_plane_sums, all_finite, through_slopes
+from .direct import add_parts, add_plane_sums, all_finite, through_activation
 
 FEW = ROWS // 2  # output channels of a tile
 WIDTH = 2 * COLUMNS * LANES  # pixels of a tile
@@ -85,7 +85,7 @@ def correlate(
             used = min(group, last - n)
             for g in range(used):
                 at = g * tall + top
-                given, from_ = through_slopes(x, (n + g) * x_images + x_start, sources * h * wd, active, f, scratch)
+                given, from_ = through_activation(x, (n + g) * x_images + x_start, sources * h * wd, active, f, scratch)
                 _pad(given, from_, sources, h, wd, at, left, group * tall + top, wide, image)
             for block in range(blocks):
                 start = block * sources * taps * FEW
@@ -143,7 +143,7 @@ def weight_gradient(
         mine = total[t]
         for n in range(t * images // parts, (t + 1) * images // parts):
             _pad(x, n * x_images + x_start, sources, h, wd, top, left, high, wide, image)
-            dz, start = through_slopes(dy, n * dy_images + dy_start, results * oh * ow, active, f, scratch)
+            dz, start = through_activation(dy, n * dy_images + dy_start, results * oh * ow, active, f, scratch)
             add_plane_sums(dz, start, results, oh * ow, sums[t])
             _pad(dz, start, results, oh, ow, 0, 0, oh, pitch, lines)
             for block in range(blocks):

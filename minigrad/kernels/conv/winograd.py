@@ -37,7 +37,7 @@ from ..machine.sums import wide_zeros
 from ..machine.tile import multiples, register_tile, zeros
 from ..machine.vector import Emitter, Vector, emitted
 from ..pointwise.activation import NONE
-from .direct import add_parts, add_plane_sums, all_finite, through_slopes, to_pixels, to_planes
+from .direct import add_parts, add_plane_sums, all_finite, through_activation, to_pixels, to_planes
 
 OUT, TAPS, IN = 4, 3, 6  # along one axis: outputs of a tile, weights, inputs
 POINTS = IN * IN
@@ -246,7 +246,7 @@ def correlate(
                 for k in range(used):
                     n, number = (first + k) // count, (first + k) % count
                     if number == 0:
-                        given, at = through_slopes(x, n * x_images + x_start, sources * h * wd, active, f, scratch)
+                        given, at = through_activation(x, n * x_images + x_start, sources * h * wd, active, f, scratch)
                         to_pixels(given, at, sources, h * wd, image, 0, places)
                     start = (number // across * OUT * wide + number % across * OUT) * sources
                     _input_tile(image, start, wide * sources, sources, points, k, TILES)
@@ -355,7 +355,7 @@ def weight_gradient(
                 n, number = (first + k) // count, (first + k) % count
                 if number == 0:
                     at = n * dy_images + dy_start + block * pixels
-                    dz, start = through_slopes(dy, at, used_channels * pixels, active, f, scratch)
+                    dz, start = through_activation(dy, at, used_channels * pixels, active, f, scratch)
                     to_pixels(x, n * x_images + x_start, sources, h * wd, image, 0, places)
                     to_pixels(dz, start, used_channels, pixels, gradient, 0, targets)
                     add_plane_sums(dz, start, used_channels, pixels, sums[share, block:])

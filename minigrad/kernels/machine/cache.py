@@ -55,10 +55,10 @@ def cache_folder() -> Path:
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     digest.update(os.environ.get("MINIGRAD_SIMD", "").encode())  # compiled into the kernels
-    return _place() / digest.hexdigest()[:16]
+    return _base_folder() / digest.hexdigest()[:16]
 
 
-def _place() -> Path:
+def _base_folder() -> Path:
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "minigrad", "kernels")
     for chosen in (os.environ.get("MINIGRAD_CACHE"), os.environ.get("NUMBA_CACHE_DIR"), home):
         if chosen and _writable(Path(chosen)):

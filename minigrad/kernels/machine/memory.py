@@ -98,7 +98,7 @@ def empty(shape: tuple[int, ...]) -> Any:
     return np.asarray(lease)
 
 
-def whole(array: Any) -> bool:
+def owns_memory(array: Any) -> bool:
     """Whether a NumPy array holds memory of its own, from ``np.empty`` or from :func:`empty`, and is no view."""
     return array.base is None or array.base.__class__ is _Lease
 

@@ -20,7 +20,7 @@ from ..machine.layout import FLOAT32, takes
 from ..machine.simd import ROWS
 from ..machine.sums import add_rows
 from ..machine.threads import shares
-from ..pointwise.activation import NONE, RELU, SIGMOID, TANH, activate, slopes
+from ..pointwise.activation import NONE, RELU, SIGMOID, TANH, activate, activation_dx
 from . import layer
 from .gemm import SMALLEST, product, times, times_transposed, transposed_times
 from .thin import (
@@ -77,22 +77,22 @@ def _bias_activate(z: Any, b: Any, f: int, y: Any) -> None:
 
 
 @jit
-def _slopes_and_bias(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
+def _dz_and_bias(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
     """dz = dy · f′ (or dy itself, if that is dz) and db = Σ dz over rows."""
     if f != NONE:
-        slopes(dy.ravel(), y.ravel(), f, dz.ravel())
+        activation_dx(dy.ravel(), y.ravel(), f, dz.ravel())
     total = np.zeros(db.size)
     add_rows(dz, 0, dz.shape[0], total)
     db[:] = total
 
 
 @jit(parallel=True)
-def _slopes_and_bias_shared(dy: Any, y: Any, f: int, dz: Any, sums: Any, db: Any) -> None:
+def _dz_and_bias_shared(dy: Any, y: Any, f: int, dz: Any, sums: Any, db: Any) -> None:
     """The same, the rows shared out over threads; ``sums`` (parts, out) holds what each finds for db."""
     n, parts = dz.shape[0], sums.shape[0]
     for t in prange(parts):
         top, bottom = t * n // parts, (t + 1) * n // parts
-        _slopes_and_bias(dy[top:bottom], y[top:bottom], f, dz[top:bottom], sums[t])
+        _dz_and_bias(dy[top:bottom], y[top:bottom], f, dz[top:bottom], sums[t])
     for o in range(db.size):
         total = 0.0
         for t in range(parts):
@@ -170,9 +170,9 @@ def _layer_gradients(
         dz = dy if f == NONE else memory.empty(dy.shape)
         parts = shares(ROW_COST * dz.size, rows)
         if parts == 1:
-            _slopes_and_bias.launch(dy, y, f, dz, db)
+            _dz_and_bias.launch(dy, y, f, dz, db)
         else:
-            _slopes_and_bias_shared.launch(dy, y, f, dz, np.empty((parts, outputs)), db)
+            _dz_and_bias_shared.launch(dy, y, f, dz, np.empty((parts, outputs)), db)
     if wants_w:
         dw = transposed_times(dz, x)
     if wants_x:

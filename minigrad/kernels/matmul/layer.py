@@ -21,7 +21,7 @@ from ..machine.parallel_for import again, at_most
 from ..machine.simd import COLUMNS, LANES, ROWS
 from ..machine.sums import wide_zeros
 from ..machine.tile import multiples, register_tile, transpose_square, zeros
-from ..pointwise.activation import NONE, activate, slopes
+from ..pointwise.activation import NONE, activate, activation_dx
 
 WIDTH = COLUMNS * LANES
 tile = register_tile(ROWS, COLUMNS)
@@ -123,7 +123,7 @@ def backward(
             if f == NONE:
                 line[:] = given
             else:
-                slopes(given, y[i, first:last], f, line)
+                activation_dx(given, y[i, first:last], f, line)
             for o in range(mine):
                 bias[o] += line[o]
         db[first:last] = bias

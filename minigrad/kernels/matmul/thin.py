@@ -22,7 +22,7 @@ from numba import prange
 from ..machine.compile import jit
 from ..machine.parallel_for import again, at_most
 from ..machine.sums import BLOCK
-from ..pointwise.activation import NONE, activate, slopes
+from ..pointwise.activation import NONE, activate, activation_dx
 from ..pointwise.functions import ZERO
 
 THIN = 4
@@ -182,7 +182,7 @@ def thin_layer_backward(dy: Any, x: Any, w: Any, y: Any, f: int, dx: Any, dw: An
     dz = dy
     if f != NONE:
         dz = np.empty_like(y)
-        slopes(dy.ravel(), y.ravel(), f, dz.ravel())
+        activation_dx(dy.ravel(), y.ravel(), f, dz.ravel())
     if x.shape[1] <= THIN:
         few_inputs_backward(dz, x, w, dx, dw, db)
     else:

@@ -142,7 +142,7 @@ def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> A
 
 
 @jit
-def _spread_planes(
+def _dx_of_planes(
     dy: Any, x: Any, c: int, mean: Any, own: Any, along: Any, constant: Any, y: Any, mode: int, dx: Any
 ) -> None:  # fmt: skip
     """Channel c of dx. In evaluation x has no part in it, and an infinite x leaves no trace."""
@@ -175,7 +175,7 @@ def _backward_planes(
         sums[0, 0], sums[1, 0] = _sums_of_planes(dy, x, c, near[0], y, relu)
         terms(sums[0], sums[1], w[k], inverse[k], rest, count, mode, dw[k], db[k], own, along, constant)
         if dx.size:
-            _spread_planes(dy, x, c, near[0], own[0], along[0], constant[0], y, mode, dx)
+            _dx_of_planes(dy, x, c, near[0], own[0], along[0], constant[0], y, mode, dx)
 
 
 @jit(parallel=True)

@@ -183,7 +183,7 @@ def _add_products(dy: Any, x: Any, mean: Any, y: Any, relu: bool, i0: int, i1: i
 
 
 @jit
-def _spread_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, mode: int, dx: Any, i0: int, i1: int) -> None:
+def _dx_of_rows(dy: Any, x: Any, mean: Any, numbers: Any, y: Any, mode: int, dx: Any, i0: int, i1: int) -> None:
     """Rows of dx. In evaluation x has no part in it, and an infinite x leaves no trace."""
     own, along, constant, relu = numbers[0], numbers[1], numbers[2], mode & RELU != 0
     for i in range(i0, i1):
@@ -211,7 +211,7 @@ def backward_rows(
     _add_products(dy, x, near, y, mode & RELU != 0, 0, n, sums)
     terms(sums[0], sums[1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
     if dx.size:
-        _spread_rows(dy, x, near, numbers, y, mode, dx, 0, n)
+        _dx_of_rows(dy, x, near, numbers, y, mode, dx, 0, n)
 
 
 @jit(parallel=True)
@@ -229,4 +229,4 @@ def backward_rows_shared(
     terms(sums[0, 0], sums[0, 1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
     if dx.size:
         for t in prange(parts):
-            _spread_rows(dy, x, near, numbers, y, mode, dx, t * n // parts, (t + 1) * n // parts)
+            _dx_of_rows(dy, x, near, numbers, y, mode, dx, t * n // parts, (t + 1) * n // parts)

@@ -32,7 +32,7 @@ def _limit(real):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _slope(p, g, decay, maximize):  # type: ignore[no-untyped-def]
+def _decayed(p, g, decay, maximize):  # type: ignore[no-untyped-def]
     d = -g if maximize else g
     return d if decay == 0 else d + decay * p
 
@@ -104,7 +104,7 @@ def _sgd(p, g, buffer, lr, momentum, dampening, weight_decay, nesterov, maximize
     lr, momentum, decay = real(lr), real(momentum), real(weight_decay)
     fresh = real(1 - dampening)
     for i in range(p.size):
-        d = _slope(p[i], g[i], decay, maximize)
+        d = _decayed(p[i], g[i], decay, maximize)
         buffer[i] = momentum * buffer[i] + fresh * d
         p[i] -= lr * (d + momentum * buffer[i] if nesterov else buffer[i])
 
@@ -156,7 +156,7 @@ def _adam(  # type: ignore[no-untyped-def]
     shrink = real(1 - lr * weight_decay if decoupled else 1)
     decay = real(0 if decoupled else weight_decay)
     for i in range(p.size):
-        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
+        d = _squarable(_decayed(p[i], g[i], decay, maximize), limit)
         m[i] += fresh1 * (d - m[i])
         v[i] = keep2 * v[i] + fresh2 * d * d
         if v_max is None:
@@ -213,7 +213,7 @@ def _rmsprop(  # type: ignore[no-untyped-def]
     keep, fresh, decay = real(alpha), real(1 - alpha), real(weight_decay)
     lr, eps, momentum = real(lr), real(eps), real(momentum)
     for i in range(p.size):
-        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
+        d = _squarable(_decayed(p[i], g[i], decay, maximize), limit)
         square_avg[i] = keep * square_avg[i] + fresh * d * d
         variance = square_avg[i]
         if grad_avg is not None:
@@ -263,7 +263,7 @@ def _adagrad(p, g, total, lr, lr_decay, weight_decay, eps, maximize, step):  # t
     rate, decay, eps = real(lr / (1 + (step - 1) * lr_decay)), real(weight_decay), real(eps)
     largest = real(np.finfo(real).max)
     for i in range(p.size):
-        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
+        d = _squarable(_decayed(p[i], g[i], decay, maximize), limit)
         total[i] += d * d
         if total[i] == np.inf and abs(d) < np.inf:
             total[i] = largest
@@ -302,7 +302,7 @@ def _adadelta(p, g, square_avg, acc_delta, lr, rho, eps, weight_decay, maximize)
     limit = _limit(real)
     lr, keep, fresh, eps, decay = real(lr), real(rho), real(1 - rho), real(eps), real(weight_decay)
     for i in range(p.size):
-        d = _squarable(_slope(p[i], g[i], decay, maximize), limit)
+        d = _squarable(_decayed(p[i], g[i], decay, maximize), limit)
         square_avg[i] = keep * square_avg[i] + fresh * d * d
         d *= math.sqrt(acc_delta[i] + eps) / math.sqrt(square_avg[i] + eps)
         acc_delta[i] = keep * acc_delta[i] + fresh * d * d

@@ -61,7 +61,7 @@ def activate_smooth(x: Any, y: Any, f: int) -> None:
 
 
 @jit
-def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
+def activation_dx(dy: Any, saved: Any, f: int, dx: Any) -> None:
     """dx = dy · f′, flat, f being ReLU, sigmoid or tanh, whose f′ is read off the output."""
     if f == RELU:
         for i in range(dy.size):
@@ -75,7 +75,7 @@ def slopes(dy: Any, saved: Any, f: int, dx: Any) -> None:
 
 
 @jit
-def slopes_smooth(dy: Any, saved: Any, f: int, dx: Any) -> None:
+def smooth_activation_dx(dy: Any, saved: Any, f: int, dx: Any) -> None:
     """The same for SiLU and GELU, whose f′ is read off the input."""
     if f == SILU:
         for i in range(dy.size):
@@ -104,14 +104,14 @@ def _activate_shared(x: Any, y: Any, f: int, parts: int) -> None:
 
 
 @jit(parallel=True)
-def _slopes_shared(dy: Any, saved: Any, f: int, dx: Any, parts: int) -> None:
+def _activation_dx_shared(dy: Any, saved: Any, f: int, dx: Any, parts: int) -> None:
     length = (dy.size + parts - 1) // parts
     for t in prange(parts):
         a, b = t * length, (t + 1) * length
         if f in (SILU, GELU):
-            slopes_smooth(dy[a:b], saved[a:b], f, dx[a:b])
+            smooth_activation_dx(dy[a:b], saved[a:b], f, dx[a:b])
         else:
-            slopes(dy[a:b], saved[a:b], f, dx[a:b])
+            activation_dx(dy[a:b], saved[a:b], f, dx[a:b])
 
 
 def activated(x: Any, f: int) -> Any:
@@ -125,14 +125,14 @@ def activated(x: Any, f: int) -> Any:
     return y
 
 
-def sloped(dy: Any, saved: Any, f: int) -> Any:
+def activation_gradient(dy: Any, saved: Any, f: int) -> Any:
     """dy · f′ as a new array."""
     dx = memory.empty(dy.shape)
     parts = shares(COST[f] * dy.size, dy.size)
     if parts == 1:
-        (slopes_smooth if f in (SILU, GELU) else slopes).launch(dy.ravel(), saved.ravel(), f, dx.ravel())
+        (smooth_activation_dx if f in (SILU, GELU) else activation_dx).launch(dy.ravel(), saved.ravel(), f, dx.ravel())
     else:
-        _slopes_shared.launch(dy.ravel(), saved.ravel(), f, dx.ravel(), parts)
+        _activation_dx_shared.launch(dy.ravel(), saved.ravel(), f, dx.ravel(), parts)
     return dx
 
 
@@ -143,7 +143,7 @@ def _kernel(f: int, smallest: int) -> tuple[Any, Any]:
         return activated(x, f) if takes(x, smallest) else NotImplemented
 
     def gradients(needs: Any, dy: Any, saved: Any) -> Any:
-        return sloped(dy, saved, f) if takes(dy) else NotImplemented
+        return activation_gradient(dy, saved, f) if takes(dy) else NotImplemented
 
     return compute, gradients
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ...creation import empty
 from ...errors import ShapeError
 from ...ops.conv_functions import conv2d_activation, same_padding, transposed_size
-from ...ops.unfold import whole
+from ...ops.unfold import integers
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -51,10 +51,10 @@ class _Convolution(Module):
                 raise ValueError(f"{name}: {argument} = {channels} is not divisible by {groups=}")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = whole(name, "kernel_size", kernel_size, axes, 1)
-        self.stride = whole(name, "stride", stride, axes, 1)
-        self.dilation = whole(name, "dilation", dilation, axes, 1)
-        self.output_padding = whole(name, "output_padding", output_padding, axes, 0)
+        self.kernel_size = integers(name, "kernel_size", kernel_size, axes, 1)
+        self.stride = integers(name, "stride", stride, axes, 1)
+        self.dilation = integers(name, "dilation", dilation, axes, 1)
+        self.output_padding = integers(name, "output_padding", output_padding, axes, 0)
         self.groups = groups
         modes = PADDING_MODES[:1] if self.transposed else PADDING_MODES
         if padding_mode not in modes:
@@ -68,7 +68,7 @@ class _Convolution(Module):
             if padding == "same":
                 both = same_padding(name, self.kernel_size, self.stride, self.dilation)
         else:
-            self.padding = whole(name, "padding", padding, axes, 0)
+            self.padding = integers(name, "padding", padding, axes, 0)
             both = [(p, p) for p in self.padding]
         self._frame = tuple(n for pair in reversed(both) for n in pair)  # as F.pad wants it: the last axis first
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
@@ -122,7 +122,7 @@ class _Convolution(Module):
             raise ShapeError(
                 f"{name}: output_size must give the last {axes} axes or all {input.ndim}, got {output_size}"
             )
-        wanted = whole(name, "output_size", wanted, axes, 0)
+        wanted = integers(name, "output_size", wanted, axes, 0)
         assert not isinstance(self.padding, str)
         least = transposed_size(tuple(input.shape[-axes:]), self.kernel_size, self.stride, self.padding, self.dilation)
         if any(not 0 <= n - m < s for n, m, s in zip(wanted, least, self.stride, strict=True)):
@@ -350,10 +350,10 @@ class _Windows(Module):
     def __init__(self, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> None:
         super().__init__()
         name = type(self).__name__
-        whole(name, "kernel_size", kernel_size, 2, 1)
-        whole(name, "dilation", dilation, 2, 1)
-        whole(name, "padding", padding, 2, 0)
-        whole(name, "stride", stride, 2, 1)
+        integers(name, "kernel_size", kernel_size, 2, 1)
+        integers(name, "dilation", dilation, 2, 1)
+        integers(name, "padding", padding, 2, 0)
+        integers(name, "stride", stride, 2, 1)
         self.kernel_size = kernel_size
         self.dilation = dilation
         self.padding = padding
@@ -380,7 +380,7 @@ class Fold(_Windows):
         self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
     ) -> None:
         super().__init__(kernel_size, dilation, padding, stride)
-        whole("Fold", "output_size", output_size, 2, 1)
+        integers("Fold", "output_size", output_size, 2, 1)
         self.output_size = output_size
 
     def forward(self, input: Tensor) -> Tensor:
