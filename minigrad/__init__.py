@@ -5,7 +5,7 @@
     (x * x).sum().backward()
     x.grad                      # tensor([2., 4.])
 
-Read :mod:`minigrad.tensor` (what a tensor is), :mod:`minigrad.autograd.engine` (the walk back), and the files of
+Read :mod:`minigrad.tensor` (what a tensor is), :mod:`minigrad.autograd.engine` (the backward pass), and the files of
 :mod:`minigrad.ops` (every op's equation, forward and backward).
 """
 

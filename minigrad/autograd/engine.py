@@ -1,4 +1,4 @@
-"""The walk back through the graph.
+"""The backward pass: a walk through the graph from the outputs to the leaves.
 
 Why the order matters: in ``b = a + a; c = b + b`` the node of ``b`` is reached twice from ``c``. Its rule must run
 once, after *both* contributions to db have arrived and been added up; running it on the first one alone would send a

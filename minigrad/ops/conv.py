@@ -66,14 +66,14 @@ def columns(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, g
 
 
 def turned(w: Any, groups: int) -> Any:
-    """The kernel as the way back needs it: flipped, in- and outputs exchanged: (O, C/G, KH, KW) → (C, O/G, KH, KW)."""
+    """The kernel as the input gradient needs it: flipped, in- and outputs exchanged: (O, C/G, KH, KW) → (C, O/G, KH, KW)."""
     o, c, kh, kw = w.shape
     w = w[:, :, ::-1, ::-1].reshape((groups, o // groups, c, kh, kw))  # (O, C/G, KH, KW) → (G, O/G, C/G, KH, KW)
     return w.swapaxes(1, 2).reshape((groups * c, o // groups, kh, kw))  # → (G, C/G, O/G, KH, KW) → (C, O/G, KH, KW)
 
 
 def with_zeros_between(y: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
-    """z[i s + (k − 1) d − p] = y[i], zeros elsewhere, as long as the way back to ``size`` needs: H + (k − 1) d.
+    """z[i s + (k − 1) d − p] = y[i], zeros elsewhere, as long as the input gradient of ``size`` needs: H + (k − 1) d.
 
     (N, O, OH, OW) → (N, O, H + (KH − 1)·dh, W + (KW − 1)·dw). Outputs that saw nothing but padding fall off the ends.
     """
@@ -130,7 +130,7 @@ class Conv2d(Op, kernel="conv.choose.conv2d"):
 
 
 class ConvTranspose2d(Op, kernel="conv.choose.conv_transpose2d"):
-    """The way back through a convolution, as a layer: x (N, O, OH, OW), w (O, C/G, KH, KW), b (C) → (N, C, H, W).
+    """The input gradient of a convolution, as a layer: x (N, O, OH, OW), w (O, C/G, KH, KW), b (C) → (N, C, H, W).
 
     Every x[i] lays a copy of the kernel, times its value, onto the output at i s − p, and the copies add up. As the dx
     of a convolution from ``size`` (H, W) to (OH, OW) it is linear in x and w, and the two rules lead home: dx is

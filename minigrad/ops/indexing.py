@@ -239,7 +239,7 @@ def integers_first(index: Any) -> tuple[Any, Any] | None:
 
 def own_index(index: Any, *tensors: Any) -> Any:
     """The index with copies of its arrays if a graph through these tensors will keep it: the caller's index tensor may
-    change in place before the walk back."""
+    change in place before the backward pass."""
     if not modes.grad or not any(isinstance(t, Variable) and t._requires_grad for t in tensors):
         return index
     if isinstance(index, tuple):

@@ -232,7 +232,7 @@ class CrossEntropy(Op, kernel="pointwise.softmax.cross_entropy"):
 
     @staticmethod
     def compute(x: Any, q: Any, reduction: str) -> tuple[Any, Any]:
-        """The loss, and p, which need not be computed again on the way back."""
+        """The loss, and p, which the backward rule need not compute again."""
         y = log_softmax_of(x, 1)
         terms = -y[namespace(x).arange(x.shape[0]), q] if q.ndim == 1 else -total(q * y, 1)
         return reduce(terms, reduction), softmax_of(x, 1)

@@ -1,4 +1,4 @@
-"""The way back from a max pool: its maxima return to where they stood, everything else is 0."""
+"""Max pooling undone: the maxima return to where they stood, everything else is 0."""
 
 from __future__ import annotations
 

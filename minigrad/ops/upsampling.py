@@ -293,7 +293,7 @@ def _target(
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """r² channels become r × r places: (…, C·r², H, W) → (…, C, H·r, W·r).
 
-    y[c, h r + a, w r + b] = x[c r² + a r + b, h, w]: a permutation, so its rule is the way back,
+    y[c, h r + a, w r + b] = x[c r² + a r + b, h, w]: a permutation, so its rule is the inverse,
     :func:`pixel_unshuffle`. A convolution before it thus makes an image r times as large without ever computing on
     the large one. Source: Shi et al. 2016, torch.nn.functional.pixel_shuffle.
 
@@ -315,7 +315,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 
 
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
-    """r × r places become r² channels: (…, C, H·r, W·r) → (…, C·r², H, W), the way back of :func:`pixel_shuffle`.
+    """r × r places become r² channels: (…, C, H·r, W·r) → (…, C·r², H, W), the inverse of :func:`pixel_shuffle`.
 
     y[c r² + a r + b, h, w] = x[c, h r + a, w r + b]. Source: torch.nn.functional.pixel_unshuffle.
 

@@ -1,4 +1,4 @@
-"""Convolution by register tiles on pixel-major images: any kernel size, stride, padding and dilation.
+"""Convolution by register tiles on channels-last images: any kernel size, stride, padding and dilation.
 
 Each thread takes some of the images, one after the other, and needs memory for one: the image with its padding and
 with channels side by side (a transpose of squares in registers), and the result in the same order. Nothing like the

@@ -1,8 +1,7 @@
 """Products of matrices and linear layers, with or without an activation, on the CPU: who computes which.
 
 - Few inputs or outputs: the loops of ``thin.py``.
-- Tiny layers: BLAS through NumPy, with one pass of ours for bias and activation on the way out, and one for dz and db
-  on the way back.
+- Tiny layers: BLAS through NumPy, and one pass of ours: forward for bias and activation, backward for dz and db.
 - Up to FEW_SAMPLES samples: ``layer.py``, each direction in one go.
 - More: large matrix products, made one by one by ``gemm.py``.
 """

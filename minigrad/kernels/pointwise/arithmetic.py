@@ -182,7 +182,7 @@ def _function(f: int, rule: Any) -> tuple[Any, Any]:
 
 KERNELS = {
     "add": (add, add_gradients),
-    "sub": (sub, left_to_the_op),  # there is nothing to be shared out on the way back
+    "sub": (sub, left_to_the_op),  # its rule has nothing to share out
     "mul": (mul, mul_gradients),
     "div": (div, div_gradients),
     "exp": _function(EXP, lambda dy, y: combine(dy, y, MUL)),
