@@ -66,7 +66,7 @@ def columns(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, g
 
 
 def turned(w: Any, groups: int) -> Any:
-    """The kernel as the input gradient needs it: flipped, in- and outputs exchanged: (O, C/G, KH, KW) → (C, O/G, KH, KW)."""
+    """The kernel flipped, in- and outputs exchanged, for the input gradient: (O, C/G, KH, KW) → (C, O/G, KH, KW)."""
     o, c, kh, kw = w.shape
     w = w[:, :, ::-1, ::-1].reshape((groups, o // groups, c, kh, kw))  # (O, C/G, KH, KW) → (G, O/G, C/G, KH, KW)
     return w.swapaxes(1, 2).reshape((groups * c, o // groups, kh, kw))  # → (G, C/G, O/G, KH, KW) → (C, O/G, KH, KW)
