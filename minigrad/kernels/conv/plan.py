@@ -1,7 +1,8 @@
 """Where everything lies: the tables that turn a convolution into register tiles (see ``tile.py``).
 
 Inside the kernels an image is *channels-last*: the C channels of a pixel are neighbours in memory, pixels row by row
-with the padding in place, (Hp, Wp, C). Then a row of a window, KW pixels of C channels, is one run of KW·C neighbours, and
+with the padding in place, (Hp, Wp, C). Then a row of a window, KW pixels of C channels, is one run of KW·C
+neighbours, and
 
     y[pixel, o] = Σ_runs Σ_k  image[place(pixel) + place(run) + k] · weight[run, k, o]
 
