@@ -27,14 +27,11 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ..autograd.function import Function, Op, remember_view
 from ..autograd.handles import RemovableHandle
 from ..tensor import Tensor
-
-if TYPE_CHECKING:
-    from .module import Module
 
 
 class Hook(NamedTuple):
@@ -76,11 +73,20 @@ EVERY_MODULE = Hooks()
 
 
 class Hookable:
-    """The part of :class:`Module` that registers hooks."""
+    """The part of Module that is called: ``forward``, and the hooks around it."""
 
     # The module's own hooks, None while it has none. On the class itself it is None too, until a global hook
     # is registered: one attribute read tells Module.__call__ whether there is anything to do besides forward.
     _hooks: Hooks | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return call_with_hooks(self, self._hooks, args, kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The computation; every subclass writes its own."""
+        raise NotImplementedError(f"{type(self).__name__}: forward is missing; write `def forward(self, x): ...`")
 
     def _register_hook(self, kind: str, hook: Hook, prepend: bool = False) -> RemovableHandle:
         own = vars(self).get("_hooks")
@@ -174,7 +180,7 @@ def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHan
     return _register_global("backward", Hook(hook))
 
 
-def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_with_hooks(module: Hookable, own: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``module.forward(*args, **kwargs)`` with the hooks of ``own`` and the global ones around it."""
 
     def both(kind: str) -> list[Hook]:
@@ -206,7 +212,7 @@ def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: d
 
 
 def _run_forward_pre(
-    module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]
+    module: Hookable, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if not hook.with_kwargs:
         result = hook.function(module, args)
@@ -224,7 +230,7 @@ def _run_forward_pre(
     return result
 
 
-def _run_forward(module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+def _run_forward(module: Hookable, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
     if hook.with_kwargs:
         result = hook.function(module, args, kwargs, output)
     else:
@@ -267,7 +273,7 @@ class _Passed(Op):
 class _Lock:
     """Closed while a module's ``forward`` runs: what has passed its input gate cannot be changed in place then."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Hookable) -> None:
         self.module = type(module).__name__
         self.reason = ""
 
@@ -284,7 +290,7 @@ class _Lock:
 class _Gates:
     """The two gates of one call of a module, and what passed through the second on the way to the first."""
 
-    def __init__(self, module: Module, before: list[Hook], after: list[Hook]) -> None:
+    def __init__(self, module: Hookable, before: list[Hook], after: list[Hook]) -> None:
         self.module = module
         self.before = before
         self.after = after

@@ -12,13 +12,14 @@ from __future__ import annotations
 import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autograd.handles import RemovableHandle
 from ..devices import move
 from ..tensor import Tensor
+from .members import M, Members
 from .parameter import Parameter, writable
 
 _EXTRA = "_extra_state"
@@ -37,23 +38,12 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-class Stateful:
+class Stateful(Members[M]):
     """The part of :class:`Module` that saves and loads."""
 
     # Kept in state dicts, for a _load_from_state_dict that must know how old one is; raise it when the state changes.
     _version: int = 1
     _state_hooks: dict[str, OrderedDict[int, Callable[..., Any]]] | None = None
-
-    if TYPE_CHECKING:  # Module has them
-
-        @property
-        def _parameters(self) -> Mapping[str, Parameter]: ...
-        @property
-        def _buffers(self) -> Mapping[str, Tensor]: ...
-        @property
-        def _modules(self) -> Mapping[str, Any]: ...
-
-        _persistent: dict[str, bool]
 
     # ------------------------------------------------------------------ saving
 
@@ -75,7 +65,8 @@ class Stateful:
         for hook in self._hooks_of("save_pre"):
             hook(self, prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
-        for name, child in self._modules.items():
+        children: Mapping[str, Any] = self._modules
+        for name, child in children.items():
             child.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in self._hooks_of("save_post"):
             replaced = hook(self, destination, prefix, metadata)
@@ -260,7 +251,7 @@ class Stateful:
 
 
 def _load(
-    module: Stateful,
+    module: Any,
     state: Any,
     prefix: str,
     metadata: Mapping[str, Any],
@@ -294,7 +285,7 @@ class _Place(NamedTuple):
 class _Before:
     """All tensors and extra state of a module before a load, and where they stood."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Members[Any]) -> None:
         self.modules = list(module.named_modules(remove_duplicate=False))
         self.places = [
             (owner, name, tensor)

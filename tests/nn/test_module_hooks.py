@@ -72,7 +72,7 @@ def test_without_hooks_the_call_goes_straight_to_forward(monkeypatch):
     def fail(*args):
         raise AssertionError("the slow path was taken")
 
-    monkeypatch.setattr("minigrad.nn.module.call_with_hooks", fail)
+    monkeypatch.setattr("minigrad.nn.hooks.call_with_hooks", fail)
     module = Double()
     assert module(1) == 2
     handle = module.register_forward_hook(lambda *a: None)
