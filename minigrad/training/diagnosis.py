@@ -18,14 +18,14 @@ from ..utils.undisturbed import Buffers
 from .checkpoint import random_state, set_random_state
 
 if TYPE_CHECKING:
-    from .trainer import Trainer
+    from .trainer_base import TrainerBase
 
 
 class NonFiniteError(ArithmeticError):
     """A loss that is NaN or infinite before anything was learned."""
 
 
-def diagnose(trainer: Trainer) -> str:
+def diagnose(trainer: TrainerBase) -> str:
     """Where the NaN or infinity in the loss of the batch under way, or in its gradients, comes from.
 
     The batch is run once more under :class:`minigrad.autograd.detect_anomaly`, with hooks that note which layer is
@@ -36,7 +36,7 @@ def diagnose(trainer: Trainer) -> str:
         return _diagnosis(trainer)
 
 
-def _diagnosis(trainer: Trainer) -> str:
+def _diagnosis(trainer: TrainerBase) -> str:
     where = f"epoch {max(trainer.epoch, 1)}, batch {trainer.batch_index}"
     *inputs, target = trainer.batch
     parts = [*((f"input {i}", x) for i, x in enumerate(inputs)), ("the target", target)]

@@ -11,7 +11,7 @@ from .base import Callback
 from .writers import checked_writer, opened
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class ActivationMonitor(Callback):
@@ -48,12 +48,12 @@ class ActivationMonitor(Callback):
     def log_names(self) -> Iterable[str]:
         return ("saturated", "dead")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         self._probe = ActivationProbe(trainer.model, self.layers, self.saturation)
         if not trainer.resumed:
             self.history = []
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         writer = opened(self._writer)
         layers: dict[str, dict[str, float]] = {}
         for name, seen in self._probe.measure(self.batch).items():

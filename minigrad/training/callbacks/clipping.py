@@ -9,7 +9,7 @@ from ...nn.utils import clip_grad_norm_, clip_grad_value_
 from .base import Callback, Order
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class GradientClipping(Callback):
@@ -34,11 +34,11 @@ class GradientClipping(Callback):
         self.max_value = max_value
         self.clipped = 0
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self.clipped = 0
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         if self.max_value is not None:
             clip_grad_value_(trainer.model.parameters(), self.max_value)
         elif self.max_norm is not None:

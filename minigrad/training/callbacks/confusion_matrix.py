@@ -14,7 +14,7 @@ from .base import Callback
 from .writers import checked_count, checked_writer, opened
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class ConfusionMatrix(Callback):
@@ -52,14 +52,14 @@ class ConfusionMatrix(Callback):
         self._true: list[Any] = []
         self._predicted: list[Any] = []
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self.counts, self.epoch = None, 0
 
-    def on_validation_start(self, trainer: Trainer) -> None:
+    def on_validation_start(self, trainer: TrainerBase) -> None:
         self._true, self._predicted = [], []
 
-    def on_validation_batch_end(self, trainer: Trainer) -> None:
+    def on_validation_batch_end(self, trainer: TrainerBase) -> None:
         if self.classes is None:
             shape = trainer.output.shape
             self.classes = shape[1] if len(shape) == 2 and shape[1] > 1 else 2
@@ -67,13 +67,13 @@ class ConfusionMatrix(Callback):
         self._true.append(true)
         self._predicted.append(predicted)
 
-    def on_validation_end(self, trainer: Trainer) -> None:
+    def on_validation_end(self, trainer: TrainerBase) -> None:
         self.counts = confusion_matrix(np.concatenate(self._true), np.concatenate(self._predicted), self.classes)
         self.epoch = trainer.epoch
         if self.every is not None and trainer.epoch % self.every == 0:
             self._draw()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if self.counts is not None and (self.every is None or self.epoch % self.every):
             self._draw()
 

@@ -10,7 +10,7 @@ from .base import Callback, Order
 from .best import Best, Mode
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class EarlyStopping(Callback):
@@ -53,11 +53,11 @@ class EarlyStopping(Callback):
         self.waited = 0
         self._weights: dict[str, Any] | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self._reset()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         value = trainer.value(self.monitor, repr(self))
         if self.best.improved(value, trainer.epoch):
             self.waited = 0
@@ -70,7 +70,7 @@ class EarlyStopping(Callback):
             epochs = f"{self.waited} epochs" if self.waited > 1 else "an epoch"
             trainer.stop(f"{self.monitor} has not improved on {best} for {epochs} (EarlyStopping)")
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if not self.restore_best or self._weights is None or trainer.interrupted:
             return
         if self.best.epoch != trainer.epoch:

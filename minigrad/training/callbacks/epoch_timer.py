@@ -10,7 +10,7 @@ from ..batches import samples_in
 from .base import Callback
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class EpochTimer(Callback):
@@ -28,18 +28,18 @@ class EpochTimer(Callback):
     def log_names(self) -> Iterable[str]:
         return ("epoch_seconds", "samples_per_second")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         self._since = self._trained = time.perf_counter()
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._seconds, self._samples = 0.0, 0
         self._since = self._trained = time.perf_counter()
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         self._samples += samples_in(trainer.batch)
         self._trained = time.perf_counter()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         training = self._seconds + self._trained - self._since
         trainer.log("epoch_seconds", self._seconds + time.perf_counter() - self._since, performance=True)
         trainer.log("samples_per_second", self._samples / training if training else 0.0, performance=True)

@@ -13,7 +13,7 @@ from .base import Callback
 from .writers import checked_count, checked_writer, opened
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class ExamplePredictions(Callback):
@@ -60,14 +60,14 @@ class ExamplePredictions(Callback):
         self.predicted: Any = None
         self.epoch = 0
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         self._forget()
 
-    def on_validation_start(self, trainer: Trainer) -> None:
+    def on_validation_start(self, trainer: TrainerBase) -> None:
         self._first: list[tuple[Any, Any, Any]] = []  # those wanted: wrong ones, or all
         self._rest: list[tuple[Any, Any, Any]] = []  # right ones, should there be too few of those
 
-    def on_validation_batch_end(self, trainer: Trainer) -> None:
+    def on_validation_batch_end(self, trainer: TrainerBase) -> None:
         if len(self._first) >= self.count:
             return
         images = trainer.batch[0]
@@ -82,7 +82,7 @@ class ExamplePredictions(Callback):
             for i in np.flatnonzero(here)[: self.count - len(kept)].tolist():
                 kept.append((images[i].numpy(force=True).copy(), true[i], predicted[i]))
 
-    def on_validation_end(self, trainer: Trainer) -> None:
+    def on_validation_end(self, trainer: TrainerBase) -> None:
         chosen = [*self._first, *self._rest][: self.count]
         self.images, self.true, self.predicted = (np.stack(column) for column in zip(*chosen, strict=True))
         self.epoch = trainer.epoch
@@ -92,7 +92,7 @@ class ExamplePredictions(Callback):
         if self.every is not None and trainer.epoch % self.every == 0:
             self._draw()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if self.images is not None and (self.every is None or self.epoch % self.every):
             self._draw()
 

@@ -11,7 +11,7 @@ from .base import Callback
 from .writers import checked_count, checked_writer, opened
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class GradientMonitor(Callback):
@@ -54,14 +54,14 @@ class GradientMonitor(Callback):
     def log_names(self) -> Iterable[str]:
         return ("grad_norm",)
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self.history, self.verdicts = [], []
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._begin()
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         if (trainer.batch_index - 1) % self.every:
             return
         probe = GradientProbe(trainer.model)
@@ -74,7 +74,7 @@ class GradientMonitor(Callback):
                 histogram.add_to(writer, f"gradients/{name}", trainer.epoch)
         self._measured += 1
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         n = self._measured
         trainer.log("grad_norm", self._total / n if n else math.nan)
         if n == 0:

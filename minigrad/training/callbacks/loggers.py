@@ -12,7 +12,7 @@ from .base import Callback, Order
 
 if TYPE_CHECKING:
     from ..run import Run
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class CSVLogger(Callback):
@@ -30,10 +30,10 @@ class CSVLogger(Callback):
         self.path = Path(path)
         self.performance = performance
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         make_writable(self.path.parent)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         rows = trainer.history
         if self.performance:
             rows = [{**row, **more} for row, more in zip(rows, trainer.performance_history, strict=True)]
@@ -69,7 +69,7 @@ class TensorBoardLogger(Callback):
         self._writer: Any = None
         self._batch_writer: Any = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         from ...utils.tensorboard import SummaryWriter
 
         done = trainer.epoch - trainer.inside_epoch
@@ -86,21 +86,21 @@ class TensorBoardLogger(Callback):
         """The SummaryWriter of the figures, open during a fit."""
         return self._writer
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self.every and trainer.step % self.every == 0:
             self._batch_writer.add_scalar("batch/loss", trainer.loss, trainer.step)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         for name, value in {**trainer.logs, **trainer.performance}.items():
             self._writer.add_scalar(name, value, trainer.epoch)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if self.hparams is not None and trainer.history:
             figures = {name: value for name, value in trainer.history[-1].items() if name != "epoch"}
             self._writer.add_hparams(self.hparams, figures, run_name="hparams")
         self._close()
 
-    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+    def on_exception(self, trainer: TrainerBase, error: BaseException) -> None:
         self._close()
 
     def _close(self) -> None:
@@ -125,21 +125,21 @@ class RunLogger(Callback):
         self.every = every
         self.model_input = model_input
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if trainer.resumed:
             self.run.rewind(trainer.history, trainer.performance_history, trainer.step)
         elif self.model_input is not None:
             self.run.writer.add_graph(trainer.model, self.model_input)
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self.every and trainer.step % self.every == 0:
             self.run.batch_writer.add_scalar("batch/loss", trainer.loss, trainer.step)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         self.run.log(trainer.epoch, **trainer.logs)
         self.run.log_performance(trainer.epoch, **trainer.performance)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if trainer.interrupted:
             self.run.interrupt(f"Stopped by Ctrl-C in epoch {trainer.epoch} after batch {trainer.batch_index}")
         elif trainer.stopped is not None:

@@ -13,7 +13,7 @@ from ..batches import checked_loader
 from .base import Callback, Order
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_state import ResumableTrainer
 
 
 class LRFinder(Callback):
@@ -63,7 +63,7 @@ class LRFinder(Callback):
         self.losses: list[float] = []
         self.suggestion: float | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: ResumableTrainer) -> None:
         if trainer.resumed:
             return
         checked_loader("LRFinder: train_loader", trainer.train_loader, passes=2)
@@ -74,7 +74,7 @@ class LRFinder(Callback):
             for group in trainer.optimizer.param_groups:
                 group["lr"] = self.suggestion
 
-    def _search(self, trainer: Trainer) -> None:
+    def _search(self, trainer: ResumableTrainer) -> None:
         self.rates, self.losses = [], []
         average = 0.0
         for i, batch in zip(range(self.steps), _again_and_again(trainer.train_loader), strict=False):

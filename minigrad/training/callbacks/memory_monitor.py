@@ -9,7 +9,7 @@ from ..probes import gpu_memory, peak_memory, resident_memory
 from .base import Callback
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class MemoryMonitor(Callback):
@@ -22,7 +22,7 @@ class MemoryMonitor(Callback):
     def log_names(self) -> Iterable[str]:
         return ("rss_mib", "peak_rss_mib", "gpu_mib")
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         trainer.log("rss_mib", resident_memory(), performance=True)
         trainer.log("peak_rss_mib", peak_memory(), performance=True)
         trainer.log("gpu_mib", gpu_memory(), performance=True)

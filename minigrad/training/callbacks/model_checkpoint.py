@@ -16,7 +16,7 @@ from .base import Callback, Order
 from .best import Best, Mode
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_state import ResumableTrainer
 
 
 class ModelCheckpoint(Callback):
@@ -78,7 +78,7 @@ class ModelCheckpoint(Callback):
         """Where the best epoch's weights lie, if there was one."""
         return self.folder / "best.safetensors"
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: ResumableTrainer) -> None:
         make_writable(self.folder)
         if self.every_steps is not None and not _knows_its_place(trainer):
             raise ValueError(
@@ -97,11 +97,11 @@ class ModelCheckpoint(Callback):
             if self.best is not None:
                 self.best.reset()
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: ResumableTrainer) -> None:
         if self.every_steps is not None and trainer.step % self.every_steps == 0:
             self._save(trainer)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: ResumableTrainer) -> None:
         if self.best is not None and self.monitor is not None:
             value = trainer.value(self.monitor, repr(self))
             if math.isnan(value):
@@ -115,7 +115,7 @@ class ModelCheckpoint(Callback):
         if trainer.epoch % self.every_epochs == 0 or trainer.epoch == trainer.epochs or trainer.stopped is not None:
             self._save(trainer)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: ResumableTrainer) -> None:
         if trainer.epoch == 0 or self._saved == _place(trainer):
             return
         if not trainer.inside_epoch or _knows_its_place(trainer):
@@ -128,11 +128,11 @@ class ModelCheckpoint(Callback):
                 stacklevel=2,
             )
 
-    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+    def on_exception(self, trainer: ResumableTrainer, error: BaseException) -> None:
         if trainer.step:
             save(trainer.model.state_dict(), self.folder / "after-error.safetensors")
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: ResumableTrainer) -> None:
         newest = self.folder / checkpoint_name(trainer.step)
         save_checkpoint(trainer.state_dict(), newest)
         self._saved = _place(trainer)
@@ -150,9 +150,9 @@ class ModelCheckpoint(Callback):
             self.best.load_state_dict(state["best"])
 
 
-def _place(trainer: Trainer) -> tuple[int, int, bool]:
+def _place(trainer: ResumableTrainer) -> tuple[int, int, bool]:
     return trainer.epoch, trainer.batch_index, trainer.inside_epoch
 
 
-def _knows_its_place(trainer: Trainer) -> bool:
+def _knows_its_place(trainer: ResumableTrainer) -> bool:
     return hasattr(trainer.train_loader, "state_dict")

@@ -12,7 +12,7 @@ from ..diagnosis import diagnose
 from .base import Callback, CancelBatch, Order
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class TerminateOnNaN(Callback):
@@ -31,17 +31,17 @@ class TerminateOnNaN(Callback):
     def __init__(self) -> None:
         self.diagnosis: str | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         self.diagnosis = None
 
-    def on_batch_start(self, trainer: Trainer) -> None:
+    def on_batch_start(self, trainer: TrainerBase) -> None:
         self._buffers = Buffers(trainer.model)
 
-    def on_before_backward(self, trainer: Trainer) -> None:
+    def on_before_backward(self, trainer: TrainerBase) -> None:
         if not math.isfinite(trainer.loss.item()) and trainer.loss_weight:
             self._end(trainer)
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         for parameter in trainer.model.parameters():
             if parameter.grad is not None:
                 g = parameter.grad._array.ravel()
@@ -51,7 +51,7 @@ class TerminateOnNaN(Callback):
                 if not math.isfinite(square) and not math.isfinite(abs(g).max()):
                     self._end(trainer)
 
-    def _end(self, trainer: Trainer) -> Any:
+    def _end(self, trainer: TrainerBase) -> Any:
         self._buffers.put_back()
         self.diagnosis = diagnose(trainer)
         trainer.stop(f"{self.diagnosis} (TerminateOnNaN)")

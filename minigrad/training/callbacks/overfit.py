@@ -10,7 +10,7 @@ from ..streaming import Metric
 from .base import Callback, Order
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_state import ResumableTrainer
 
 
 class OverfitError(RuntimeError):
@@ -59,7 +59,7 @@ class OverfitOneBatch(Callback):
         self.steps_taken = 0
         self.first_loss = self.last_loss = float("nan")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: ResumableTrainer) -> None:
         if trainer.resumed:
             return
         checked_loader("OverfitOneBatch: train_loader", trainer.train_loader, passes=2)
@@ -78,7 +78,7 @@ class OverfitOneBatch(Callback):
                 "layer, the loss, the learning rate and the labels"
             )
 
-    def _learn(self, trainer: Trainer, batch: Any) -> None:
+    def _learn(self, trainer: ResumableTrainer, batch: Any) -> None:
         metric = copy.deepcopy(self.metric)
         self.passed = False
         for step in range(self.steps):

@@ -11,7 +11,7 @@ from ..report import shown
 from .base import Callback, Order
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 _DRAW_EVERY = 0.2  # seconds
 
@@ -30,11 +30,11 @@ class ProgressBar(Callback):
         self.label = label
         self._bar: Any = None
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._started = self._drawn = time.perf_counter()
         self._open(trainer)
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self._bar is None:
             return
         now = time.perf_counter()
@@ -43,7 +43,7 @@ class ProgressBar(Callback):
             self._bar.set_postfix_str(f"loss {trainer.loss.item():.4g}", refresh=False)
             self._bar.update(trainer.batch_index - self._bar.n)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         figures = ", ".join(f"{name} {shown(value)}" for name, value in trainer.logs.items())
         if self._bar is not None:
             self._bar.set_postfix_str(fitting(figures, sys.stderr), refresh=False)
@@ -53,22 +53,22 @@ class ProgressBar(Callback):
             seconds = time.perf_counter() - getattr(self, "_started", time.perf_counter())
             say(f"{self._title(trainer)}: {figures} ({seconds:.1f} s)")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if trainer.inside_epoch:  # resumed there
             self.on_epoch_start(trainer)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         self._close()
         if trainer.stopped is not None:
             say(f"Stopped after epoch {trainer.epoch}, batch {trainer.batch_index}: {trainer.stopped}")
 
-    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+    def on_exception(self, trainer: TrainerBase, error: BaseException) -> None:
         self._close()
 
-    def _title(self, trainer: Trainer) -> str:
+    def _title(self, trainer: TrainerBase) -> str:
         return f"{self.label} {trainer.epoch}/{trainer.epochs}"
 
-    def _open(self, trainer: Trainer) -> None:
+    def _open(self, trainer: TrainerBase) -> None:
         if is_terminal(sys.stderr):
             from tqdm import tqdm
 

@@ -9,7 +9,7 @@ from ...optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .base import Callback, Order
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class LRSchedule(Callback):
@@ -47,17 +47,17 @@ class LRSchedule(Callback):
         self.interval = interval
         self.monitor = monitor
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if self.scheduler.optimizer is not trainer.optimizer:
             raise ValueError(f"{self!r}: its scheduler is of another optimizer than the trainer's")
         if isinstance(self.scheduler, ReduceLROnPlateau) and not trainer.resumed:
             self.scheduler._reset()
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self.interval == "batch":
             self.scheduler.step()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         if self.monitor is not None:
             self.scheduler.step(trainer.value(self.monitor, repr(self)))  # type: ignore[arg-type]
         elif self.interval == "epoch":
@@ -78,14 +78,14 @@ class LRSchedule(Callback):
 class LearningRateMonitor(Callback):
     """Log ``lr``, the learning rate of the epoch's last update (of the first parameter group)."""
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self._rate = trainer.optimizer.param_groups[0]["lr"]
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         self._rate = trainer.optimizer.param_groups[0]["lr"]
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         trainer.log("lr", self._rate)
 
     def log_names(self) -> tuple[str, ...]:

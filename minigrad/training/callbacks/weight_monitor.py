@@ -12,7 +12,7 @@ from .base import Callback
 from .writers import checked_count, checked_writer, opened
 
 if TYPE_CHECKING:
-    from ..trainer import Trainer
+    from ..trainer_base import TrainerBase
 
 
 class WeightMonitor(Callback):
@@ -45,29 +45,29 @@ class WeightMonitor(Callback):
     def log_names(self) -> Iterable[str]:
         return ("weight_change", "update_ratio")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self.history = []
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._begin()
         probe = WeightProbe(trainer.model)
         probe.mark()
         self._start = probe.marked
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         self._before = None
         if (trainer.batch_index - 1) % self.every == 0:
             self._before = WeightProbe(trainer.model)
             self._before.mark()
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self._before is not None:
             self._ratios += self._before.ratio
             self._measured += 1
             self._before = None
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         probe = WeightProbe(trainer.model)
         probe.marked = self._start
         changes, histograms = probe.changes(), probe.histograms()
