@@ -11,8 +11,7 @@ from findings import Finding
 from loan_report import REFERENCE, SMOOTHING, Curve
 
 from minigrad import plot
-from minigrad.training import Link, Run
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Link, Run, RunRecord
 from minigrad.utils.smoothing import smooth
 
 Curves = Mapping[str, Curve]

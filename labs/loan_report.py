@@ -11,8 +11,7 @@ import numpy as np
 from loan_data import Loans
 
 from minigrad import Tensor, plot
-from minigrad.training import Run
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Run, RunRecord
 from minigrad.utils.smoothing import smooth
 
 SMOOTHING = 0.6

@@ -11,7 +11,8 @@ import numpy as np
 import minigrad
 from minigrad import nn
 from minigrad.optim import lr_scheduler
-from minigrad.training import Accuracy, Callback, Run, Trainer
+from minigrad.runs import Run
+from minigrad.training import Accuracy, Callback, Trainer
 from minigrad.training.callbacks import (
     EarlyStopping,
     GradientClipping,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from minigrad.training import Run
+from minigrad.runs import Run
 
 
 def make_run(out, name="base", settings=None, curves=None, results=None, end=None, notices=(), performance=()):

@@ -77,12 +77,6 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}.safetensors"
 
 
-def remove_drafts(folder: str | os.PathLike[str]) -> None:
-    """Remove what a kill in the middle of a save left in a folder that is nobody else's."""
-    for draft in Path(folder).glob(".minigrad-*.tmp"):
-        draft.unlink()
-
-
 def _read(place: Path) -> dict[str, Any]:
     content = load(place)
     if not isinstance(content, dict) or set(content) != {"state", "digest"}:

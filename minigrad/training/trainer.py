@@ -24,12 +24,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import kernels
+from ..interrupts import calls_on_interrupt
 from ..utils.undisturbed import Buffers
 from .batches import checked_loader, split, to_device
 from .callbacks.base import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFit
 from .checkpoint import load_checkpoint
 from .diagnosis import NonFiniteError, diagnose
-from .progress import calls_on_interrupt
 from .trainer_base import Row
 from .trainer_checks import nobody_logs
 from .trainer_state import ResumableTrainer

@@ -8,8 +8,7 @@ import shutil
 
 import pytest
 
-from minigrad.training import compare
-from minigrad.training.runs import comparison_page, find_runs
+from minigrad.runs import compare, comparison_page, find_runs
 from tests.some_runs import make_run
 
 
@@ -140,7 +139,7 @@ def test_many_curves_are_drawn_the_best_in_colour(tmp_path):
 
 
 def test_steps_and_epochs_share_no_axis(tmp_path):
-    from minigrad.training import Run
+    from minigrad.runs import Run
 
     make_run(tmp_path, "a", curves={"loss": [1.0, 0.5]})
     with Run(tmp_path, "b", {}, unit="step") as run:
@@ -156,7 +155,7 @@ def test_the_key_figure_may_be_chosen(tmp_path):
     assert [row[2] for row in table(page, "Runs")[1:]] == ["0.0100", "0.1000"]
     assert "In the order of loss, the smallest first." in page
     assert [row[1] for row in table(page_of(tmp_path, "loss", mode="max"), "Runs")[1:]] == ["0.1", "0.01"]
-    with pytest.raises(ValueError, match="comparison_page: no run has the figure 'los'; did you mean loss"):
+    with pytest.raises(ValueError, match="comparison_page: no run has the metric 'los'; did you mean loss"):
         page_of(tmp_path, "los")
     with pytest.raises(ValueError, match="there are no runs"):
         comparison_page([], tmp_path / "x.html", "T")
@@ -191,7 +190,7 @@ def test_the_command_writes_both_files(tmp_path, capsys):
         (["nowhere"], "there is no nowhere"),
         (["file"], "file is not a folder"),
         (["empty"], "no runs found in empty"),
-        (["runs", "--key", "test_acuracy"], "no run has the figure 'test_acuracy'; did you mean test_accuracy"),
+        (["runs", "--key", "test_acuracy"], "no run has the metric 'test_acuracy'; did you mean test_accuracy"),
         (["runs", "--key", "count"], "is a large 'count' good or bad"),
         (["runs", "--out", "file/x"], "cannot write into file/x"),
     ],

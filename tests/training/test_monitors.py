@@ -11,7 +11,8 @@ from events import values
 
 import minigrad
 from minigrad import nn, optim, plot
-from minigrad.training import Accuracy, Callback, Run, Trainer, load_checkpoint, save_checkpoint
+from minigrad.runs import Run
+from minigrad.training import Accuracy, Callback, Trainer, load_checkpoint, save_checkpoint
 from minigrad.training.callbacks import (
     ActivationMonitor,
     ConfusionMatrix,

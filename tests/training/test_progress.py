@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from minigrad.training import Progress
+from minigrad.runs import Progress
 
 
 def test_items_pass_in_order_and_none_is_lost(capsys):

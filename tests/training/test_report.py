@@ -8,8 +8,9 @@ import re
 import pytest
 
 from minigrad import plot
-from minigrad.training import Link, Picture, Run, Table, Text
-from minigrad.training.report import Page, render, shown
+from minigrad.runs import Link, Picture, Run, Table, Text
+from minigrad.runs.report import Page, render
+from minigrad.terminal import shown
 
 
 @pytest.fixture

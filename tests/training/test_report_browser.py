@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from minigrad import plot
-from minigrad.training import Link, Run
-from minigrad.training.runs import comparison_page, find_runs
+from minigrad.runs import Link, Run, comparison_page, find_runs
 from tests.some_runs import make_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "/usr/bin/chromium", "google-chrome"))), None)

@@ -15,7 +15,7 @@ import pytest
 
 import minigrad
 from minigrad import plot
-from minigrad.training import Run, RunRecord
+from minigrad.runs import Run, RunRecord
 
 
 def summary(run):
@@ -122,7 +122,7 @@ def test_an_error_passes_and_leaves_the_history(tmp_path, error, status):
 
 
 def test_a_run_that_is_killed_leaves_its_history(tmp_path, monkeypatch):
-    monkeypatch.setattr("minigrad.training.run.HISTORY_EVERY", 0.0)
+    monkeypatch.setattr("minigrad.runs.run.HISTORY_EVERY", 0.0)
     run = Run(tmp_path, "base", {})
     run.log(1, loss=0.5)
     assert (run.folder / "history.csv").read_text() == "epoch,loss\n1,0.5\n"

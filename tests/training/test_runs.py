@@ -10,10 +10,11 @@ import math
 import numpy as np
 import pytest
 
-from minigrad.training.compare import main as compare
-from minigrad.training.figures import checked_key, key_figure, mode_of, monitor_of
-from minigrad.training.runs import RunRecord, find_runs, write_runs_summary
-from minigrad.training.table import write_table
+from minigrad.csv_table import write_table
+from minigrad.runs import RunRecord, find_runs, write_runs_summary
+from minigrad.runs.compare import main as compare
+from minigrad.runs.key_metric import checked_key, key_metric
+from minigrad.runs.names import mode_of, monitor_of
 from tests.some_runs import make_run
 
 
@@ -243,13 +244,13 @@ def test_the_key_figure_is_the_test_set_s(tmp_path):
     whole = RunRecord.read(make_run(tmp_path, curves={"loss": [1.0]}, results=results))
     part = RunRecord.read(make_run(tmp_path, results={"test_loss": 1.0, "train_accuracy": 0.5}))
     bare = RunRecord.read(make_run(tmp_path, curves={"loss": [1.0], "val_loss": [1.0]}))
-    assert key_figure([whole]) == "test_auc"
-    assert key_figure([whole, part]) == "test_loss"  # more runs have it
-    assert key_figure([bare]) == "val_loss"
-    assert key_figure([]) is None
+    assert key_metric([whole]) == "test_auc"
+    assert key_metric([whole, part]) == "test_loss"  # more runs have it
+    assert key_metric([bare]) == "val_loss"
+    assert key_metric([]) is None
     assert checked_key([whole], "loss", None, "f") == ("loss", "min")
     assert checked_key([whole], "parameters", "min", "f") == ("parameters", "min")
-    with pytest.raises(ValueError, match=r"f: no run has the figure 'test_acu'; did you mean test_auc"):
+    with pytest.raises(ValueError, match=r"f: no run has the metric 'test_acu'; did you mean test_auc"):
         checked_key([whole], "test_acu", None, "f")
     with pytest.raises(ValueError, match="is a large 'parameters' good or bad"):
         checked_key([whole], "parameters", None, "f")

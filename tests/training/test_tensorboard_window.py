@@ -14,7 +14,8 @@ from browser import AVAILABLE, Browser
 
 import minigrad
 from minigrad import nn
-from minigrad.training import Accuracy, Run, Trainer
+from minigrad.runs import Run
+from minigrad.training import Accuracy, Trainer
 from minigrad.training import callbacks as cb
 from minigrad.utils.data import DataLoader, TensorDataset
 

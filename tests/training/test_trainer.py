@@ -497,8 +497,8 @@ def test_a_fit_in_a_thread():
 
 def test_a_loop_by_hand_needs_no_trainer(tmp_path):
     """Metrics, tables and checkpoints work alone."""
+    from minigrad.csv_table import write_table
     from minigrad.training import load_checkpoint, save_checkpoint
-    from minigrad.training.table import write_table
 
     model = net()
     optimizer = minigrad.optim.Adam(model.parameters())

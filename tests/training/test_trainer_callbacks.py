@@ -12,7 +12,8 @@ import pytest
 import minigrad
 from minigrad import nn
 from minigrad.optim import lr_scheduler
-from minigrad.training import Accuracy, Callback, Run
+from minigrad.runs import Run
+from minigrad.training import Accuracy, Callback
 from minigrad.training.callbacks import (
     CSVLogger,
     EarlyStopping,

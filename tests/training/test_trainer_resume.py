@@ -13,7 +13,8 @@ import pytest
 import minigrad
 from minigrad import nn
 from minigrad.optim import lr_scheduler
-from minigrad.training import AUC, Accuracy, Callback, Run, Trainer, load_checkpoint
+from minigrad.runs import Run
+from minigrad.training import AUC, Accuracy, Callback, Trainer, load_checkpoint
 from minigrad.training.callbacks import (
     CancelEpoch,
     CancelFit,

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..table import make_writable, write_table
+from ...csv_table import write_table
+from ...files import make_writable
 from .base import Callback, Order
 
 if TYPE_CHECKING:
-    from ..run import Run
     from ..trainer_base import TrainerBase
 
 
@@ -110,7 +110,7 @@ class TensorBoardLogger(Callback):
 
 
 class RunLogger(Callback):
-    """Write the figures into the folder of a :class:`minigrad.training.Run`: history, TensorBoard's logs.
+    """Write the figures into the folder of a :class:`minigrad.runs.Run`: history, TensorBoard's logs.
 
     Args:
         run: the run.
@@ -120,7 +120,7 @@ class RunLogger(Callback):
 
     order = Order.REPORT
 
-    def __init__(self, run: Run, every: int = 50, model_input: Any = None) -> None:
+    def __init__(self, run: Any, every: int = 50, model_input: Any = None) -> None:
         self.run = run
         self.every = every
         self.model_input = model_input

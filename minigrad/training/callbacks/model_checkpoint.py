@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...files import make_writable, remove_drafts
 from ...serialization import save
-from ..checkpoint import checkpoint_name, checkpoints_in, remove_drafts, save_checkpoint
-from ..table import make_writable
+from ..checkpoint import checkpoint_name, checkpoints_in, save_checkpoint
 from .base import Callback, Order
 from .best import Best, Mode
 

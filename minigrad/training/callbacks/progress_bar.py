@@ -6,8 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...terminal import fitting, is_terminal, say
-from ..report import shown
+from ...terminal import fitting, is_terminal, say, shown
 from .base import Callback, Order
 
 if TYPE_CHECKING:

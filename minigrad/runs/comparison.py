@@ -12,11 +12,13 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import plot
-from .callbacks.best import Mode
-from .figures import checked_key, is_figure
-from .report import Block, Link, Page, Picture, Table, render, shown
-from .run_record import RunRecord
-from .table import write_text
+from ..files import write_text
+from ..terminal import shown
+from ..training.callbacks.best import Mode
+from .key_metric import checked_key
+from .names import in_words, is_metric
+from .record import RunRecord
+from .report import Block, Link, Page, Picture, Table, render
 
 LINES = 8  # of a picture, in colours that can be told apart; further ones are drawn in grey behind them
 FIGURES = 5  # columns of the table beside the figure that it is sorted by
@@ -27,7 +29,7 @@ def comparison_page(
     records: Sequence[RunRecord],
     path: str | os.PathLike[str],
     title: str,
-    key_figure: str | None = None,
+    key_metric: str | None = None,
     mode: Mode | None = None,
 ) -> None:
     """Write one self-contained HTML page that sets runs side by side.
@@ -40,24 +42,24 @@ def comparison_page(
     - the settings that all share.
 
     Args:
-        records: the runs; see :func:`minigrad.training.runs.find_runs`.
+        records: the runs; see :func:`minigrad.runs.find_runs`.
         path: of the page; links to reports are relative to it.
         title: of the page.
-        key_figure: the figure that runs are compared by: a result, or a curve of history, whose best value counts then.
-            If None it is chosen: see :func:`minigrad.training.figures.key_figure`.
+        key_metric: the metric that runs are compared by: a result, or a curve of history, whose best value counts then.
+            If None it is chosen: see :func:`minigrad.runs.key_metric.key_metric`.
         mode: "max" or "min": whether the largest or the smallest is the best; by the name if None ("loss": "min").
     Raises ValueError if there are no runs, or if none has the key figure; OSError if the page cannot be written.
     """
     if not records:
         raise ValueError("comparison_page: there are no runs to compare")
-    key, direction = checked_key(records, key_figure, mode, "comparison_page")
+    key, direction = checked_key(records, key_metric, mode, "comparison_page")
     comparison = _Comparison(records, Path(path), key, direction)
     page = Page(
         title,
         comparison.subtitle(),
         comparison.notices(),
         comparison.blocks(),
-        {_words(name): value for name, value in comparison.shared.items()},
+        {in_words(name): value for name, value in comparison.shared.items()},
         "Settings that all runs share",
     )
     write_text(path, render(page))
@@ -93,7 +95,7 @@ class _Comparison:
         states = ", ".join(f"{n} {status}" for status, n in count.items() if n)
         many = f"{len(self.runs)} run{'s' * (len(self.runs) > 1)}: {states}."
         first = "largest" if self.mode == "max" else "smallest"
-        return many if self.key is None else f"{many} In the order of {_words(self.key)}, the {first} first."
+        return many if self.key is None else f"{many} In the order of {in_words(self.key)}, the {first} first."
 
     def notices(self) -> list[str]:
         """What all finished runs say of themselves."""
@@ -112,7 +114,7 @@ class _Comparison:
         count: dict[str, int] = {}
         for run in done:
             for name, value in run.results.items():
-                count[name] = count.get(name, 0) + is_figure(value)
+                count[name] = count.get(name, 0) + is_metric(value)
         return [name for name, n in count.items() if name != self.key and n and 2 * n >= len(done)]
 
     def _table(self) -> Table:
@@ -120,8 +122,8 @@ class _Comparison:
         left_out = len(figures) - FIGURES
         figures = figures[:FIGURES]
         with_status = any(run.status != "finished" for run in self.runs)
-        columns = ["run", *map(_words, self.differing)]
-        columns += [*([] if self.key is None else [_words(self.key)]), *map(_words, figures), "seconds"]
+        columns = ["run", *map(in_words, self.differing)]
+        columns += [*([] if self.key is None else [in_words(self.key)]), *map(in_words, figures), "seconds"]
         rows = []
         for run, name in zip(self.runs, self.names, strict=True):
             settings = run.settings
@@ -165,13 +167,13 @@ class _Comparison:
             return None
         rows = [
             [
-                f"{_words(axes[0])} {_setting(a)}".replace(" ", "\N{NO-BREAK SPACE}"),
+                f"{in_words(axes[0])} {_setting(a)}".replace(" ", "\N{NO-BREAK SPACE}"),
                 *(statistics.fmean(found) if (found := cells.get((_text(a), _text(b)))) else None for b in sides[1]),
             ]
             for a in sides[0]
         ]
-        columns = ["", *(f"{_words(axes[1])} {_setting(b)}" for b in sides[1])]
-        return Table(f"{_words(self.key).capitalize()} by {_words(axes[0])} and {_words(axes[1])}", columns, rows)
+        columns = ["", *(f"{in_words(axes[1])} {_setting(b)}" for b in sides[1])]
+        return Table(f"{in_words(self.key).capitalize()} by {in_words(axes[0])} and {in_words(axes[1])}", columns, rows)
 
     def _seeds(self) -> Table | None:
         """Mean and deviation over the finished runs that differ by their seed alone."""
@@ -194,7 +196,7 @@ class _Comparison:
                 found = [value for run in group.values() if (value := run.figure(figure, self.mode)) is not None]
                 row.append(_mean_and_deviation(found))
             rows.append([*row, len(group)])
-        columns = [*(["run"] if by_name else []), *map(_words, others), *map(_words, figures), "seeds"]
+        columns = [*(["run"] if by_name else []), *map(in_words, others), *map(in_words, figures), "seeds"]
         return Table("Mean ± standard deviation over seeds", columns, rows)
 
     # ------------------------------------------------------------------------------------------------------- curves
@@ -219,10 +221,10 @@ class _Comparison:
             # Steps and epochs have no axis in common, but the share of the training.
             lines[legend[i]] = (x if len(units) == 1 else [step / (max(x) or 1) for step in x], y)
         coloured = dict(list(lines.items())[:LINES])
-        values = [value for _, y in lines.values() for value in y if is_figure(value)]
+        values = [value for _, y in lines.values() for value in y if is_metric(value)]
         log = bool(values) and min(values) > 0 and max(values) > 50 * min(values)
         xlabel = units.pop() if len(units) == 1 else "share of the training"
-        picture = plot.curves(coloured, xlabel, _words(figure), log=log)
+        picture = plot.curves(coloured, xlabel, in_words(figure), log=log)
         for x, y in list(lines.values())[LINES:]:
             picture.axes[0].plot(x, y, color="#9aa5b1", linewidth=0.8, zorder=1)
         others = len(lines) - LINES
@@ -231,22 +233,18 @@ class _Comparison:
         )
         file = io.BytesIO()
         picture.savefig(file, format="png")
-        return Picture(file.getvalue(), f"{_words(figure).capitalize()}; at the end {_ends(lines)}.{behind}")
+        return Picture(file.getvalue(), f"{in_words(figure).capitalize()}; at the end {_ends(lines)}.{behind}")
 
     def _legend(self) -> list[str]:
         """A name for each run's line: what it differs in, where that is short and names do not tell the runs apart."""
         if len({run.name for run in self.runs}) == len(self.runs):
             return self.names
         texts = [
-            ", ".join(f"{_words(name)} {_setting(run.settings.get(name))}" for name in self.differing)
+            ", ".join(f"{in_words(name)} {_setting(run.settings.get(name))}" for name in self.differing)
             for run in self.runs
         ]
         fit = len(set(texts)) == len(texts) and max(map(len, texts)) <= LEGEND
         return texts if fit else self.names
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace(".", " ")
 
 
 def _text(value: Any) -> str:
@@ -262,7 +260,7 @@ def _ends(lines: Mapping[str, tuple[list[float], list[float]]]) -> str:
     last = {name: y[-1] for name, (_, y) in lines.items()}
     if len(last) <= 4:
         return ", ".join(f"{shown(value)} ({name})" for name, value in last.items())
-    last = {name: value for name, value in last.items() if is_figure(value)} or last
+    last = {name: value for name, value in last.items() if is_metric(value)} or last
     low, high = [extreme(last, key=lambda name: last[name]) for extreme in (min, max)]
     return f"from {shown(last[low])} ({low}) to {shown(last[high])} ({high})"
 
@@ -270,7 +268,7 @@ def _ends(lines: Mapping[str, tuple[list[float], list[float]]]) -> str:
 def _in_order(values: Sequence[Any]) -> list[Any]:
     """Each value once: numbers by size, others as they come."""
     once = list({_text(value): value for value in values}.values())
-    return sorted(once) if all(map(is_figure, once)) else once
+    return sorted(once) if all(map(is_metric, once)) else once
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

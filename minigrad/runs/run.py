@@ -18,14 +18,16 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 
 from .. import kernels
+from ..csv_table import write_table
+from ..files import remove_drafts, write_bytes, write_text
 from ..plot.graph_svg import GraphPicture
 from ..serialization import save
 from ..tensor import Tensor
 from ..terminal import say
-from .json_file import plain, read_json, write_json
+from .json_file import plain, read_json, read_summary, write_json
+from .names import flat, in_words
 from .progress import Progress
 from .report import Block, Drawing, Page, Picture, Table, Text, render
-from .table import write_bytes, write_table, write_text
 
 T = TypeVar("T")
 
@@ -129,8 +131,7 @@ class Run:
         run = cls.__new__(cls)
         run._begin(begun["name"], config, title, unit)
         run.folder = place
-        for draft in place.glob(".*.tmp"):  # left by a kill in the middle of a write
-            draft.unlink()
+        remove_drafts(place)
         again = {"started": run._started.isoformat(timespec="seconds"), **_environment()}
         begun.setdefault("resumed", []).append(again)
         write_json(place / "config.json", begun)
@@ -313,7 +314,8 @@ class Run:
         figures = [(key.replace("_", " "), v) for key, v in results.items() if not isinstance(v, (list, dict))]
         table = [Table("Results", ["", "this run"], figures)] if figures else []
         blocks = [*self._compared, *table, *self.blocks]
-        page = Page(self.title, subtitle, self.notices, blocks, _flat(self.config))
+        settings = {in_words(name): value for name, value in flat(self.config).items()}
+        page = Page(self.title, subtitle, self.notices, blocks, settings)
         write_text(self.folder / "report.html", render(page))
 
     def __enter__(self) -> Self:
@@ -338,14 +340,6 @@ class Run:
         if self.performance:
             write_table(self.folder / "performance.csv", self.performance, self.unit)
         self._written = time.perf_counter()
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json of a run's folder; {} as long as there is none. Raises ValueError if it is damaged."""
-    try:
-        return read_json(folder / "summary.json")
-    except FileNotFoundError:
-        return {}
 
 
 def _number(name: str, value: Any) -> float:
@@ -380,12 +374,3 @@ def _new_folder(out: Path, name: str) -> Path:
             number += 1
         else:
             return folder
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level: {"optimizer": {"lr": 1}} gives {"optimizer lr": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        flat.update(_flat(value, f"{name} ") if isinstance(value, Mapping) else {name: value})
-    return flat

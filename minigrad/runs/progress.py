@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from ..interrupts import calls_on_interrupt
 from ..terminal import fitting, is_terminal, say
 
 T = TypeVar("T")
@@ -80,22 +78,3 @@ class Progress(Generic[T]):
 
     def _stop(self) -> None:
         self.interrupted = True
-
-
-@contextlib.contextmanager
-def calls_on_interrupt(first: Any) -> Iterator[None]:
-    """Call `first` at the first Ctrl-C; a second one acts as usual. Python delivers signals to the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler  # None: not set from Python
-
-    def once(number: int, frame: Any) -> None:
-        first()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, once)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""Compare runs: ``python -m minigrad.training.compare runs/lab8`` writes runs_summary.csv and comparison.html there."""
+"""Compare runs: ``python -m minigrad.runs.compare runs/lab8`` writes runs_summary.csv and comparison.html there."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..terminal import readable_output
-from .callbacks.best import Mode
+from ..terminal import readable_output, shown
+from ..training.callbacks.best import Mode
 from .comparison import comparison_page
-from .figures import checked_key
-from .report import shown
-from .run_record import RunRecord
-from .runs import find_runs, write_runs_summary
+from .find import find_runs
+from .key_metric import checked_key
+from .record import RunRecord
+from .summary import write_runs_summary
 
 
 def write_comparison(
-    records: Sequence[RunRecord], out: Path, title: str, key_figure: str | None = None, mode: Mode | None = None
+    records: Sequence[RunRecord], out: Path, title: str, key_metric: str | None = None, mode: Mode | None = None
 ) -> str:
     """Write runs_summary.csv and comparison.html into a folder; returns what to tell the user.
 
-    Arguments and errors are those of :func:`minigrad.training.runs.comparison_page`.
+    Arguments and errors are those of :func:`minigrad.runs.comparison_page`.
     """
-    comparison_page(records, out / "comparison.html", title, key_figure, mode)
+    comparison_page(records, out / "comparison.html", title, key_metric, mode)
     write_runs_summary(records, out / "runs_summary.csv")
-    key, direction = checked_key(records, key_figure, mode, "compare")
+    key, direction = checked_key(records, key_metric, mode, "compare")
     places = [(value, run) for run in records if key is not None and (value := run.figure(key, direction)) is not None]
     best = ""
     if places:
@@ -37,7 +37,7 @@ def write_comparison(
 def main(argv: list[str] | None = None) -> int:
     readable_output()
     parser = argparse.ArgumentParser(
-        prog="python -m minigrad.training.compare",
+        prog="python -m minigrad.runs.compare",
         description="Set runs side by side: as a table, runs_summary.csv, and as a page, comparison.html.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders that hold runs, at any depth")

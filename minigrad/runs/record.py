@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from .callbacks.best import Mode
-from .figures import is_figure
-from .json_file import read_json
-from .run import read_summary
-from .table import read_table
+from ..csv_table import read_table
+from ..training.callbacks.best import Mode
+from .json_file import read_json, read_summary
+from .names import flat, is_metric
 
 
 @dataclass(frozen=True)
@@ -89,14 +87,14 @@ class RunRecord:
 
     def best(self, key: str, mode: Mode) -> tuple[float, float] | None:
         """The best value of a curve and its epoch (the first, of equal ones); None if it has no number."""
-        found = [(value, epoch) for epoch, value in zip(*self.column(key), strict=True) if is_figure(value)]
+        found = [(value, epoch) for epoch, value in zip(*self.column(key), strict=True) if is_metric(value)]
         sign = 1 if mode == "min" else -1
         return min(found, key=lambda pair: sign * pair[0], default=None)
 
     @property
     def figures(self) -> dict[str, float]:
         """Those of `results` that are numbers, on one level."""
-        return {name: value for name, value in flat(self.results).items() if is_figure(value)}
+        return {name: value for name, value in flat(self.results).items() if is_metric(value)}
 
     def figure(self, name: str, mode: Mode) -> float | None:
         """The result of that name, else the best value of the curve of that name; None if there is no such number."""
@@ -104,14 +102,6 @@ class RunRecord:
             return self.figures[name]
         best = self.best(name, mode)
         return None if best is None else best[0]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one level, the names joined by dots."""
-    level: dict[str, Any] = {}
-    for key, value in values.items():
-        level.update(flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return level
 
 
 _SUMMARY: dict[str, tuple[Any, str]] = {  # what stands in summary.json, and what it must be

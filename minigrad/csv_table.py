@@ -1,19 +1,18 @@
-"""Files that are whole at any moment: tables as CSV, text, bytes."""
+"""Tables of numbers and text as CSV files."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import math
 import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .files import write_text
 
 _TRUTH = {"True": 1, "False": 0}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -67,36 +66,3 @@ def _cell(value: Any) -> Any:
 
 def _uncell(text: str) -> str:
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
-
-
-def make_writable(folder: str | os.PathLike[str]) -> None:
-    """Make a folder if it is not there. Raises OSError if it cannot be made, or if no file can be written into it."""
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    probe = place / f".{secrets.token_hex(4)}.tmp"
-    probe.touch()
-    probe.unlink()
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file, whole at any moment: see :func:`write_bytes`. What UTF-8 lacks becomes ``\\udcff``."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
-
-
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file beside its place and move it there: a reader, or a kill, never meets half of it.
-
-    Raises OSError, with its name, if it cannot be written; what stood there before still stands then.
-    """
-    target = Path(path)
-    draft = target.parent / f".{target.name}-{secrets.token_hex(4)}.tmp"
-    try:
-        with open(draft, "xb") as file:
-            file.write(content)
-        os.replace(draft, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        if isinstance(error, OSError) and error.filename is None:  # a full disk
-            raise OSError(error.errno, error.strerror, str(target)) from None
-        raise

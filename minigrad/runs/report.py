@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..terminal import shown
+
 __all__ = ["Block", "Drawing", "Link", "Picture", "Table", "Text", "render"]
 
 _PIXELS = 1.3  # of a picture, on each pixel of the page: sharp on fine screens, and its letters as large as the text
@@ -129,20 +131,3 @@ def _cell_class(value: Any, numeric: bool) -> Any:
     if _is_number(value) or (isinstance(value, Link) and len(value.text) <= _NAME):
         return Markup(' class="unbroken"')
     return Markup(' class="words"') if isinstance(value, str) and len(value) > _WORDS else ""
-
-
-def shown(value: Any) -> str:
-    """A value as a reader wants it: `0.8100`, `0.002257`, `1.2e-06`, `yes`, `10, 10`, and `—` for None."""
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        if value == 0:
-            return "0"
-        if not 1e-2 <= abs(value) < 1e6:
-            return f"{value:.4g}"
-        return f"{value:.4f}" if abs(value) < 100 else f"{value:.2f}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(shown(item) for item in value)
-    return str(value)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import write_text
 from ..tensor import Tensor
-from .table import write_text
 
 
 def plain(value: Any, place: str) -> Any:
@@ -51,7 +51,7 @@ def _plain(value: Any, place: str) -> Any:
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write what :func:`plain` gave; the file is whole at any moment."""
+    """Write what :func:`plain` gave; the file is complete at any moment."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -69,3 +69,11 @@ def read_any_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8
         raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """summary.json of a run's folder; {} as long as there is none. Raises ValueError if it is damaged."""
+    try:
+        return read_json(folder / "summary.json")
+    except FileNotFoundError:
+        return {}
