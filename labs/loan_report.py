@@ -11,8 +11,8 @@ import numpy as np
 from loan_data import Loans
 
 from minigrad import Tensor, plot
+from minigrad.plot.smoothing import smooth
 from minigrad.runs import Run, RunRecord
-from minigrad.utils.smoothing import smooth
 
 SMOOTHING = 0.6
 LAST = 10  # epochs that stand for the end of a training

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..utils.smoothing import smooth
 from .canvas import COLOURS, as_chart, head, legend, new_figure, one_line, to_array
+from .smoothing import smooth
 
 
 def curves(
@@ -44,7 +44,7 @@ def smoothed_curves(
     title: str = "",
     log: bool = False,
 ) -> Any:
-    """Noisy lines {name: (x, y)}, pale, each under its moving average: :func:`minigrad.utils.smoothing.smooth`.
+    """Noisy lines {name: (x, y)}, pale, each under its moving average: :func:`minigrad.plot.smoothing.smooth`.
 
     The average is TensorBoard's, so `weight` is the number at its slider: 0 smooths nothing, 0.99 almost everything.
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from ..autograd import enable_grad
 from ..errors import GraphError
 from ..nn import Module
+from ..nn.inspection.graph_walk import watched
+from ..nn.inspection.preserved import preserved
 from ..tensor import Tensor
-from ..utils.graph_walk import watched
-from ..utils.undisturbed import undisturbed
 from .graph_boxes import Draft
 from .graph_svg import GraphPicture, draw
 
@@ -85,7 +85,7 @@ def graph(
             result = loss
         else:
             if isinstance(model, Module):
-                stack.enter_context(undisturbed(model))
+                stack.enter_context(preserved(model))
                 calls = stack.enter_context(watched(model))
             with enable_grad():
                 result = loss()

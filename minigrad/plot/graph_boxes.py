@@ -10,8 +10,8 @@ import numpy as np
 
 from ..autograd import grad
 from ..autograd.function import Output, hooks_of
+from ..nn.inspection.graph_walk import Call, Calls, nodes_behind, sources
 from ..tensor import Tensor
-from ..utils.graph_walk import Call, Calls, nodes_behind, sources
 from .canvas import to_array
 from .graph_svg import Box
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from types import GeneratorType
 from typing import Any
 
+from ..nested import mapped, rebuilt, tensors_in
 from ..ops.shape import cat
 from ..tensor import Tensor
-from ..utils.data.collate import rebuilt
 
 _USED_UP = (GeneratorType, map, zip, filter, enumerate)  # these yield what they have once, and nothing ever after
 
@@ -39,14 +39,11 @@ def checked_loader(who: str, loader: Any, passes: int = 1) -> int | None:
 
 def to_device(value: Any, device: Any) -> Any:
     """The same with all tensors in it on a device, also those in sequences and mappings, which keep their types."""
-    if isinstance(value, Tensor):
-        here = value.device
-        return value if here is device or here == device else value.to(device)
-    if isinstance(value, Mapping):
-        return rebuilt(value, {key: to_device(item, device) for key, item in value.items()})
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return rebuilt(value, [to_device(item, device) for item in value])
-    return value
+
+    def moved(x: Any) -> Any:
+        return x.to(device) if isinstance(x, Tensor) and x.device is not device and x.device != device else x
+
+    return mapped(value, moved)
 
 
 def split(batch: Any) -> tuple[Sequence[Any], Any]:
@@ -100,13 +97,8 @@ def samples_in(batch: Sequence[Any]) -> int:
 
 
 def _first_tensor(value: Any) -> Tensor | None:
-    if isinstance(value, Tensor):
-        return value if value.ndim else None
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (tuple, list)):
-        return next((found for item in value if (found := _first_tensor(item)) is not None), None)
-    return None
+    """The first that has axes."""
+    return next((tensor for tensor in tensors_in(value) if tensor.ndim), None)
 
 
 def joined(outputs: Sequence[Any]) -> Any:

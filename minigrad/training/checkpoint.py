@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ..random import get_rng_state, set_rng_state
 from ..serialization import SerializationError, load, save
 from ..tensor import Tensor
 
@@ -119,26 +117,3 @@ def _parts(value: Any) -> Iterator[bytes]:
     else:
         # As the file has it: an enum's member is a number or text there, a NumPy number is Python's.
         yield json.dumps(value.item() if isinstance(value, np.generic) else value, default=repr).encode()
-
-
-# ------------------------------------------------------------------------------------------------------- random numbers
-
-
-def random_state() -> dict[str, Any]:
-    """Where the generators stand that a training may draw from: minigrad's (CPU), NumPy's old one, Python's."""
-    version, numbers, gauss = random.getstate()
-    kind, key, *rest = np.random.get_state()
-    return {
-        "minigrad": get_rng_state(),
-        "numpy": [kind, np.asarray(key, np.int64), *rest],  # files have no uint32
-        "python": [version, np.array(numbers, np.int64), gauss],
-    }
-
-
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Go back to a :func:`random_state`."""
-    version, numbers, gauss = state["python"]
-    kind, key, *rest = state["numpy"]
-    set_rng_state(state["minigrad"])
-    np.random.set_state((kind, key.astype(np.uint32), *rest))
-    random.setstate((version, tuple(numbers.tolist()), gauss))

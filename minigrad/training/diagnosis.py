@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..autograd import detect_anomaly, enable_grad
 from ..errors import AnomalyError
+from ..nested import tensors_in
 from ..nn import Module
 from ..nn.hooks import through
+from ..nn.inspection.preserved import preserved
 from ..tensor import Tensor
-from ..utils.graph_walk import tensors_in
-from ..utils.undisturbed import Buffers
-from .checkpoint import random_state, set_random_state
 
 if TYPE_CHECKING:
     from .trainer_base import TrainerBase
@@ -53,7 +52,8 @@ def _diagnosis(trainer: TrainerBase) -> str:
     layers = _Layers(trainer.model)
     stage = "forward"
     try:
-        with _left_as_it_was(trainer.model), layers.watched(), detect_anomaly(), enable_grad():
+        with preserved(trainer.model), layers.watched(), detect_anomaly(), enable_grad():
+            trainer.model.zero_grad()  # else the new gradients would be added to the old ones in place
             output = trainer.model(*inputs)
             stage = "loss"
             loss = trainer.criterion(output, target)
@@ -90,18 +90,15 @@ class _Layers:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        handles: list[Any] = []
-        for module in self._names:
-            handles += [
-                module.register_forward_pre_hook(self._enter),
-                module.register_forward_hook(lambda module, args, output: self._leave(module)),
-                module.register_full_backward_pre_hook(lambda module, grads: self._stack.append(module)),
-            ]
-        try:
+        with ExitStack() as hooks:
+            for module in self._names:
+                hooks.enter_context(module.register_forward_pre_hook(self._enter))
+                hooks.enter_context(module.register_forward_hook(lambda module, args, output: self._leave(module)))
+                hooks.enter_context(module.register_full_backward_pre_hook(lambda module, _: self._enter_again(module)))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
+
+    def _enter_again(self, module: Module) -> None:
+        self._stack.append(module)
 
     def _enter(self, module: Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         self._stack.append(module)
@@ -119,22 +116,6 @@ class _Layers:
             self._stack.reverse()
             self._stack.remove(module)
             self._stack.reverse()
-
-
-@contextmanager
-def _left_as_it_was(model: Module) -> Iterator[None]:
-    """Running statistics, gradients and random numbers are put back when the context ends."""
-    random, buffers = random_state(), Buffers(model)
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    for parameter, _ in gradients:
-        parameter.grad = None  # else the new gradient would be added to it in place
-    try:
-        yield
-    finally:
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        buffers.put_back()
-        set_random_state(random)
 
 
 def _first(named: Iterable[tuple[str, Any]], test: Any) -> str | None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from .. import kernels
 from ..interrupts import calls_on_interrupt
-from ..utils.undisturbed import Buffers
+from ..nn.inspection.preserved import snapshot
 from .batches import checked_loader, split, to_device
 from .callbacks.base import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFit
 from .checkpoint import load_checkpoint
@@ -192,12 +192,12 @@ class Trainer(ResumableTrainer):
 
     def _train_on_batch(self) -> None:
         inputs, _ = split(self.batch)
-        before = Buffers(self.model) if self.step == 0 else None
+        put_back = snapshot(self.model, "buffers") if self.step == 0 else None
         self.optimizer.zero_grad()
         self.output = self.model(*inputs)
         self.loss = self._loss_of(self.batch, self.output)
-        if before is not None and self.loss_weight and not math.isfinite(self.loss.item()):
-            before.put_back()
+        if put_back is not None and self.loss_weight and not math.isfinite(self.loss.item()):
+            put_back()
             raise NonFiniteError(f"Trainer.fit: {diagnose(self)}")
         self._emit("on_before_backward")
         self.loss.backward()

@@ -9,6 +9,7 @@ from typing import Any
 from ..autograd import no_grad
 from ..devices import device as Device
 from ..nn import Module
+from ..nn.inspection.preserved import preserved
 from ..optim import Optimizer
 from ..tensor import Tensor
 from .batches import checked_loader, joined, loss_weight, samples_in, split, to_device
@@ -165,14 +166,9 @@ class TrainerBase:
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        try:
-            with no_grad():
-                yield
-        finally:
-            for module, training in modes:
-                module.training = training
+        with preserved(self.model, "flags"), no_grad():
+            self.model.eval()
+            yield
 
     def to_device(self, batch: Any) -> Any:
         """A batch with all its tensors on the trainer's device."""

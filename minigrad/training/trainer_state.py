@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import kernels
-from ..utils.undisturbed import undisturbed
-from .checkpoint import CheckpointError, random_state, set_random_state
+from ..nn.inspection.preserved import EVERYTHING, preserved
+from ..random import random_state, set_random_state
+from .checkpoint import CheckpointError
 from .trainer_base import TrainerBase
 
 FORMAT = 1
@@ -82,17 +83,13 @@ class ResumableTrainer(TrainerBase):
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
         """A context whose training leaves no trace: model, optimizer, random state and loader are put back."""
-        model, optimizer = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
-        random, position = random_state(), self._loader_position()
-        try:
-            with undisturbed(self.model):
+        optimizer, position = copy.deepcopy(self.optimizer.state_dict()), self._loader_position()
+        with preserved(self.model, *EVERYTHING):
+            try:
                 yield
-        finally:
-            self.model.load_state_dict(model)
-            self.optimizer.load_state_dict(optimizer)
-            self.optimizer.zero_grad()
-            _go_to(self.train_loader, position)
-            set_random_state(random)
+            finally:
+                self.optimizer.load_state_dict(optimizer)
+                _go_to(self.train_loader, position)
 
     def _put(self, state: Mapping[str, Any]) -> None:
         """Load what has a ``load_state_dict`` of its own, the loader apart."""

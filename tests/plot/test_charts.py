@@ -7,7 +7,7 @@ import pytest
 
 import minigrad
 from minigrad import plot
-from minigrad.utils.smoothing import smooth
+from minigrad.plot.smoothing import smooth
 
 
 def labels(legend):

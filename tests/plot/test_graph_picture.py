@@ -12,7 +12,7 @@ import pytest
 import minigrad
 from minigrad import nn, plot
 from minigrad.autograd import Function
-from minigrad.utils.graph_walk import nodes_behind
+from minigrad.nn.inspection.graph_walk import nodes_behind
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import minigrad
+from minigrad.random import random_state, set_random_state
 from minigrad.training import CheckpointError, load_checkpoint, save_checkpoint
-from minigrad.training.checkpoint import checkpoint_name, checkpoints_in, random_state, set_random_state
+from minigrad.training.checkpoint import checkpoint_name, checkpoints_in
 
 
 class Colour(enum.IntEnum):

@@ -8,8 +8,8 @@ import pytest
 
 import minigrad
 from minigrad import nn
+from minigrad.random import random_state, set_random_state
 from minigrad.training import Callback, Trainer
-from minigrad.training.checkpoint import random_state, set_random_state
 from minigrad.utils.data import (
     BatchSampler,
     DataLoader,

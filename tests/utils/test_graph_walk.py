@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import minigrad
 from minigrad import nn
-from minigrad.utils.graph_walk import nodes_behind, sources, tensors_in, watched
-from minigrad.utils.undisturbed import undisturbed
+from minigrad.nested import tensors_in
+from minigrad.nn.inspection.graph_walk import nodes_behind, sources, watched
+from minigrad.nn.inspection.preserved import preserved
 
 
 class Outer(nn.Module):
@@ -95,7 +96,7 @@ def test_undisturbed_puts_flags_buffers_and_random_numbers_back():
     model[1].eval()
     x = minigrad.randn(8, 3)
     state, before = minigrad.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()}
-    with undisturbed(model):
+    with preserved(model):
         model.train()
         model(x)
         assert model[0].num_batches_tracked.item() == 1

@@ -12,8 +12,8 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.errors import ShapeError
+from minigrad.nn.inspection.summary import Row
 from minigrad.utils import flops, summary
-from minigrad.utils.model_summary import Row
 
 torch = pytest.importorskip("torch")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minigrad.utils.smoothing import smooth
+from minigrad.plot.smoothing import smooth
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.9])

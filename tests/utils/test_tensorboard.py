@@ -17,7 +17,8 @@ from events import events, values
 
 import minigrad
 from minigrad import nn
-from minigrad.utils.tensorboard import SummaryWriter, on_host
+from minigrad.nested import on_host
+from minigrad.utils.tensorboard import SummaryWriter
 
 
 def test_scalars_of_every_kind(tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...utils.undisturbed import Buffers
+from ...nn.inspection.preserved import snapshot
 from ..diagnosis import diagnose
 from .base import Callback, CancelBatch, Order
 
@@ -35,7 +35,7 @@ class TerminateOnNaN(Callback):
         self.diagnosis = None
 
     def on_batch_start(self, trainer: TrainerBase) -> None:
-        self._buffers = Buffers(trainer.model)
+        self._put_buffers_back = snapshot(trainer.model, "buffers")
 
     def on_before_backward(self, trainer: TrainerBase) -> None:
         if not math.isfinite(trainer.loss.item()) and trainer.loss_weight:
@@ -52,7 +52,7 @@ class TerminateOnNaN(Callback):
                     self._end(trainer)
 
     def _end(self, trainer: TrainerBase) -> Any:
-        self._buffers.put_back()
+        self._put_buffers_back()
         self.diagnosis = diagnose(trainer)
         trainer.stop(f"{self.diagnosis} (TerminateOnNaN)")
         raise CancelBatch

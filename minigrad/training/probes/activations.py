@@ -9,8 +9,8 @@ from typing import Any
 
 from ... import nn
 from ...autograd import no_grad
+from ...nn.inspection.preserved import preserved
 from ...tensor import Tensor
-from ...utils.undisturbed import undisturbed
 from .histogram import Histogram
 
 # In evaluation mode they put out what they are given.
@@ -97,7 +97,7 @@ class ActivationProbe:
             batch: an input, or (input, …, target) as a DataLoader yields it; it is moved to the model's device.
         """
         found: dict[str, Activation] = {}
-        with undisturbed(self.model), self._hooked(found), no_grad():
+        with preserved(self.model), self._hooked(found), no_grad():
             self.model.eval()
             self.model(*self._inputs(batch))
         return found
@@ -119,14 +119,10 @@ class ActivationProbe:
                 calls[name] = calls.get(name, 0) + 1
                 found[name if calls[name] == 1 else f"{name}:{calls[name]}"] = self._look_at(module, output._array)
 
-        handles = []
-        try:
+        with contextlib.ExitStack() as hooks:
             for module in self.layers.values():
-                handles.append(module.register_forward_hook(look))  # noqa: PERF401 (those before a failure count)
+                hooks.enter_context(module.register_forward_hook(look))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _look_at(self, module: nn.Module, y: Any) -> Activation:
         """``y``: the array (N, C, …) that the module put out."""

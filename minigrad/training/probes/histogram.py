@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...utils.tensorboard_messages import on_host
+from ...nested import on_host
 
 _BLOCK = 1 << 16  # elements of a pass; in float64 they stay in a core's cache
 _HUGE = 1e150  # beyond it, squares overflow

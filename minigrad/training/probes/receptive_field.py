@@ -13,8 +13,8 @@ from ...autograd import enable_grad, grad
 from ...creation import from_numpy, zeros_like
 from ...errors import ShapeError
 from ...nn import Module
+from ...nn.inspection.preserved import preserved
 from ...tensor import Tensor
-from ...utils.undisturbed import undisturbed
 
 _TAIL = 0.0455  # 1 − 0.9545: what lies beyond two standard deviations of a normal distribution
 
@@ -81,7 +81,7 @@ class ReceptiveFieldProbe:
                 f"ReceptiveFieldProbe.measure: images is {_what(images)}, expected a tensor (N, C, H, W), not empty"
             )
         # Winograd's convolutions would leave roundings where a gradient is 0.
-        with undisturbed(self.features), enable_grad(), kernels.disabled():
+        with preserved(self.features), enable_grad(), kernels.disabled():
             self.features.eval()
             x = images.detach().requires_grad_()
             y = self.features(x)

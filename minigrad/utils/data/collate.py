@@ -6,8 +6,7 @@ several types meet in the type that holds them, and containers must have the sam
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from ...autograd.modes import modes
 from ...devices import array_module, of_array
 from ...dtypes import as_dtype, result_type
 from ...errors import DtypeError, ShapeError
+from ...nested import rebuilt
 from ...ops.shape import stack
 from ...tensor import Tensor
 
@@ -155,26 +155,6 @@ def default_convert(data: Any) -> Any:
         fields = [default_convert(value) for value in data]
         return rebuilt(data, fields) if hasattr(data, "_fields") or not isinstance(data, tuple) else fields
     return data
-
-
-def rebuilt(container: Any, fields: Any) -> Any:
-    """A container like this one with other fields (a dict, or a list in its order); it keeps its type.
-
-    A subclass of dict or list keeps its attributes too, such as a defaultdict's factory. What cannot be made from its
-    fields becomes a plain dict or list.
-    """
-    kind = type(container)
-    if kind is dict or kind is list:
-        return fields
-    try:
-        if isinstance(container, (MutableMapping, MutableSequence)):
-            made = copy.copy(container)
-            for key, value in fields.items() if isinstance(fields, dict) else enumerate(fields):
-                made[key] = value
-            return made
-        return kind(*fields) if hasattr(container, "_fields") else kind(fields)
-    except TypeError:
-        return fields
 
 
 def _same_shape(arrays: Sequence[Any], path: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -69,3 +72,19 @@ class EventFile:
     def close(self) -> None:
         self.flush()
         self._close()
+
+
+@contextlib.contextmanager
+def without_torch() -> Iterator[None]:
+    """Keep ``import tensorboardX`` from importing PyTorch where that is installed and not in use.
+
+    It wants it for one type annotation; the price would be a second, and another pool of threads in this process.
+    """
+    hide = "torch" not in sys.modules
+    if hide:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it then raises ImportError
+    try:
+        yield
+    finally:
+        if hide:
+            del sys.modules["torch"]

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..autograd import function
-from ..nn import Module
-from ..tensor import Tensor
+from ...autograd import function
+from ...tensor import Tensor
+from ..module import Module
 
 
 def nodes_behind(outputs: Sequence[Tensor]) -> list[Any]:
@@ -39,15 +39,6 @@ def sources(node: Any) -> list[Any]:
 def source_of(edge: Any) -> Any:
     """The node or leaf at an edge of the graph."""
     return edge.node if isinstance(edge, function.Output) else edge
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors of a module's output, however they are packed in lists, tuples and dicts."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [t for item in value for t in tensors_in(item)] if isinstance(value, (list, tuple)) else []
 
 
 @dataclass(eq=False)
@@ -110,12 +101,8 @@ class Calls:
 def watched(model: Module) -> Iterator[Calls]:
     """The calls of the model's modules while the block runs."""
     calls = Calls(model)
-    handles = []
-    try:
+    with contextlib.ExitStack() as hooks:
         for module in model.modules():
-            handles.append(module.register_forward_pre_hook(calls.begin))
-            handles.append(module.register_forward_hook(calls.end, always_call=True))
+            hooks.enter_context(module.register_forward_pre_hook(calls.begin))
+            hooks.enter_context(module.register_forward_hook(calls.end, always_call=True))
         yield calls
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -11,6 +11,7 @@ import numpy as np
 from ..autograd import no_grad
 from ..creation import full
 from ..ops.shape import cat, stack
+from ..pixels import scaled_to_bytes
 from ..tensor import Tensor
 
 
@@ -83,12 +84,6 @@ def save_image(
     grid = make_grid(tensor, **kwargs)
     pixels = scaled_to_bytes(grid.numpy(force=True), 0.5).transpose(1, 2, 0)  # (C, H, W) → (H, W, C)
     Image.fromarray(np.ascontiguousarray(pixels)).save(fp, format=format)
-
-
-def scaled_to_bytes(values: np.ndarray, shift: float = 0.0) -> np.ndarray:
-    """⌊255 · value + shift⌋ in 0 … 255: what lies outside is clipped, not wrapped round, and NaN is 0."""
-    scaled = values.astype(np.promote_types(values.dtype, np.float32)) * 255 + shift
-    return np.clip(np.nan_to_num(scaled, copy=False, nan=0.0), 0, 255).astype(np.uint8)
 
 
 def _batch(tensor: Tensor | Sequence[Tensor]) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from ..autograd import enable_grad
-from ..nn import Module
-from ..tensor import Tensor
-from .graph_walk import nodes_behind, source_of, sources, tensors_in, watched
-from .undisturbed import undisturbed
+from ...autograd import enable_grad
+from ...nested import mapped, tensors_in
+from ...nn import Module
+from ...nn.inspection.graph_walk import nodes_behind, source_of, sources, watched
+from ...nn.inspection.preserved import preserved
+from ...tensor import Tensor
 
 
 def graph_of(model: Module, inputs: Any) -> Any:
@@ -20,8 +20,8 @@ def graph_of(model: Module, inputs: Any) -> Any:
         raise ValueError(
             "add_graph: input_to_model is None; give an input, since the graph is found by running the model"
         )
-    arguments = [_followed(x) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
-    with undisturbed(model), watched(model) as calls, enable_grad():
+    arguments = [mapped(x, _followed) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
+    with preserved(model), watched(model) as calls, enable_grad():
         model.eval()
         output = model(*arguments)
     made = [t for t in tensors_in(output) if t.grad_fn is not None]
@@ -35,15 +35,8 @@ def graph_of(model: Module, inputs: Any) -> Any:
 
 
 def _followed(x: Any) -> Any:
-    """The same with all float tensors, also those in containers, as leaves that the graph reaches back to."""
-    if isinstance(x, Tensor):
-        return x.detach().requires_grad_() if x.is_floating_point() else x
-    if isinstance(x, Mapping):
-        return {key: _followed(item) for key, item in x.items()}
-    if isinstance(x, (list, tuple)):
-        items = [_followed(item) for item in x]
-        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
-    return x
+    """A float tensor as a leaf that the graph reaches back to."""
+    return x.detach().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x
 
 
 class _Draft:

@@ -1,30 +1,22 @@
-"""TensorBoard logs under PyTorch's name: ``from minigrad.utils.tensorboard import SummaryWriter``.
-
-The messages are made by tensorboardX, and written here (:mod:`minigrad.utils.event_file`), at once: its own writer
-hands them to a thread, which cannot tell when the disk is full. Look at them with ``tensorboard --logdir runs`` (the
-package ``tensorboard``).
-"""
+"""The writer of TensorBoard's logs."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..nn import Module
-from . import tensorboard_messages as messages
-from .event_file import EventFile
-from .tensorboard_graph import graph_of
-from .tensorboard_messages import number, on_host, pixels, step_number
-
-__all__ = ["SummaryWriter"]
+from ...nested import on_host
+from ...nn import Module
+from . import messages
+from .event_file import EventFile, without_torch
+from .graph import graph_of
+from .messages import number, pixels, step_number
 
 
 class SummaryWriter:
@@ -53,7 +45,7 @@ class SummaryWriter:
         flush_secs: int = 120,
         filename_suffix: str = "",
     ) -> None:
-        with _torch_left_alone():
+        with without_torch():
             from tensorboardX.proto.event_pb2 import Event, SessionLog
         if not log_dir:
             log_dir = Path("runs") / f"{datetime.now():%b%d_%H-%M-%S}_{socket.gethostname()}{comment}"
@@ -303,7 +295,7 @@ class SummaryWriter:
         """Points (N, D) for TensorBoard's projector, with a label and an image (N, C, H, W) for each if given."""
         from tensorboardX import SummaryWriter as Writer
 
-        labels = None if metadata is None else [_one_line(label) for label in on_host(list(metadata))]
+        labels = None if metadata is None else [" ".join(str(label).split()) for label in on_host(list(metadata))]
         images = None if label_img is None else on_host(label_img)
         # It lies beside the event file, so that tensorboardX's writer can write it: with no such file of its own.
         writer = Writer(self.log_dir, write_to_disk=False)
@@ -411,23 +403,3 @@ class SummaryWriter:
     def __getattr__(self, name: str) -> Any:
         offered = ", ".join(n for n in dir(type(self)) if not n.startswith("_"))
         raise AttributeError(f"SummaryWriter has no {name!r}; it offers {offered}")
-
-
-def _one_line(label: Any) -> str:
-    return " ".join(str(label).split())
-
-
-@contextlib.contextmanager
-def _torch_left_alone() -> Iterator[None]:
-    """Keep ``import tensorboardX`` from importing PyTorch where that is installed and not in use.
-
-    It wants it for one type annotation; the price would be a second, and another pool of threads in this process.
-    """
-    hide = "torch" not in sys.modules
-    if hide:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it then raises ImportError
-    try:
-        yield
-    finally:
-        if hide:
-            del sys.modules["torch"]

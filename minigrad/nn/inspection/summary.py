@@ -1,12 +1,12 @@
 """A model as a table: what each layer makes, holds, costs and sees.
 
-The table is found by running the model once, in evaluation and without a graph, with hooks that watch every module
-begin and end. What was changed by it (training flags, hooks, buffers, the state of the CPU's random numbers) is put
-back, also when the model fails.
+The table is found by running the model once, in evaluation mode and without a graph, with hooks that watch every module
+begin and end. All that this changes is put back, also when the model fails.
 """
 
 from __future__ import annotations
 
+import contextlib
 import html
 import operator
 from collections.abc import Mapping
@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import no_grad
-from ..creation import from_numpy
-from ..nn import Module
-from ..tensor import Tensor
-from ..terminal import fitting
-from .layer_costs import Field, Rule, Shape, field_after, multiply_adds, window_axes
-from .undisturbed import undisturbed
+from ...autograd import no_grad
+from ...creation import from_numpy
+from ...nested import tensors_in
+from ...tensor import Tensor
+from ...terminal import fitting
+from ..module import Module
+from .costs import Field, Rule, Shape, field_after, multiply_adds, window_axes
+from .preserved import preserved
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,13 @@ class _Watch:
 
     def begin(self, module: Module, args: Any, kwargs: Any) -> None:
         row = Row(self.names[id(module)], type(module).__name__, len(self.running), reused=id(module) in self.seen)
-        given = _tensors([*args, *kwargs.values()])
+        given = tensors_in([*args, *kwargs.values()])
         self.running.append((len(self.rows), self.field_of(given[0]) if given else None))
         self.rows.append(self.with_parameters(row, module))
 
     def end(self, module: Module, args: Any, kwargs: Any, output: Any) -> None:
         at, known = self.running.pop()
-        given, made = _tensors([*args, *kwargs.values()]), _tensors(output)
+        given, made = tensors_in([*args, *kwargs.values()]), tensors_in(output)
         shapes = [tuple(t.shape) for t in made]
         if not module._modules and made:  # the output of a module with children is known from theirs
             known = None if known is None else field_after(module, known)
@@ -221,23 +222,15 @@ def _one_number(sizes: tuple[int, ...]) -> int | tuple[int, ...]:
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [t for item in value for t in _tensors(item)] if isinstance(value, (list, tuple)) else []
-
-
 def summary(model: Module, input_size: Any, rules: Mapping[type, Rule] | None = None) -> Summary:
     """The layers of a model as a table: output shapes, parameters, multiply-adds and receptive fields.
 
         print(minigrad.utils.summary(model, (1, 3, 32, 32)))
 
-    The model is run once, in evaluation and under ``no_grad``; its training flags, hooks and buffers and the state of
-    the CPU's random numbers are put back, also when it fails. What is counted, and how the receptive field is found, is
-    told at the top of :mod:`minigrad.utils.layer_costs`. Receptive fields follow tensors from layer to layer: one that
-    a function made on the way (``F.relu``, a sum of branches) ends the path, so write ``nn.ReLU``.
+    The model is run once, in evaluation mode and under ``no_grad``, and left as it was, also when it fails. What is
+    counted, and how the receptive field is found, is told at the top of :mod:`minigrad.nn.inspection.costs`. Receptive
+    fields follow tensors from layer to layer: one that a function made on the way (``F.relu``, a sum of branches) ends
+    the path, so write ``nn.ReLU``.
 
     Args:
         model: a module.
@@ -261,23 +254,20 @@ def summary(model: Module, input_size: Any, rules: Mapping[type, Rule] | None = 
     watch = _Watch(model, rules or {})
     for x in inputs:
         watch.set_field(x, Field())
-    handles = []
     try:
-        for module in model.modules():
-            handles.append(module.register_forward_pre_hook(watch.begin, with_kwargs=True))
-            handles.append(module.register_forward_hook(watch.end, with_kwargs=True))
-        with undisturbed(model), no_grad():
-            model.eval()
-            model(*inputs)
+        with contextlib.ExitStack() as hooks:
+            for module in model.modules():
+                hooks.enter_context(module.register_forward_pre_hook(watch.begin, with_kwargs=True))
+                hooks.enter_context(module.register_forward_hook(watch.end, with_kwargs=True))
+            with preserved(model), no_grad():
+                model.eval()
+                model(*inputs)
     except Exception as error:
         error.add_note(
             f"summary: raised when the model was run on inputs of shapes {_shapes(shapes)}. input_size is the whole "
             "shape with the batch axis, such as (1, 3, 32, 32); a model that wants integers needs an example tensor."
         )
         raise
-    finally:
-        for handle in handles:
-            handle.remove()
     watch.rest(model)
     parameters = list(model.parameters())
     return Summary(

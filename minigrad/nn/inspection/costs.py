@@ -34,7 +34,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .. import nn
+from ... import nn
 
 Shape = tuple[int, ...]
 Rule = Callable[[Any, Shape, Shape], int]  # (layer, shape that came in, shape that went out) → multiply-adds

@@ -14,21 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
-
-
-def on_host(value: Any) -> Any:
-    """``value`` with every tensor and GPU array in it (also inside dicts, lists and tuples) made a NumPy array."""
-    if isinstance(value, Tensor):
-        return value.numpy(force=True)
-    if isinstance(value, Mapping):
-        return {key: on_host(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        items = [on_host(item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if type(value).__module__.partition(".")[0] == "cupy":
-        return value.get()
-    return value
+from ...nested import on_host
+from ...pixels import scaled_to_bytes
 
 
 def number(what: str, value: Any) -> float:
@@ -113,11 +100,7 @@ def pixels(what: str, image: Any) -> np.ndarray:
     array = _numbers(what, image)
     if not array.size:
         raise ValueError(f"{what} has shape {array.shape}, so there is nothing to show")
-    if array.dtype == np.uint8:
-        return array
-    with np.errstate(over="ignore"):
-        scaled = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32) * 255
-    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0), 0, 255).astype(np.uint8)
+    return array if array.dtype == np.uint8 else scaled_to_bytes(array)
 
 
 def probabilities(tag: str, labels: Any, predictions: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +153,6 @@ def _listed(value: Any) -> Any:
     """Arrays, also those in lists and dicts, as Python's numbers and lists."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.item() if value.size == 1 else value.tolist()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _listed(item) for key, item in value.items()}
     return type(value)(map(_listed, value)) if type(value) in (list, tuple) else value
