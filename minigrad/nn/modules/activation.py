@@ -12,32 +12,26 @@ from ..parameter import Parameter
 from .arguments import naturals
 
 
-class _Activation(Module):
-    """An activation without settings, or with ``inplace`` alone."""
+class _Inplace(Module):
+    """An activation whose only setting is whether it writes its output over its input."""
 
-    inplace: bool = False
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
 
 
-class ReLU(_Activation):
+class ReLU(_Inplace):
     """y = max(x, 0). ``inplace=True`` writes y over x."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
 
 
-class ReLU6(_Activation):
+class ReLU6(_Inplace):
     """y = min(max(x, 0), 6)."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu6(input, self.inplace)
@@ -93,26 +87,22 @@ class ELU(Module):
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Module):
     """y = 1 / (1 + e⁻ˣ)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
-class Tanh(_Activation):
+class Tanh(Module):
     """y = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
-class SiLU(_Activation):
+class SiLU(_Inplace):
     """y = x σ(x), also known as swish with β = 1. Source: Elfwing et al. 2017."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
@@ -194,12 +184,8 @@ class Hardtanh(Module):
         return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
 
 
-class Hardsigmoid(_Activation):
+class Hardsigmoid(_Inplace):
     """y = min(max(x + 3, 0), 6) / 6: a sigmoid of straight lines."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardsigmoid(input, self.inplace)
@@ -208,12 +194,8 @@ class Hardsigmoid(_Activation):
         return ""  # as PyTorch's
 
 
-class Hardswish(_Activation):
+class Hardswish(_Inplace):
     """y = x · min(max(x + 3, 0), 6) / 6: a swish of lines and a parabola. Source: Howard et al. 2019."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardswish(input, self.inplace)
@@ -222,29 +204,24 @@ class Hardswish(_Activation):
         return ""  # as PyTorch's
 
 
-class Softmax(Module):
-    """yᵢ = e^(xᵢ) / Σⱼ e^(xⱼ) along axis ``dim``: positive, summing to 1."""
-
+class _AlongAxis(Module):
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax(_AlongAxis):
+    """yᵢ = e^(xᵢ) / Σⱼ e^(xⱼ) along axis ``dim``: positive, summing to 1."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim)
 
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
 
-
-class LogSoftmax(Module):
+class LogSoftmax(_AlongAxis):
     """yᵢ = xᵢ − log Σⱼ e^(xⱼ) along axis ``dim``: the logarithm of softmax, without its underflow."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"

@@ -70,6 +70,23 @@ class MaxPool1d(_MaxPool):
         )
 
 
+class _Sized(Module):
+    """Windows whose settings are kept as one number for each axis."""
+
+    count: int
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        super().__init__()
+        name = self._get_name()
+        check_settings(name, self.count, kernel_size, stride, padding)
+        self.kernel_size = sizes(kernel_size, self.count, name, "kernel_size")
+        self.stride = stride_of(stride, self.kernel_size, name)
+        self.padding = sizes(padding, self.count, name, "padding")
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
 class AvgPool2d(Module):
     """The mean of each window: (N, C, H, W) → (N, C, OH, OW), or without N.
 
@@ -110,8 +127,10 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool1d(Module):
+class AvgPool1d(_Sized):
     """The mean of each window: (N, C, L) → (N, C, OL), or without N. See :class:`AvgPool2d`."""
+
+    count = 1
 
     def __init__(
         self,
@@ -121,19 +140,12 @@ class AvgPool1d(Module):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        super().__init__()
-        check_settings("AvgPool1d", 1, kernel_size, stride, padding)
-        self.kernel_size = sizes(kernel_size, 1, "AvgPool1d", "kernel_size")
-        self.stride = stride_of(stride, self.kernel_size, "AvgPool1d")
-        self.padding = sizes(padding, 1, "AvgPool1d", "padding")
+        super().__init__(kernel_size, stride, padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class _LPPool(Module):
@@ -233,22 +245,7 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
         return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
-class _MaxUnpool(Module):
-    count: int
-
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
-        super().__init__()
-        name = self._get_name()
-        check_settings(name, self.count, kernel_size, stride, padding)
-        self.kernel_size = sizes(kernel_size, self.count, name, "kernel_size")
-        self.stride = stride_of(stride, self.kernel_size, name)
-        self.padding = sizes(padding, self.count, name, "padding")
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class MaxUnpool2d(_MaxUnpool):
+class MaxUnpool2d(_Sized):
     """The numbers of a max pool back at their places, zeros elsewhere: (N, C, H, W) → (N, C, OH, OW), or without N.
 
     ``forward(input, indices, output_size=None)`` takes what ``MaxPool2d(…, return_indices=True)`` returned.
@@ -262,7 +259,7 @@ class MaxUnpool2d(_MaxUnpool):
         return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
-class MaxUnpool1d(_MaxUnpool):
+class MaxUnpool1d(_Sized):
     """The numbers of a max pool back at their places: (N, C, L) → (N, C, OL). See :class:`MaxUnpool2d`."""
 
     count = 1
