@@ -124,7 +124,7 @@ def test_the_mode_by_the_name():
         EarlyStopping("loss", mode="maximum")
     with pytest.raises(ValueError, match="min_delta = -1, expected 0 or more"):
         EarlyStopping("loss", min_delta=-1)
-    with pytest.raises(ValueError, match="patience = 0, expected a whole number above 0"):
+    with pytest.raises(ValueError, match="patience = 0, expected a whole number, 1 or more"):
         EarlyStopping("loss", patience=0)
 
 

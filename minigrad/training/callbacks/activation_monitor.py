@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...tensor import Tensor
 from ..probes import ActivationProbe
-from .base import Callback
-from .writers import checked_writer, opened
+from .monitor import Monitor
 
 if TYPE_CHECKING:
     from ..trainer_base import TrainerBase
 
 
-class ActivationMonitor(Callback):
+class ActivationMonitor(Monitor):
     """Measure the layers' outputs for one fixed batch at the end of each epoch, in evaluation mode.
 
     Logged are ``saturated``, the largest share of saturated outputs that a Tanh or Sigmoid of the model has, and
@@ -42,19 +41,17 @@ class ActivationMonitor(Callback):
         self.batch = batch
         self.layers = layers if layers is None or isinstance(layers, str) else list(layers)
         self.saturation = saturation
-        self.history: list[dict[str, Any]] = []
-        self._writer = checked_writer("ActivationMonitor", writer)
+        super().__init__(writer)
 
     def log_names(self) -> Iterable[str]:
         return ("saturated", "dead")
 
     def on_fit_start(self, trainer: TrainerBase) -> None:
+        super().on_fit_start(trainer)
         self._probe = ActivationProbe(trainer.model, self.layers, self.saturation)
-        if not trainer.resumed:
-            self.history = []
 
     def on_epoch_end(self, trainer: TrainerBase) -> None:
-        writer = opened(self._writer)
+        writer = self.summary_writer
         layers: dict[str, dict[str, float]] = {}
         for name, seen in self._probe.measure(self.batch).items():
             shares = {"saturated": seen.saturated, "dead": seen.dead}
@@ -65,13 +62,7 @@ class ActivationMonitor(Callback):
                 for what, share in known.items():
                     writer.add_scalar(f"{what}/{name}", share, trainer.epoch)
         for what in self.log_names():
-            shares_of_all = [figures[what] for figures in layers.values() if what in figures]
+            shares_of_all = [measured[what] for measured in layers.values() if what in measured]
             if shares_of_all:
                 trainer.log(what, max(shares_of_all))
         self.history.append({"epoch": trainer.epoch, "layers": layers})
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"history": list(self.history)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.history = list(state["history"])

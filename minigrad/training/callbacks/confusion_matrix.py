@@ -10,14 +10,13 @@ import numpy as np
 from ... import plot
 from ..classes import classes_on_host
 from ..metrics import confusion_matrix
-from .base import Callback
-from .writers import checked_count, checked_writer, opened
+from .monitor import ValidationPicture, checked_count
 
 if TYPE_CHECKING:
     from ..trainer_base import TrainerBase
 
 
-class ConfusionMatrix(Callback):
+class ConfusionMatrix(ValidationPicture):
     """Count over each validation set how often a class is predicted as another.
 
     For TensorBoard the counts are drawn as a picture (``confusion_matrix``) at the end of the fit: drawing takes about
@@ -33,6 +32,8 @@ class ConfusionMatrix(Callback):
         epoch: which epoch that was; 0 before.
     """
 
+    name = "confusion_matrix"
+
     def __init__(
         self,
         classes: int | Sequence[str] | None = None,
@@ -40,15 +41,13 @@ class ConfusionMatrix(Callback):
         every: int | None = None,
         threshold: float = 0.0,
     ) -> None:
+        super().__init__(writer, every)
         self.names = None if classes is None or isinstance(classes, int) else list(classes)
         self.classes = classes if isinstance(classes, int) else None if self.names is None else len(self.names)
         if self.classes is not None:
             checked_count("ConfusionMatrix", "classes", self.classes, 2)
-        self.every = None if every is None else checked_count("ConfusionMatrix", "every", every)
         self.threshold = threshold
         self.counts: np.ndarray[Any, np.dtype[np.int64]] | None = None
-        self.epoch = 0
-        self._writer = checked_writer("ConfusionMatrix", writer)
         self._true: list[Any] = []
         self._predicted: list[Any] = []
 
@@ -69,18 +68,11 @@ class ConfusionMatrix(Callback):
 
     def on_validation_end(self, trainer: TrainerBase) -> None:
         self.counts = confusion_matrix(np.concatenate(self._true), np.concatenate(self._predicted), self.classes)
-        self.epoch = trainer.epoch
-        if self.every is not None and trainer.epoch % self.every == 0:
-            self._draw()
+        self._validated(trainer)
 
-    def on_fit_end(self, trainer: TrainerBase) -> None:
-        if self.counts is not None and (self.every is None or self.epoch % self.every):
-            self._draw()
-
-    def _draw(self) -> None:
-        if (writer := opened(self._writer)) is not None:
-            figure = plot.confusion_matrix(self.counts, self.names)
-            writer.add_figure("confusion_matrix", figure, self.epoch)
+    def figure(self) -> Any:
+        """The counts as a picture."""
+        return plot.confusion_matrix(self.counts, self.names)
 
     def state_dict(self) -> dict[str, Any]:
         return {"counts": self.counts, "epoch": self.epoch}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .base import Callback, Order
 from .best import Best, Mode
+from .monitor import checked_count
 
 if TYPE_CHECKING:
     from ..trainer_base import TrainerBase
@@ -40,10 +41,8 @@ class EarlyStopping(Callback):
         mode: Mode | None = None,
         restore_best: bool = True,
     ) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"EarlyStopping: patience = {patience!r}, expected a whole number above 0")
         self.monitor: str = monitor
-        self.patience = patience
+        self.patience = checked_count("EarlyStopping", "patience", patience)
         self.restore_best = restore_best
         self.best = Best("EarlyStopping", monitor, mode, min_delta)
         self._reset()

@@ -9,14 +9,13 @@ import numpy as np
 
 from ... import plot
 from ..classes import classes_on_host
-from .base import Callback
-from .writers import checked_count, checked_writer, opened
+from .monitor import ValidationPicture, checked_count
 
 if TYPE_CHECKING:
     from ..trainer_base import TrainerBase
 
 
-class ExamplePredictions(Callback):
+class ExamplePredictions(ValidationPicture):
     """Keep some images of each validation with their true and predicted classes: those it gets wrong, mostly.
 
     For TensorBoard they are drawn as one picture (``predictions``) at the end of the fit: drawing takes seconds. They
@@ -37,6 +36,8 @@ class ExamplePredictions(Callback):
     Raises ValueError in the first validation if the model's first input is not of images, or a class has no name.
     """
 
+    name = "predictions"
+
     def __init__(
         self,
         names: Sequence[str] | None = None,
@@ -46,12 +47,11 @@ class ExamplePredictions(Callback):
         every: int | None = None,
         threshold: float = 0.0,
     ) -> None:
+        super().__init__(writer, every)
         self.names = None if names is None else list(names)
         self.count = checked_count("ExamplePredictions", "count", count)
-        self.every = None if every is None else checked_count("ExamplePredictions", "every", every)
         self.wrong_first = wrong_first
         self.threshold = threshold
-        self._writer = checked_writer("ExamplePredictions", writer)
         self._forget()
 
     def _forget(self) -> None:
@@ -85,18 +85,11 @@ class ExamplePredictions(Callback):
     def on_validation_end(self, trainer: TrainerBase) -> None:
         chosen = [*self._first, *self._rest][: self.count]
         self.images, self.true, self.predicted = (np.stack(column) for column in zip(*chosen, strict=True))
-        self.epoch = trainer.epoch
         last = int(max(self.true.max(), self.predicted.max()))
         if self.names is not None and last >= len(self.names):
             raise ValueError(f"ExamplePredictions: {len(self.names)} names, but there is a class {last}")
-        if self.every is not None and trainer.epoch % self.every == 0:
-            self._draw()
+        self._validated(trainer)
 
-    def on_fit_end(self, trainer: TrainerBase) -> None:
-        if self.images is not None and (self.every is None or self.epoch % self.every):
-            self._draw()
-
-    def _draw(self) -> None:
-        if (writer := opened(self._writer)) is not None:
-            figure = plot.predictions(self.images, self.true, self.predicted, self.names, limit=self.count)
-            writer.add_figure("predictions", figure, self.epoch)
+    def figure(self) -> Any:
+        """The images as one picture."""
+        return plot.predictions(self.images, self.true, self.predicted, self.names, limit=self.count)

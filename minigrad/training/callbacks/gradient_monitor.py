@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..probes import GradientProbe
-from .base import Callback
-from .writers import checked_count, checked_writer, opened
+from .monitor import Monitor, checked_count
 
 if TYPE_CHECKING:
     from ..trainer_base import TrainerBase
 
 
-class GradientMonitor(Callback):
+class GradientMonitor(Monitor):
     """Log ``grad_norm``, and judge for each epoch which layers' gradients vanish or explode.
 
     ``grad_norm`` is the L2 norm of all gradients as one vector, averaged over the measured batches of the epoch: the
@@ -39,10 +38,9 @@ class GradientMonitor(Callback):
         exploding: float = 1e4,
         limit: float = 1e6,
     ) -> None:
-        self._writer = checked_writer("GradientMonitor", writer)
+        super().__init__(writer)
         self.every = checked_count("GradientMonitor", "every", every)
         self.thresholds = {"vanishing": vanishing, "exploding": exploding, "limit": limit}
-        self.history: list[dict[str, Any]] = []
         self.verdicts: list[str] = []
         self._begin()
 
@@ -55,8 +53,9 @@ class GradientMonitor(Callback):
         return ("grad_norm",)
 
     def on_fit_start(self, trainer: TrainerBase) -> None:
+        super().on_fit_start(trainer)
         if not trainer.resumed:
-            self.history, self.verdicts = [], []
+            self.verdicts = []
 
     def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._begin()
@@ -69,7 +68,7 @@ class GradientMonitor(Callback):
         self._total += math.hypot(*norms.values())
         for name, norm in norms.items():
             self._norms[name] = self._norms.get(name, 0.0) + norm
-        if self._measured == 0 and (writer := opened(self._writer)) is not None:
+        if self._measured == 0 and (writer := self.summary_writer) is not None:
             for name, histogram in probe.histograms().items():
                 histogram.add_to(writer, f"gradients/{name}", trainer.epoch)
         self._measured += 1
@@ -85,7 +84,7 @@ class GradientMonitor(Callback):
         sizes = {name: p.numel() for name, p in trainer.model.named_parameters()}
         layers = {name: {"norm": norm, "rms": norm / math.sqrt(sizes[name])} for name, norm in norms.items()}
         self.history.append({"epoch": trainer.epoch, "layers": layers})
-        if (writer := opened(self._writer)) is not None:
+        if (writer := self.summary_writer) is not None:
             for name, norm in norms.items():
                 writer.add_scalar(f"gradient_norm/{name}", norm, trainer.epoch)
 
@@ -94,10 +93,11 @@ class GradientMonitor(Callback):
             "measured": self._measured,
             "total": self._total,
             "norms": dict(self._norms),
-            "history": list(self.history),
+            **super().state_dict(),
             "verdicts": list(self.verdicts),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._measured, self._total, self._norms = state["measured"], state["total"], dict(state["norms"])
-        self.history, self.verdicts = list(state["history"]), list(state["verdicts"])
+        self.verdicts = list(state["verdicts"])
+        super().load_state_dict(state)

@@ -11,6 +11,7 @@ import numpy as np
 from ...plot import curves
 from ..batches import checked_loader
 from .base import Callback, Order
+from .monitor import checked_count
 
 if TYPE_CHECKING:
     from ..trainer_state import ResumableTrainer
@@ -49,13 +50,11 @@ class LRFinder(Callback):
     ) -> None:
         if not 0 < lowest < highest:
             raise ValueError(f"LRFinder: lowest = {lowest!r}, highest = {highest!r}, expected 0 < lowest < highest")
-        if not isinstance(steps, int) or steps < 10:
-            raise ValueError(f"LRFinder: steps = {steps!r}, expected a whole number, 10 or more")
         if not diverged > 1 or not 0 <= smoothing < 1:
             raise ValueError(f"LRFinder: diverged = {diverged!r} must be above 1, smoothing = {smoothing!r} in [0, 1)")
         self.lowest = lowest
         self.highest = highest
-        self.steps = steps
+        self.steps = checked_count("LRFinder", "steps", steps, 10)
         self.diverged = diverged
         self.smoothing = smoothing
         self.apply = apply

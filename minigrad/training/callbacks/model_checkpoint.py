@@ -14,6 +14,7 @@ from ...serialization import save
 from ..checkpoint import checkpoint_name, checkpoints_in, save_checkpoint
 from .base import Callback, Order
 from .best import Best, Mode
+from .monitor import checked_count
 
 if TYPE_CHECKING:
     from ..trainer_state import ResumableTrainer
@@ -59,17 +60,13 @@ class ModelCheckpoint(Callback):
         every_steps: int | None = None,
         keep: int = 2,
     ) -> None:
-        counts = (("every_epochs", every_epochs, 1), ("every_steps", every_steps, 1), ("keep", keep, 2))
-        for name, value, least in counts:
-            if name == "every_steps" and value is None:
-                continue
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"ModelCheckpoint: {name} = {value!r}, expected a whole number, {least} or more")
         self.folder = Path(folder)
         self.monitor = monitor
-        self.every_epochs = every_epochs
-        self.every_steps = every_steps
-        self.keep = keep
+        self.every_epochs = checked_count("ModelCheckpoint", "every_epochs", every_epochs)
+        self.every_steps = None
+        if every_steps is not None:
+            self.every_steps = checked_count("ModelCheckpoint", "every_steps", every_steps)
+        self.keep = checked_count("ModelCheckpoint", "keep", keep, 2)
         self.best = Best("ModelCheckpoint", monitor, mode) if monitor is not None else None
         self._saved: tuple[int, int, bool] | None = None  # the place of the last one
 

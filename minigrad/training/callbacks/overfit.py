@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..batches import checked_loader, first_samples, samples_in
 from ..streaming import Metric
 from .base import Callback, Order
+from .monitor import checked_count
 
 if TYPE_CHECKING:
     from ..trainer_state import ResumableTrainer
@@ -47,10 +48,8 @@ class OverfitOneBatch(Callback):
         loss_share: float = 0.01,
         required: bool = True,
     ) -> None:
-        if samples < 1 or steps < 1:
-            raise ValueError(f"OverfitOneBatch: samples = {samples!r}, steps = {steps!r}, expected 1 or more")
-        self.samples = samples
-        self.steps = steps
+        self.samples = checked_count("OverfitOneBatch", "samples", samples)
+        self.steps = checked_count("OverfitOneBatch", "steps", steps)
         self.metric = metric
         self.target = target
         self.loss_share = loss_share

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...tensor import Tensor
 from ..probes import WeightProbe
-from .base import Callback
-from .writers import checked_count, checked_writer, opened
+from .monitor import Monitor, checked_count
 
 if TYPE_CHECKING:
     from ..trainer_base import TrainerBase
 
 
-class WeightMonitor(Callback):
+class WeightMonitor(Monitor):
     """Log how far the weights moved: ``weight_change`` over the epoch, ``update_ratio`` in a step.
 
     ``weight_change`` is ‖w − w₀‖₂ of all parameters as one vector, w₀ at the start of the epoch. ``update_ratio`` is
@@ -31,9 +30,8 @@ class WeightMonitor(Callback):
     """
 
     def __init__(self, writer: Any = None, every: int = 50) -> None:
-        self._writer = checked_writer("WeightMonitor", writer)
+        super().__init__(writer)
         self.every = checked_count("WeightMonitor", "every", every)
-        self.history: list[dict[str, Any]] = []
         self._start: Mapping[str, Tensor] = {}  # the weights at the start of the epoch
         self._before: WeightProbe | None = None  # marked before the step that is measured
         self._begin()
@@ -44,10 +42,6 @@ class WeightMonitor(Callback):
 
     def log_names(self) -> Iterable[str]:
         return ("weight_change", "update_ratio")
-
-    def on_fit_start(self, trainer: TrainerBase) -> None:
-        if not trainer.resumed:
-            self.history = []
 
     def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._begin()
@@ -78,7 +72,7 @@ class WeightMonitor(Callback):
             for name, h in histograms.items()
         }
         self.history.append({"epoch": trainer.epoch, "layers": layers})
-        if (writer := opened(self._writer)) is not None:
+        if (writer := self.summary_writer) is not None:
             for name, histogram in histograms.items():
                 histogram.add_to(writer, f"weights/{name}", trainer.epoch)
                 writer.add_scalar(f"weight_change/{name}", changes[name], trainer.epoch)
@@ -88,10 +82,10 @@ class WeightMonitor(Callback):
             "start": dict(self._start),
             "measured": self._measured,
             "ratios": self._ratios,
-            "history": list(self.history),
+            **super().state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._start = dict(state["start"])
         self._measured, self._ratios = state["measured"], state["ratios"]
-        self.history = list(state["history"])
+        super().load_state_dict(state)
