@@ -21,15 +21,15 @@ def write_comparison(
 ) -> str:
     """Write runs_summary.csv and comparison.html into a folder; returns what to tell the user.
 
-    Arguments and errors are those of :func:`minigrad.runs.comparison_page`.
+    The arguments and errors are those of :func:`minigrad.runs.comparison_page`.
     """
     comparison_page(records, out / "comparison.html", title, key_metric, mode)
     write_runs_summary(records, out / "runs_summary.csv")
     key, direction = checked_key(records, key_metric, mode, "compare")
-    places = [(value, run) for run in records if key is not None and (value := run.figure(key, direction)) is not None]
+    ranked = [(value, run) for run in records if key is not None and (value := run.figure(key, direction)) is not None]
     best = ""
-    if places:
-        value, run = (min if direction == "min" else max)(places, key=lambda place: place[0])
+    if ranked:
+        value, run = (min if direction == "min" else max)(ranked, key=lambda pair: pair[0])
         best = f"Best {key}: {shown(value)}, {run.folder}\n"
     return f"{best}Table: {out / 'runs_summary.csv'}\nPage:  {out / 'comparison.html'}"
 
@@ -38,17 +38,17 @@ def main(argv: list[str] | None = None) -> int:
     readable_output()
     parser = argparse.ArgumentParser(
         prog="python -m minigrad.runs.compare",
-        description="Set runs side by side: as a table, runs_summary.csv, and as a page, comparison.html.",
+        description="Compare runs in a table, runs_summary.csv, and on a page, comparison.html.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders that hold runs, at any depth")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where table and page are written (default: the first folder)"
     )
     parser.add_argument(
-        "--key", metavar="NAME", help="the figure to compare by, such as test_accuracy (default: chosen by the results)"
+        "--key", metavar="NAME", help="the metric to compare by, such as test_accuracy (default: chosen by the results)"
     )
     parser.add_argument(
-        "--mode", choices=("min", "max"), help="whether small or large is good (default: by the figure's name)"
+        "--mode", choices=("min", "max"), help="whether small or large is good (default: by the metric's name)"
     )
     parser.add_argument("--title", help="of the page (default: the first folder's name)")
     args = parser.parse_args(argv)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import statistics
@@ -13,15 +12,16 @@ from urllib.parse import quote
 
 from .. import plot
 from ..files import write_text
+from ..plot.canvas import png_of
 from ..terminal import shown
 from ..training.callbacks.best import Mode
 from .key_metric import checked_key
 from .names import in_words, is_metric
 from .record import RunRecord
-from .report import Block, Link, Page, Picture, Table, render
+from .report import Block, Link, Page, Picture, Table, render, setting_text
 
-LINES = 8  # of a picture, in colours that can be told apart; further ones are drawn in grey behind them
-FIGURES = 5  # columns of the table beside the figure that it is sorted by
+LINES = 8  # in colours that can be told apart; further ones are drawn in grey behind them
+METRICS = 5  # columns of the table beside the metric that it is sorted by
 LEGEND = 36  # letters of a line's name at most
 
 
@@ -36,9 +36,9 @@ def comparison_page(
 
     - a table of the settings in which they differ and of their results, the best first, with links to their reports;
     - those that failed or were interrupted, with the error;
-    - where exactly two settings differ: the key figure as a table of the one by the other;
+    - where exactly two settings differ: the key metric as a table of one setting by the other;
     - where runs differ by their seed alone: mean ± standard deviation over the seeds;
-    - every figure of history that two runs or more have, their curves in one picture: loss, val_loss, then the others;
+    - for every metric in the history of two runs or more, their curves in one picture: loss, val_loss, then the others;
     - the settings that all share.
 
     Args:
@@ -48,7 +48,7 @@ def comparison_page(
         key_metric: the metric that runs are compared by: a result, or a curve of history, whose best value counts then.
             If None it is chosen: see :func:`minigrad.runs.key_metric.key_metric`.
         mode: "max" or "min": whether the largest or the smallest is the best; by the name if None ("loss": "min").
-    Raises ValueError if there are no runs, or if none has the key figure; OSError if the page cannot be written.
+    Raises ValueError if there are no runs, or if none has the key metric; OSError if the page cannot be written.
     """
     if not records:
         raise ValueError("comparison_page: there are no runs to compare")
@@ -66,7 +66,7 @@ def comparison_page(
 
 
 class _Comparison:
-    """The parts of the page. `runs` are in the order of the table; `names` are theirs, no two the same."""
+    """The parts of the page. `runs` are in the order of the table, `names` their names, each different."""
 
     def __init__(self, records: Sequence[RunRecord], path: Path, key: str | None, mode: Mode) -> None:
         self.path, self.key, self.mode = path, key, mode
@@ -75,7 +75,7 @@ class _Comparison:
         for run in self.runs:
             for name, value in run.settings.items():
                 known.setdefault(name, {})[_text(value)] = value
-        for run in self.runs:  # to lack a setting is a difference, but not for a run that broke off before it had it
+        for run in self.runs:  # a missing setting is a difference, unless the run broke off before it was written
             if run.status == "finished":
                 for name in known.keys() - run.settings.keys():
                     known[name][_text(None)] = None
@@ -98,7 +98,7 @@ class _Comparison:
         return many if self.key is None else f"{many} In the order of {in_words(self.key)}, the {first} first."
 
     def notices(self) -> list[str]:
-        """What all finished runs say of themselves."""
+        """The notices that all finished runs have."""
         done = [run.notices for run in self.runs if run.status == "finished"]
         return [notice for notice in (done[0] if done else ()) if all(notice in others for others in done)]
 
@@ -108,8 +108,8 @@ class _Comparison:
 
     # ------------------------------------------------------------------------------------------------------- tables
 
-    def _figures(self) -> list[str]:
-        """The results beside the key figure that at least half of the finished runs have."""
+    def _metrics(self) -> list[str]:
+        """The results beside the key metric that at least half of the finished runs have."""
         done = [run for run in self.runs if run.status == "finished"] or self.runs
         count: dict[str, int] = {}
         for run in done:
@@ -118,21 +118,21 @@ class _Comparison:
         return [name for name, n in count.items() if name != self.key and n and 2 * n >= len(done)]
 
     def _table(self) -> Table:
-        figures = self._figures()
-        left_out = len(figures) - FIGURES
-        figures = figures[:FIGURES]
+        metrics = self._metrics()
+        left_out = len(metrics) - METRICS
+        metrics = metrics[:METRICS]
         with_status = any(run.status != "finished" for run in self.runs)
         columns = ["run", *map(in_words, self.differing)]
-        columns += [*([] if self.key is None else [in_words(self.key)]), *map(in_words, figures), "seconds"]
+        columns += [*([] if self.key is None else [in_words(self.key)]), *map(in_words, metrics), "seconds"]
         rows = []
         for run, name in zip(self.runs, self.names, strict=True):
             settings = run.settings
-            row: list[Any] = [self._link(run, name), *(_setting(settings.get(s)) for s in self.differing)]
+            row: list[Any] = [self._link(run, name), *(setting_text(settings.get(s)) for s in self.differing)]
             row += [] if self.key is None else [self.value(run)]
-            row += [run.figures.get(f) for f in figures]
+            row += [run.figures.get(name) for name in metrics]
             seconds = None if run.seconds is None else f"{run.seconds:.1f}"
             rows.append([*row, seconds, *([run.status] if with_status else [])])
-        note = f"{left_out} more figures stand in the reports." if left_out > 0 else ""
+        note = f"{left_out} more metrics stand in the reports." if left_out > 0 else ""
         return Table("Runs", [*columns, *(["status"] if with_status else [])], rows, note)
 
     def _link(self, run: RunRecord, name: str) -> Link | str:
@@ -145,15 +145,15 @@ class _Comparison:
         rows = []
         for run, name in zip(self.runs, self.names, strict=True):
             if run.status == "running":
-                what = "There is no summary: it is running still, or was killed."
+                what = "There is no summary: it is still running, or was killed."
             else:
-                what = run.notices[-1] if run.notices else "There is no word of why."
+                what = run.notices[-1] if run.notices else "No reason is given."
             if run.status != "finished":
                 rows.append((self._link(run, name), run.status, what))
         return Table("Runs that did not finish", ("run", "status", "what it says"), rows) if rows else None
 
     def _grid(self) -> Table | None:
-        """The key figure by two settings, if these two alone differ; over seeds, the mean."""
+        """The key metric by two settings, if only these differ (beside the seed, over which it is the mean)."""
         axes = [name for name in self.differing if name != "seed"]
         if self.key is None or len(axes) != 2:
             return None
@@ -167,16 +167,16 @@ class _Comparison:
             return None
         rows = [
             [
-                f"{in_words(axes[0])} {_setting(a)}".replace(" ", "\N{NO-BREAK SPACE}"),
+                f"{in_words(axes[0])} {setting_text(a)}".replace(" ", "\N{NO-BREAK SPACE}"),
                 *(statistics.fmean(found) if (found := cells.get((_text(a), _text(b)))) else None for b in sides[1]),
             ]
             for a in sides[0]
         ]
-        columns = ["", *(f"{in_words(axes[1])} {_setting(b)}" for b in sides[1])]
+        columns = ["", *(f"{in_words(axes[1])} {setting_text(b)}" for b in sides[1])]
         return Table(f"{in_words(self.key).capitalize()} by {in_words(axes[0])} and {in_words(axes[1])}", columns, rows)
 
     def _seeds(self) -> Table | None:
-        """Mean and deviation over the finished runs that differ by their seed alone."""
+        """Mean and deviation over the finished runs that differ only by their seed."""
         others = [name for name in self.differing if name != "seed"]
         groups: dict[str, dict[str, RunRecord]] = {}
         for run in sorted(self.runs, key=lambda run: run.folder):  # of equal seeds the last run counts
@@ -186,17 +186,18 @@ class _Comparison:
                 groups.setdefault(same, {})[_text(settings.get("seed"))] = run
         if all(len(group) < 2 for group in groups.values()):
             return None
-        figures = [*([] if self.key is None else [self.key]), *self._figures()[:FIGURES]]
+        metrics = [*([] if self.key is None else [self.key]), *self._metrics()[:METRICS]]
         by_name = len({run.name for run in self.runs}) > 1
         rows = []
         for group in sorted(groups.values(), key=lambda group: min(self._rank(run) for run in group.values())):
             first = next(iter(group.values()))
-            row: list[Any] = [*([first.name] if by_name else []), *(_setting(first.settings.get(s)) for s in others)]
-            for figure in figures:
-                found = [value for run in group.values() if (value := run.figure(figure, self.mode)) is not None]
+            row: list[Any] = [first.name] if by_name else []
+            row += [setting_text(first.settings.get(s)) for s in others]
+            for metric in metrics:
+                found = [value for run in group.values() if (value := run.figure(metric, self.mode)) is not None]
                 row.append(_mean_and_deviation(found))
             rows.append([*row, len(group)])
-        columns = [*(["run"] if by_name else []), *map(in_words, others), *map(in_words, figures), "seeds"]
+        columns = [*(["run"] if by_name else []), *map(in_words, others), *map(in_words, metrics), "seeds"]
         return Table("Mean ± standard deviation over seeds", columns, rows)
 
     # ------------------------------------------------------------------------------------------------------- curves
@@ -211,36 +212,34 @@ class _Comparison:
         names += [name for name in count if name not in names]
         return [self._picture(name) for name in names if count[name] >= enough]
 
-    def _picture(self, figure: str) -> Picture:
-        with_curve = [i for i, run in enumerate(self.runs) if run.column(figure)[0]]
+    def _picture(self, metric: str) -> Picture:
+        with_curve = [i for i, run in enumerate(self.runs) if run.column(metric)[0]]
         legend = self._legend()
         units = {self.runs[i].unit for i in with_curve}
         lines = {}
         for i in with_curve:
-            x, y = self.runs[i].column(figure)
-            # Steps and epochs have no axis in common, but the share of the training.
+            x, y = self.runs[i].column(metric)
+            # Steps and epochs cannot share an axis, shares of the training can.
             lines[legend[i]] = (x if len(units) == 1 else [step / (max(x) or 1) for step in x], y)
         coloured = dict(list(lines.items())[:LINES])
         values = [value for _, y in lines.values() for value in y if is_metric(value)]
         log = bool(values) and min(values) > 0 and max(values) > 50 * min(values)
         xlabel = units.pop() if len(units) == 1 else "share of the training"
-        picture = plot.curves(coloured, xlabel, in_words(figure), log=log)
+        picture = plot.curves(coloured, xlabel, in_words(metric), log=log)
         for x, y in list(lines.values())[LINES:]:
             picture.axes[0].plot(x, y, color="#9aa5b1", linewidth=0.8, zorder=1)
         others = len(lines) - LINES
         behind = (
             "" if others < 1 else " In grey the other run." if others == 1 else f" In grey the other {others} runs."
         )
-        file = io.BytesIO()
-        picture.savefig(file, format="png")
-        return Picture(file.getvalue(), f"{in_words(figure).capitalize()}; at the end {_ends(lines)}.{behind}")
+        return Picture(png_of(picture), f"{in_words(metric).capitalize()}; at the end {_ends(lines)}.{behind}")
 
     def _legend(self) -> list[str]:
-        """A name for each run's line: what it differs in, where that is short and names do not tell the runs apart."""
+        """A name for each run's line: its name, or its differing settings if names repeat and these are short."""
         if len({run.name for run in self.runs}) == len(self.runs):
             return self.names
         texts = [
-            ", ".join(f"{in_words(name)} {_setting(run.settings.get(name))}" for name in self.differing)
+            ", ".join(f"{in_words(name)} {setting_text(run.settings.get(name))}" for name in self.differing)
             for run in self.runs
         ]
         fit = len(set(texts)) == len(texts) and max(map(len, texts)) <= LEGEND
@@ -251,12 +250,8 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _setting(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else shown(value)
-
-
 def _ends(lines: Mapping[str, tuple[list[float], list[float]]]) -> str:
-    """The last values of a few lines; of many, the lowest and the highest."""
+    """The last values of up to four lines; of more, the lowest and the highest."""
     last = {name: y[-1] for name, (_, y) in lines.items()}
     if len(last) <= 4:
         return ", ".join(f"{shown(value)} ({name})" for name, value in last.items())
@@ -266,7 +261,7 @@ def _ends(lines: Mapping[str, tuple[list[float], list[float]]]) -> str:
 
 
 def _in_order(values: Sequence[Any]) -> list[Any]:
-    """Each value once: numbers by size, others as they come."""
+    """Each value once: numbers by size, others in the given order."""
     once = list({_text(value): value for value in values}.values())
     return sorted(once) if all(map(is_metric, once)) else once
 
@@ -284,6 +279,6 @@ def _numbered(names: Sequence[str]) -> list[str]:
 def _mean_and_deviation(values: Sequence[float]) -> str | None:
     if not values:
         return None
-    if len(set(values)) == 1:  # a count of parameters, say, or one value alone
+    if len(set(values)) == 1:  # such as a count of parameters, or a single value
         return shown(values[0])
     return f"{shown(statistics.fmean(values))} ± {statistics.stdev(values):.2g}".replace(" ", "\N{NO-BREAK SPACE}")

@@ -10,19 +10,19 @@ from pathlib import Path
 from .json_file import read_any_json
 from .record import RunRecord
 
-_NO_RUNS_INSIDE = ("checkpoints", "tensorboard", "pictures")  # folders of a run
+_NO_RUNS_INSIDE = ("checkpoints", "tensorboard", "pictures")  # folders that a run makes
 
 
 def find_runs(folder: str | os.PathLike[str], groups: bool = False) -> list[RunRecord]:
-    """All runs in a folder and below, in the order of their paths; what is no run is passed over.
+    """All runs in a folder and below it, in the order of their paths.
 
-    A folder is that of a run if it holds a config.json that :class:`Run` wrote. One that is damaged is named in a
-    warning and left out.
+    A folder is that of a run if it holds a config.json that :class:`Run` wrote. A damaged one is left out with a
+    warning that names it.
 
     Args:
         folder: where to look; it may be a run itself.
-        groups: return runs that hold other runs, too; what such a one has to say stands in those.
-    Raises NotADirectoryError if it is no folder.
+        groups: also return runs that hold other runs.
+    Raises NotADirectoryError if it is not a folder.
     """
     place = Path(folder)
     if not place.is_dir():

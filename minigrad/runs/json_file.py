@@ -1,4 +1,4 @@
-"""Records as JSON files: what can be kept in one, and a file read back, or named where it is damaged."""
+"""JSON files: values that one can hold, written and read back; a damaged file is named."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..tensor import Tensor
 
 
 def plain(value: Any, place: str) -> Any:
-    """Of JSON's types: tensors and NumPy's numbers become Python's, what is not finite becomes None, paths text.
+    """A value of JSON's types: tensors and NumPy numbers become Python's, NaN and infinity None, paths text.
 
-    Args: place: where it stands, such as ``results['accuracy']``, for the message.
-    Raises TypeError, with the place, for what JSON has no type for, and ValueError for what contains itself.
+    Args: place: the value's name in messages, such as ``results['accuracy']``.
+    Raises TypeError for a value that JSON cannot hold, and ValueError for one that contains itself.
     """
     try:
         return _plain(value, place)
@@ -56,7 +56,7 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The dict in a file. Raises FileNotFoundError if there is none, ValueError, with its name, if it is damaged."""
+    """The dict in a file. Raises FileNotFoundError, or ValueError with the file's name if it is damaged."""
     content = read_any_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it holds a {type(content).__name__}, expected a dict")
@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_any_json(path: Path) -> Any:
-    """What a file holds. Raises as :func:`read_json`."""
+    """The value in a file. Raises as :func:`read_json`."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8
@@ -72,7 +72,7 @@ def read_any_json(path: Path) -> Any:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json of a run's folder; {} as long as there is none. Raises ValueError if it is damaged."""
+    """summary.json of a run's folder; {} if there is none yet. Raises ValueError if it is damaged."""
     try:
         return read_json(folder / "summary.json")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Steps under a progress bar, which Ctrl-C ends between two steps."""
+"""A progress bar over steps, which Ctrl-C ends after the current step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Progress(Generic[T]):
-    """Iterate over steps under a progress bar (tqdm's, on stderr); Ctrl-C ends the iteration after the step under way.
+    """Iterate over steps with a progress bar (tqdm's, on stderr); Ctrl-C ends the iteration after the current step.
 
         steps = Progress(range(1000), "training")
         for step in steps:
@@ -22,16 +22,16 @@ class Progress(Generic[T]):
                 steps.show(loss=loss.item())
         if steps.interrupted: ...
 
-    A step costs some 0.1 µs: the bar is drawn a few times a second, and where stderr is no terminal (a log file) every
-    ten seconds; without a stderr there is no bar. A second Ctrl-C does what Ctrl-C does elsewhere.
+    A step costs about 0.1 µs: the bar is drawn a few times a second, or every ten seconds if stderr is not a terminal;
+    without a stderr there is no bar. A second Ctrl-C raises KeyboardInterrupt.
 
     Args:
         items: what to iterate over.
-        label: stands before the bar.
-        total: how many items there are; asked of `items` if None.
+        label: text before the bar.
+        total: the number of items; ``len(items)`` if None and known.
     Attributes:
         interrupted: whether Ctrl-C was pressed.
-        last: the item of the step that it ended after.
+        last: the item of the last step, if it was interrupted.
     """
 
     def __init__(self, items: Iterable[T], label: str = "", total: int | None = None) -> None:
@@ -64,16 +64,16 @@ class Progress(Generic[T]):
         self._bar = None
 
     def show(self, **metrics: float) -> None:
-        """Put numbers behind the bar when it is drawn next: `show(loss=0.25)`."""
+        """Show metrics after the bar when it is next drawn: `show(loss=0.25)`."""
         if self._bar is not None:
-            figures = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
-            self._bar.set_postfix_str(fitting(figures, sys.stderr), refresh=False)
+            text = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
+            self._bar.set_postfix_str(fitting(text, sys.stderr), refresh=False)
 
     def say(self, text: str) -> None:
         """Print a line (to stdout) above the bar."""
         if self._bar is not None and is_terminal(sys.stderr) and sys.stdout is not None:
             self._bar.write(fitting(text))
-        else:  # a bar in a log file is drawn seldom, and not moved out of the way
+        else:  # in a log file the bar is drawn rarely, and need not move out of the way
             say(text)
 
     def _stop(self) -> None:

@@ -16,15 +16,15 @@ from .names import flat, is_metric
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What the folder of a run says about it.
+    """The contents of a run's folder.
 
     Attributes:
-        folder, name: where it lies, and the experiment's name.
+        folder, name: where it is, and the experiment's name.
         status: "finished", "interrupted", "failed", or "running" (or killed) where there is no summary.
-        config, results, reference: the settings, the figures at the end, and the figures of the reference.
+        config, results, reference: the settings, the results at the end, and those of the reference.
         seconds: how long it took; None where there is no summary.
-        history, performance: a dict for each epoch, numbers only.
-        notices: what its reader must know; the last one of a run that failed is the error.
+        history, performance: a dict of numbers for each epoch.
+        notices: what a reader must know; the last one of a failed run is the error.
     """
 
     folder: Path
@@ -77,7 +77,7 @@ class RunRecord:
 
     @property
     def curves(self) -> list[str]:
-        """The figures that history has, in the order of first use."""
+        """The metrics in the history, in the order of first use."""
         return list(dict.fromkeys(key for row in self.history for key in row if key != self.unit))
 
     def column(self, key: str) -> tuple[list[float], list[float]]:

@@ -1,4 +1,4 @@
-"""A run as one web page: self-contained, so that it can be sent and opened anywhere."""
+"""A page of blocks (pictures, tables, text) as one self-contained HTML file, which can be sent and opened anywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ..terminal import shown
 
-__all__ = ["Block", "Drawing", "Link", "Picture", "Table", "Text", "render"]
+__all__ = ["Block", "Link", "Page", "Picture", "Table", "Text", "render", "setting_text"]
 
 _PIXELS = 1.3  # of a picture, on each pixel of the page: sharp on fine screens, and its letters as large as the text
 _WORDS = 40  # letters: a cell with more is a sentence
@@ -19,14 +19,15 @@ _NAME = 16  # letters: a link with no more is not broken into lines
 
 @dataclass
 class Picture:
-    """A PNG file, or its content, with a caption.
+    """A PNG or SVG file, or its content, with a caption.
 
-    On a dark page a "chart" is inverted, an "image" is not: its colours have meaning.
+    On a dark page a "chart" is inverted, an "image" is not: its colours have meaning. A "drawing" (SVG) knows light and
+    dark pages itself.
     """
 
     png: Path | bytes
     caption: str
-    kind: Literal["chart", "image"] = "chart"
+    kind: Literal["chart", "image", "drawing"] = "chart"
 
     @property
     def content(self) -> bytes:
@@ -35,25 +36,13 @@ class Picture:
     @property
     def data(self) -> str:
         """The file as a data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.content).decode("ascii")
+        media = "svg+xml" if self.kind == "drawing" else "png"
+        return f"data:image/{media};base64," + base64.b64encode(self.content).decode("ascii")
 
     @property
-    def width(self) -> int:
-        """On the page, in CSS pixels; a PNG file has its own in bytes 16 to 19."""
-        return round(int.from_bytes(self.content[16:20], "big") / _PIXELS)
-
-
-@dataclass
-class Drawing:
-    """An SVG picture with a caption; it knows light and dark pages itself."""
-
-    svg: str
-    caption: str
-
-    @property
-    def data(self) -> str:
-        """The picture as a data URL."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode("ascii")
+    def width(self) -> int | None:
+        """On the page, in CSS pixels; a PNG file has its own in bytes 16 to 19. None: a drawing's own."""
+        return None if self.kind == "drawing" else round(int.from_bytes(self.content[16:20], "big") / _PIXELS)
 
 
 @dataclass
@@ -66,7 +55,10 @@ class Link:
 
 @dataclass
 class Table:
-    """Rows of numbers, text, Links and None under column heads; `note` stands below."""
+    """Rows of numbers, text, Links and None under column heads; `note` stands below.
+
+    Without heads, the first cell of each row is the row's own head.
+    """
 
     title: str
     columns: Sequence[str]
@@ -75,7 +67,7 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """For each column, whether it holds numbers, and gaps among them, alone; such columns are set to the right."""
+        """For each column, whether it holds only numbers (and gaps); such columns are set to the right."""
         cells = [[row[i] for row in self.rows if row[i] is not None] for i in range(len(self.columns))]
         return [bool(column) and all(map(_is_number, column)) for column in cells]
 
@@ -89,12 +81,12 @@ class Text:
     fixed: bool = True
 
 
-Block = Picture | Drawing | Table | Text
+Block = Picture | Table | Text
 
 
 @dataclass
 class Page:
-    """What the template shows."""
+    """What the template shows: the blocks, and the settings as a table below them."""
 
     title: str
     subtitle: str = ""
@@ -102,6 +94,11 @@ class Page:
     blocks: Sequence[Block] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     settings_title: str = "Settings"
+
+    @property
+    def all_blocks(self) -> list[Block]:
+        rows = [(name, setting_text(value)) for name, value in self.settings.items()]
+        return [*self.blocks, *([Table(self.settings_title, (), rows)] if rows else [])]
 
 
 def render(page: Page) -> str:
@@ -112,10 +109,14 @@ def render(page: Page) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["shown"] = shown
-    environment.filters["setting"] = lambda value: f"{value:g}" if isinstance(value, float) else shown(value)
     environment.filters["cell_class"] = _cell_class
     environment.filters["kind"] = lambda block: type(block).__name__
     return environment.get_template("report.html").render(page=page)
+
+
+def setting_text(value: Any) -> str:
+    """A setting as a reader wants it: 0.1 as it was given, not as 0.1000."""
+    return f"{value:g}" if isinstance(value, float) else shown(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,8 +1,7 @@
-"""The folder of one run, and all that is written into it."""
+"""The folder of a run, and all that is written into it."""
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import platform
@@ -20,6 +19,7 @@ import numpy as np
 from .. import kernels
 from ..csv_table import write_table
 from ..files import remove_drafts, write_bytes, write_text
+from ..plot.canvas import png_of
 from ..plot.graph_svg import GraphPicture
 from ..serialization import save
 from ..tensor import Tensor
@@ -27,15 +27,15 @@ from ..terminal import say
 from .json_file import plain, read_json, read_summary, write_json
 from .names import flat, in_words
 from .progress import Progress
-from .report import Block, Drawing, Page, Picture, Table, Text, render
+from .report import Block, Page, Picture, Table, Text, render
 
 T = TypeVar("T")
 
-HISTORY_EVERY = 10.0  # seconds between writes of history.csv, so that a run that is killed leaves it
+HISTORY_EVERY = 10.0  # seconds between writes of history.csv, which a killed run leaves behind
 
 
 class Run:
-    """One run of an experiment: its folder, its progress bar, its figures, its report.
+    """One run of an experiment: its folder, its progress bar, its metrics, its report.
 
         with Run("runs/lab", "base", config={"lr": 0.1}) as run:
             for epoch in run.steps(range(1, 11)):
@@ -44,31 +44,31 @@ class Run:
             run.save_weights(model.state_dict())
             run.results["accuracy"] = 0.97
 
-    The folder `<out>/<number>-<name>` is new: no run writes over another. On leaving the `with` block it holds
+    The folder `<out>/<number>-<name>` is new: no run overwrites another. At the end of the `with` block it holds
 
-    - config.json: what was asked for, and the versions that ran (this one is written at the start);
-    - history.csv: the figures given to `log`, a row each;
-    - performance.csv: those given to `log_performance`, if any: times, memory;
-    - summary.json: `status` ("finished", "interrupted" by Ctrl-C, "failed"), `results`, the reference figures, notices;
+    - config.json: the settings, and the versions that ran (written at the start);
+    - history.csv: a row for each call of `log`;
+    - performance.csv: a row for each call of `log_performance`, if any: times, memory;
+    - summary.json: `status` ("finished", "interrupted" by Ctrl-C, "failed"), `results`, the reference, notices;
     - report.html: all of it, with the pictures, as one page; weights.safetensors, pictures, TensorBoard's logs.
 
-    The summary is written last: a run that is killed before has none, and can be taken up again.
+    The summary is written last: a run that is killed before that has none, and can be resumed.
 
-    What depends on the machine stands in config.json, summary.json and performance.csv alone, so that equal seeds give
-    equal files elsewhere. Each file is whole at any moment, also if the process is killed.
+    What depends on the machine is only in config.json, summary.json and performance.csv, so that equal seeds give equal
+    other files. Each file is complete at any moment, also if the process is killed.
 
     Args:
         out: the folder of runs; made if need be.
         name: of the experiment; letters, digits, `-`, `_` and `.`.
-        config: the settings, of JSON's types; NumPy's numbers, tensors and paths become those.
+        config: the settings: values that JSON can hold, NumPy numbers, tensors and paths.
         title: of the report; the name if None.
         unit: what `log` counts, the first column of history.csv.
-        template: the settings that start a like run; written to experiment_template.json if given.
+        template: settings that start the same run again; written to experiment_template.json if given.
     Attributes:
         checkpoints: the folder for checkpoints.
-        results: what came of it, for the summary: of JSON's types, or what becomes those.
-    Raises OSError where the folder cannot be made or written, TypeError for a setting that JSON lacks: before any work
-    is done.
+        results: the results, for the summary; the same values as in ``config``.
+    Raises, before any work is done, OSError if the folder cannot be made or written, TypeError for a setting that JSON
+    cannot hold.
     """
 
     def __init__(
@@ -114,10 +114,10 @@ class Run:
     def resume(
         cls, folder: str | os.PathLike[str], config: Mapping[str, Any], title: str | None = None, unit: str = "epoch"
     ) -> Self:
-        """Open the folder of a run that was interrupted, to go on in it.
+        """Open the folder of an interrupted run, to continue it.
 
-        `rewind` says from where; until then it has no history. Raises FileNotFoundError if it is no run's folder, and
-        ValueError if the run in it is finished, or its config.json or summary.json is damaged.
+        `rewind` sets the point to continue from; until then it has no history. Raises FileNotFoundError if it is not
+        the folder of a run, ValueError if the run is finished, or its config.json or summary.json damaged.
         """
         place = Path(folder)
         try:
@@ -151,7 +151,7 @@ class Run:
             self.interrupt(f"Stopped by Ctrl-C after {self.unit} {progress.last}")
 
     def interrupt(self, what: str) -> None:
-        """Note that the run was ended before its time; what was trained is reported all the same."""
+        """Note that the run was ended early; what was trained is still reported."""
         self.status = "interrupted"
         self.notice(f"{what}; all below is of what was trained until then.")
 
@@ -161,9 +161,9 @@ class Run:
         return self.status == "interrupted" or (self._progress is not None and self._progress.interrupted)
 
     def log(self, count: int, /, **values: Any) -> None:
-        """A row of history at a step or epoch: numbers, or tensors of one element. Also on bar and TensorBoard.
+        """Add a row to the history: numbers, or tensors of one element. The bar and TensorBoard show them, too.
 
-        Raises TypeError, with its name, for what is no number.
+        Raises TypeError, with its name, for a value that is not a number.
         """
         numbers = {key: _number(key, value) for key, value in values.items()}
         self.history.append({self.unit: count, **numbers})
@@ -175,7 +175,7 @@ class Run:
             self._write_history()
 
     def log_performance(self, count: int, /, **values: float) -> None:
-        """A row of what depends on the machine: times, memory. Also on TensorBoard."""
+        """Add a row of what depends on the machine, such as times and memory. TensorBoard shows it, too."""
         numbers = {key: _number(key, value) for key, value in values.items()}
         if numbers:
             self.performance.append({self.unit: count, **numbers})
@@ -184,7 +184,7 @@ class Run:
 
     @property
     def writer(self) -> Any:
-        """The SummaryWriter of the run, whose steps are epochs; `batch_writer` is one whose steps are updates."""
+        """The SummaryWriter whose steps are epochs; the steps of `batch_writer` are updates."""
         return self._writer_of("tensorboard")
 
     @property
@@ -201,9 +201,9 @@ class Run:
     def rewind(
         self, history: Sequence[Mapping[str, float]], performance: Sequence[Mapping[str, float]] = (), step: int = 0
     ) -> None:
-        """Stand where a checkpoint was written: with its history, and TensorBoard's logs behind it hidden.
+        """Go back to a checkpoint: take over its history, and hide the later entries of TensorBoard's logs.
 
-        Args: history, performance: the rows until then. step: the updates made until then.
+        Args: history, performance: the rows up to it. step: the updates made up to it.
         """
         self.history = [dict(row) for row in history]
         self.performance = [dict(row) for row in performance if len(row) > 1]
@@ -218,7 +218,7 @@ class Run:
             self._progress.say(text)
 
     def column(self, key: str) -> tuple[list[float], list[float]]:
-        """A curve of history for a plot: (steps or epochs, values), of the rows that have it."""
+        """A curve of the history for a plot: (steps or epochs, values), of the rows that have it."""
         rows = [row for row in self.history if key in row]
         return [row[self.unit] for row in rows], [row[key] for row in rows]
 
@@ -229,20 +229,20 @@ class Run:
         save(dict(tensors), self.folder / name)
 
     def notice(self, text: str, say: bool = True) -> None:
-        """What the reader must know before the figures: said now, unless told not to, and on top of the report."""
+        """Tell the reader something on top of the report, and print it unless ``say=False``."""
         self.notices.append(text)
         if say:
             self.say(f"NOTE: {text}")
 
-    def picture(self, figure: Any, name: str, caption: str, kind: Literal["chart", "image"] = "chart") -> None:
+    def picture(
+        self, figure: Any, name: str, caption: str, kind: Literal["chart", "image", "drawing"] = "chart"
+    ) -> None:
         """Save a Matplotlib figure as `<name>.png`, or a graph as `<name>.svg`, and put it into the report."""
         if isinstance(figure, GraphPicture):
-            write_text(self.folder / f"{name}.svg", figure.svg)
-            self.blocks.append(Drawing(figure.svg, caption))
-            return
-        path, content = self.folder / f"{name}.png", io.BytesIO()
-        figure.savefig(content, format="png")
-        write_bytes(path, content.getvalue())
+            path, content, kind = self.folder / f"{name}.svg", figure.svg.encode(), "drawing"
+        else:
+            path, content = self.folder / f"{name}.png", png_of(figure)
+        write_bytes(path, content)
         self.blocks.append(Picture(path, caption, kind))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> None:
@@ -256,7 +256,7 @@ class Run:
     def compare(
         self, rows: Mapping[str, tuple[float | None, float | None]], ours: str = "this run", note: str = ""
     ) -> None:
-        """Reference figures beside ours, {what: (reference, ours)}: on top of the report, and in the summary."""
+        """Compare with a reference, {metric: (reference, ours)}: on top of the report, and in the summary."""
         self.reference.update({what: theirs for what, (theirs, _) in rows.items()})
         table = [(what, *pair) for what, pair in rows.items()]
         self._compared.insert(0, Table("Beside the reference", ["", "reference", ours], table, note))
@@ -264,8 +264,8 @@ class Run:
     def finish(self) -> None:
         """Write history, report and, last, the summary. Leaving the `with` block does this.
 
-        Every file is written, whatever becomes of the others; then the first error is raised. A result that JSON lacks
-        (a TypeError) is left out and named in a notice; a file that cannot be written makes the run a failed one.
+        Every file is written, even if another cannot be; then the first error is raised. A result that JSON cannot hold
+        (a TypeError) is left out and named in a notice; after a file that cannot be written, the run counts as failed.
         """
         seconds = round(time.perf_counter() - self._clock, 3)
         errors: list[Exception] = []
@@ -294,7 +294,7 @@ class Run:
         self.say(f"{self.status.capitalize()} after {seconds:.1f} s. Report: {self.folder / 'report.html'}")
 
     def _kept(self, name: str, values: Mapping[str, Any], errors: list[Exception]) -> dict[str, Any]:
-        """Those of the values that a file can hold."""
+        """The values that a JSON file can hold."""
         kept: dict[str, Any] = {}
         for key, value in values.items():
             try:
@@ -310,9 +310,9 @@ class Run:
 
     def _write_report(self, results: Mapping[str, Any], seconds: float) -> None:
         subtitle = f"{self.name}, {self._started:%Y-%m-%d %H:%M} UTC, {self.status} after {seconds:.1f} s"
-        # Lists and nested results are for tables and pictures of one's own.
-        figures = [(key.replace("_", " "), v) for key, v in results.items() if not isinstance(v, (list, dict))]
-        table = [Table("Results", ["", "this run"], figures)] if figures else []
+        # Lists and nested results belong into tables and pictures of their own.
+        rows = [(key.replace("_", " "), v) for key, v in results.items() if not isinstance(v, (list, dict))]
+        table = [Table("Results", ["", "this run"], rows)] if rows else []
         blocks = [*self._compared, *table, *self.blocks]
         settings = {in_words(name): value for name, value in flat(self.config).items()}
         page = Page(self.title, subtitle, self.notices, blocks, settings)
@@ -343,7 +343,7 @@ class Run:
 
 
 def _number(name: str, value: Any) -> float:
-    """A number to log, Python's."""
+    """A value to log, as a Python number."""
     if isinstance(value, (Tensor, np.ndarray, np.generic)) and math.prod(value.shape) == 1:
         value = value.item()
     if not isinstance(value, (bool, int, float)):

@@ -25,8 +25,8 @@ def write_runs_summary(records: Sequence[RunRecord], path: str | os.PathLike[str
     - ``settings.…``: all settings, by name; a list as JSON;
     - ``results.…``: the results, by name, without lists;
     - ``best.…``, ``last.…``: of each curve of history; best where its name tells whether small or large is good;
-    - ``monitor``, ``best_epoch``: the curve by which an epoch was the best, a validation metric if there is one, and
-      which epoch (or step, where the run counts those);
+    - ``monitor``, ``best_epoch``: the curve that decides which epoch is the best, a validation metric if there is
+      one, and that epoch (or step, if the run counts steps);
     - ``seconds``, ``average_epoch_seconds``, ``peak_rss_mib``: of the whole run, and from performance.csv.
 
     What a run does not have stays empty. Raises OSError if the file cannot be written.

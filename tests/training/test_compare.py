@@ -109,7 +109,7 @@ def test_runs_that_did_not_finish_are_named_with_the_reason(tmp_path):
     assert table(page, "Runs that did not finish")[1:] == [
         ["cut", "interrupted", "Stopped by Ctrl-C in epoch 2; all below is of what was trained until then."],
         ["bad", "failed", "The run ended early: RuntimeError: Linear: 3 <> 4"],
-        ["gone", "running", "There is no summary: it is running still, or was killed."],
+        ["gone", "running", "There is no summary: it is still running, or was killed."],
     ]
     assert f"{killed.name}/report.html" not in page  # it has none
     assert re.findall(r'<p class="notice">(.*?)</p>', page) == ["A stand-in."]
