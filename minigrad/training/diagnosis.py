@@ -1,4 +1,4 @@
-"""Where a NaN or an infinity began: the layer and the op that made it first."""
+"""Finds the layer and the op that first made a NaN or an infinity."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss that is NaN or infinite before anything was learned."""
+    """A loss that is NaN or infinite in the first batch."""
 
 
 def diagnose(trainer: TrainerBase) -> str:
-    """Where the NaN or infinity in the loss of the batch under way, or in its gradients, comes from.
+    """The origin of the NaN or infinity in the loss of the current batch, or in its gradients.
 
-    The batch is run once more under :class:`minigrad.autograd.detect_anomaly`, with hooks that note which layer is
-    running. Nothing changes by it: running statistics, gradients and random numbers are put back. Random numbers that
-    the model draws, such as dropout's, are others than the first time.
+    The batch is run again under :class:`minigrad.autograd.detect_anomaly`, with hooks that note which layer is running.
+    The model is left as it was. Random numbers that it draws, such as those of dropout, differ from the first run.
     """
-    with np.errstate(all="ignore"):  # there is something wrong, which is why we are here
+    with np.errstate(all="ignore"):  # NumPy would warn of what is looked for
         return _diagnosis(trainer)
 
 
@@ -45,7 +44,7 @@ def _diagnosis(trainer: TrainerBase) -> str:
         return f"NaN in the data: {found} of {where} holds it already"
     if found := _first(weights, np.isnan):
         return f"NaN in the weights: {found} holds it at {where}, so an update before this batch put it there"
-    infinite = None  # no fault by itself: masks hold infinities
+    infinite = None  # not an error by itself: masks hold infinities
     for what, named in (("data", data), ("weights", weights)):
         if infinite is None and (found := _first(named, np.isinf)):
             infinite = f"infinity in the {what}: {found} holds it at {where}, and no op made one out of finite numbers"
@@ -60,21 +59,21 @@ def _diagnosis(trainer: TrainerBase) -> str:
             stage = "backward"
             loss.backward()
     except AnomalyError as error:
-        if infinite is not None and "out of finite numbers" not in str(error):  # what the infinity became
+        if infinite is not None and "out of finite numbers" not in str(error):  # a consequence of the infinity
             return infinite
-        place = {
+        stages = {
             "forward": f"the forward pass of {layers.running}",
             "loss": "the loss",
             "backward": f"the backward pass of {layers.running or 'the loss'}",
         }
-        return f"NaN or infinity at {where} began in {place[stage]}: {error}"
+        return f"NaN or infinity at {where} began in {stages[stage]}: {error}"
     if infinite is not None:
         return infinite
     return f"the loss or a gradient at {where} is NaN or infinite, but not when the batch is run once more"
 
 
 class _Layers:
-    """The layers at work, the innermost last: as they are entered and left forward, and then on the way back."""
+    """The stack of running layers, in the forward pass and then in the backward pass."""
 
     def __init__(self, model: Module) -> None:
         self._names = {
@@ -85,7 +84,7 @@ class _Layers:
 
     @property
     def running(self) -> str:
-        """Name and class of the innermost one; empty outside of all."""
+        """Name and class of the innermost running layer; empty outside of all layers."""
         return self._names[self._stack[-1]] if self._stack else ""
 
     @contextmanager
@@ -108,11 +107,11 @@ class _Layers:
             self._leave(module)
             return gradients
 
-        places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-        return through(args, places, passing) if places else None
+        indices = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+        return through(args, indices, passing) if indices else None
 
     def _leave(self, module: Module) -> None:
-        if module in self._stack:  # branches run back in turns, so that it need not be the last one
+        if module in self._stack:  # the backward passes of branches alternate, so it need not be the last one
             self._stack.reverse()
             self._stack.remove(module)
             self._stack.reverse()

@@ -1,6 +1,6 @@
-"""The training loop, and nothing but the loop: all that is not forward, backward and update happens in callbacks.
+"""The training loop: forward pass, backward pass and update. Everything else happens in callbacks.
 
-Written out by hand, a training is this::
+Written by hand, a training loop is this::
 
     for epoch in range(epochs):
         model.train()
@@ -12,8 +12,8 @@ Written out by hand, a training is this::
         model.eval()
         ...                                   # the same over val_loader, without gradients
 
-:class:`Trainer` is that loop with a name for each moment in it. Nothing in :mod:`minigrad.training` needs it: loggers,
-probes, metrics, runs and checkpoints work in a loop of one's own just as well.
+:class:`Trainer` is that loop with an event at each step. The rest of :mod:`minigrad.training` does not need it: probes,
+metrics and checkpoints work just as well in a loop of your own.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ from .callbacks.base import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFi
 from .checkpoint import load_checkpoint
 from .diagnosis import NonFiniteError, diagnose
 from .trainer_base import Row
-from .trainer_checks import nobody_logs
+from .trainer_checks import not_logged
 from .trainer_state import ResumableTrainer
 
 
 class Trainer(ResumableTrainer):
-    """Trains a model; everything beyond the bare loop is a callback's.
+    """Trains a model; everything beyond the bare loop is done by callbacks.
 
         trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, {"accuracy": Accuracy()},
                           callbacks=[ProgressBar(), EarlyStopping("val_loss", patience=3)])
         history = trainer.fit(train_loader, val_loader, epochs=8)
-        figures = trainer.evaluate(test_loader)          # {"loss": …, "accuracy": …}
+        metrics = trainer.evaluate(test_loader)          # {"loss": …, "accuracy": …}
         scores = trainer.predict(test_loader)            # (N, classes)
 
     A batch is a tuple or list ``(input, …, target)``; the model is called with the inputs, the criterion with the
-    model's output and the target. Logged for each epoch: ``loss`` and each metric, over the training batches as they
-    passed (so while the weights moved), and with ``val_`` before the name over the validation set at the end of it.
+    model's output and the target. Each epoch logs ``loss`` and each metric over the training batches, measured while
+    the weights change, and with the prefix ``val_`` over the validation set at the end of the epoch.
     Losses are means over samples, also where the last batch is shorter, or where ``criterion.reduction`` is "sum"; with
     weights of classes or ignored targets they are the criterion's mean over the whole set. A batch all of whose targets
     are ignored has no loss (NaN) and counts for nothing.
 
-    A model in evaluation mode is put into training mode as a whole. Of one in training mode the layers stay as they
-    are: batch norm that was frozen with ``layer.eval()`` remains frozen, and so it does after an evaluation.
+    A model in eval mode is switched to training mode. If it is in training mode already, its layers keep their modes:
+    batch norm that was frozen with ``layer.eval()`` stays frozen, also after an evaluation.
 
-    Ctrl-C ends the fit after the batch under way (during a validation, after the epoch) as any other stop:
-    ``on_fit_end`` comes, what was trained stays. A second one raises KeyboardInterrupt at once.
+    Ctrl-C ends the fit after the current batch (during a validation: after the epoch), like any other stop:
+    ``on_fit_end`` follows, and the weights stay. A second one raises KeyboardInterrupt at once.
 
     Args:
         model: the network. It is moved to the device.
         criterion: ``criterion(output, target)``, a tensor of one element.
-        optimizer: that of the model's parameters; None if the trainer is only to evaluate.
+        optimizer: of the model's parameters; None if the trainer only evaluates.
         metrics: {name: :class:`Metric`}; each is copied for training and validation.
         callbacks: in any order; see :class:`Callback` for the events.
-        device: where batches are moved to; that of the model's parameters if None.
+        device: where batches are moved; the device of the model's parameters if None.
     Attributes: see :class:`minigrad.training.trainer_base.TrainerBase`.
     Raises TypeError and ValueError for arguments of the wrong kind.
     """
@@ -81,15 +81,15 @@ class Trainer(ResumableTrainer):
 
         Args:
             train_loader, val_loader: batches, such as a DataLoader's.
-            epochs: how many in all, those done before ``resume`` included.
+            epochs: the number of all epochs, including those before ``resume``.
             resume: a checkpoint (the path of a file that :class:`ModelCheckpoint` wrote, or of its folder, or a
-                ``state_dict()``) to go on from: model, optimizer, callbacks, random state, the place in the epoch. The
-                result is then bit for bit what it would have been without the interruption, if model, data and
-                settings are the same. A training that had come to its end is not begun again.
+                ``state_dict()``) to continue from: model, optimizer, callbacks, random state, position in the epoch.
+                The result is then bit for bit the same as without the interruption, if model, data and settings are
+                the same. A training that had ended is not started again.
         Raises:
-            ValueError: epochs, a loader without batches, a callback that monitors what nobody logs, a loss of several
-                elements.
-            TypeError: something that is no loader, a batch of another form.
+            ValueError: epochs below 1, a loader without batches, a callback that monitors a metric that is not logged,
+                a loss of several elements.
+            TypeError: a loader that cannot be iterated over, a batch of another form.
             NonFiniteError: the loss of the first batch is NaN or infinite; the message says where it began.
             CheckpointError: ``resume`` is damaged, or of another training. Nothing has changed then.
         """
@@ -115,7 +115,7 @@ class Trainer(ResumableTrainer):
             try:
                 self._fit()
             except BaseException as error:
-                self._tell_of(error)
+                self._emit_exception(error)
                 raise
         return self.history
 
@@ -135,7 +135,7 @@ class Trainer(ResumableTrainer):
 
     def _run_epoch(self) -> None:
         try:
-            if not self.inside_epoch:  # else a checkpoint from inside it was loaded
+            if not self.inside_epoch:  # else a checkpoint inside the epoch was loaded
                 self._begin_epoch()
             if not self.batches_done:
                 self._run_batches()
@@ -148,8 +148,8 @@ class Trainer(ResumableTrainer):
         if self.val_loader is not None:
             self._emit("on_validation_start")
             emit = functools.partial(self._emit, "on_validation_batch_end")
-            figures = self._measure(self.val_loader, self.meters["val_"], "Trainer.fit: val_loader", emit)
-            self.logs.update({f"val_{name}": value for name, value in figures.items()})
+            metrics = self._measure(self.val_loader, self.meters["val_"], "Trainer.fit: val_loader", emit)
+            self.logs.update({f"val_{name}": value for name, value in metrics.items()})
             self._emit("on_validation_end")
         self.inside_epoch = False  # a checkpoint written in the next event goes on with the next epoch
         self.history.append({"epoch": self.epoch, **self.logs})
@@ -166,7 +166,7 @@ class Trainer(ResumableTrainer):
         self._emit("on_epoch_start")
 
     def _run_batches(self) -> None:
-        """The training batches of an epoch, or those that remain of it."""
+        """The training batches of an epoch, or the remaining ones after a resume."""
         self._begin_training()
         if self.stopped is not None:
             return
@@ -213,7 +213,7 @@ class Trainer(ResumableTrainer):
     # ------------------------------------------------------------------------------------------------------ the events
 
     def _find_listeners(self) -> dict[str, list[tuple[Callback, Any]]]:
-        """For each event those who overrode it, so that an event that nobody hears costs nothing."""
+        """For each event the callbacks that override it, so that other events cost nothing."""
         ranked = sorted(self.callbacks, key=lambda callback: callback.order)
         return {
             event: [(c, getattr(c, event)) for c in ranked if getattr(type(c), event) is not getattr(Callback, event)]
@@ -229,8 +229,8 @@ class Trainer(ResumableTrainer):
                 error.add_note(f"Raised by the callback {callback!r} in {event} ({where}).")
                 raise
 
-    def _tell_of(self, error: BaseException) -> None:
-        """on_exception for everybody; an error in there is noted on the first one, which it must not hide."""
+    def _emit_exception(self, error: BaseException) -> None:
+        """on_exception for all callbacks; an error in one is noted on the first error, which it must not hide."""
         for callback, method in self._listeners["on_exception"]:
             try:
                 method(self, error)
@@ -244,4 +244,4 @@ class Trainer(ResumableTrainer):
         names += [name for callback in self.callbacks for name in callback.log_names()]
         for callback in self.callbacks:
             if callback.monitor is not None and callback.monitor not in names:
-                raise ValueError(nobody_logs(repr(callback), callback.monitor, names))
+                raise ValueError(not_logged(repr(callback), callback.monitor, names))

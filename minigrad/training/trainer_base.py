@@ -1,4 +1,4 @@
-"""What a training is made of and where it stands: all that callbacks, checks and checkpoints know of a trainer."""
+"""The base of the Trainer: its parts, its state, and what callbacks may call."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ..tensor import Tensor
 from .batches import checked_loader, joined, loss_weight, samples_in, split, to_device
 from .callbacks.base import Callback
 from .streaming import Mean, Metric
-from .trainer_checks import check_optimizer, checked_callbacks, checked_metrics, device_of, nobody_logs
+from .trainer_checks import check_optimizer, checked_callbacks, checked_metrics, device_of, not_logged
 
 Row = dict[str, Any]
 
 
 class TrainerBase:
-    """A model with its loss, optimizer, metrics and callbacks, and the batch under way. It has no loop yet.
+    """A model with its loss, optimizer, metrics and callbacks; the loop is added by the Trainer.
 
     The arguments are those of :class:`minigrad.training.Trainer`.
 
     Attributes:
-        epoch, epochs: the number of the epoch under way, from 1, and of all epochs.
-        batch_index, batches: the number of the batch in its epoch, from 1; of all its batches (None if not known).
-        step: updates made since the training began.
-        batch, output, loss: of the batch under way; ``loss`` is a tensor.
-        loss_weight: what that loss counts for in the epoch's; 0 if all its targets are ignored.
-        logs: the figures of the epoch under way; ``performance`` those that depend on the machine (times, memory).
-        history, performance_history: a dict for each epoch done, with "epoch" and the figures above.
-        stopped: why the fit was ended early, or None. ``interrupted`` tells whether it was by Ctrl-C.
-        resumed: whether this fit goes on from a checkpoint.
-        inside_epoch: whether the epoch under way is not done yet: from ``on_epoch_start`` to ``on_validation_end``.
-        batches_done: whether its training batches are, so that only validation remains.
+        epoch, epochs: the current epoch, counted from 1, and the number of all epochs.
+        batch_index, batches: the current batch in its epoch, counted from 1, and their number (None if not known).
+        step: updates since the training began.
+        batch, output, loss: of the current batch; ``loss`` is a tensor.
+        loss_weight: the weight of that loss in the epoch's mean; 0 if all its targets are ignored.
+        logs: the metrics of the current epoch; ``performance``: those that depend on the machine (times, memory).
+        history, performance_history: a dict for each finished epoch, with "epoch" and the metrics above.
+        stopped: why the fit was ended early, or None. ``interrupted``: whether it was by Ctrl-C.
+        resumed: whether this fit continues from a checkpoint.
+        inside_epoch: whether the current epoch is unfinished: from ``on_epoch_start`` to ``on_validation_end``.
+        batches_done: whether its training batches are done, so that only validation remains.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class TrainerBase:
         return loss
 
     def _update_meters(self, meters: Mapping[str, Any]) -> None:
-        """Tell the meters of the batch, output and loss at hand."""
+        """Update the meters with the current batch, output and loss."""
         summed = getattr(self.criterion, "reduction", "mean") == "sum"
         for name, meter in meters.items():
             if name == "loss":
@@ -100,7 +100,7 @@ class TrainerBase:
                 meter.update(self.output, self.batch[-1])
 
     def update(self, batch: Any) -> tuple[Any, Any]:
-        """One update on a batch, without events and figures; returns output and loss."""
+        """Update the weights with one batch, without events and metrics; returns output and loss."""
         batch = self.to_device(batch)
         inputs, _ = split(batch)
         self.optimizer.zero_grad()
@@ -113,10 +113,10 @@ class TrainerBase:
     # ----------------------------------------------------------------------------------------- without learning
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
-        """{"loss": …, and each metric} over a loader's batches, in evaluation mode. No events.
+        """{"loss": …, and each metric} over a loader's batches, in eval mode. No events.
 
-        A callback may call it at any time: what the trainer knows of the batch under way stays. Only for the training
-        loader in the middle of its epoch that is no use, which begins it anew.
+        A callback may call it at any time: the current batch, output and loss stay. But not with the training loader in
+        the middle of an epoch, which would start again.
         """
         under_way = self.batch, self.output, self.loss, self.loss_weight
         try:
@@ -125,10 +125,10 @@ class TrainerBase:
             self.batch, self.output, self.loss, self.loss_weight = under_way
 
     def predict(self, loader: Iterable[Any]) -> Any:
-        """The model's outputs for all batches, (N, …), in evaluation mode; a tuple for a model with several outputs.
+        """The model's outputs for all batches, (N, …), in eval mode; a tuple for a model with several outputs.
 
-        A batch may come with or without a target: the last of several parts is left out. Raises ValueError for a
-        loader without batches.
+        A batch may have a target or not: the last of several parts is left out. Raises ValueError for a loader without
+        batches.
         """
         checked_loader("Trainer.predict: loader", loader)
         outputs = []
@@ -142,7 +142,7 @@ class TrainerBase:
             return joined(outputs)
 
     def _measure(self, loader: Any, meters: dict[str, Any], who: str, after: Any = None) -> dict[str, float]:
-        """What the meters say of a loader's batches; ``after`` is called behind each batch."""
+        """The meters' values over a loader's batches; ``after`` is called after each batch."""
         checked_loader(who, loader)
         for meter in meters.values():
             meter.reset()
@@ -177,9 +177,9 @@ class TrainerBase:
     # ------------------------------------------------------------------------------------------ what callbacks call
 
     def log(self, name: str, value: Any, performance: bool = False) -> None:
-        """Add a figure to those of the epoch; ``performance``: it depends on the machine (a time, an amount of memory).
+        """Add a metric to the current epoch; ``performance``: it depends on the machine (a time, an amount of memory).
 
-        Figures of the machine are kept apart, so that equal seeds give equal histories.
+        Those are kept apart, so that equal seeds give equal histories.
         """
         number = value.item() if hasattr(value, "item") else value
         (self.performance if performance else self.logs)[name] = number
@@ -187,20 +187,20 @@ class TrainerBase:
             (self.performance_history if performance else self.history)[-1][name] = number
 
     def stop(self, reason: str) -> None:
-        """End the fit once the event under way has been heard by all: after this batch, or after this epoch."""
-        if self.stopped is None or self.interrupted:  # who ends it by himself need not go on after the interruption
+        """End the fit after the current event, once all callbacks have handled it."""
+        if self.stopped is None or self.interrupted:  # a training that ended by itself is not to be resumed
             self.stopped, self.interrupted = reason, False
 
     def value(self, name: str, who: str) -> float:
-        """The figure ``name`` of the epoch under way, for a callback ``who``. Raises ValueError if nobody logged it."""
+        """The metric ``name`` of the current epoch, for a callback ``who``. Raises ValueError if it was not logged."""
         if name in self.logs:
             return float(self.logs[name])
         if name in self.performance:
             return float(self.performance[name])
-        raise ValueError(nobody_logs(who, name, [*self.logs, *self.performance]))
+        raise ValueError(not_logged(who, name, [*self.logs, *self.performance]))
 
     def keyed_callbacks(self) -> Iterator[tuple[str, Callback]]:
-        """A name for each callback that is the same in every run of a script: its class, and a number if need be."""
+        """A name for each callback that is the same in every run of a script: its class, numbered if it repeats."""
         seen: dict[str, int] = {}
         for callback in self.callbacks:
             name = type(callback).__name__

@@ -1,4 +1,4 @@
-"""A trainer's state: from it a training goes on as if it had never been interrupted."""
+"""The state of a training, from which it continues as if it had never been interrupted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _POSITION = ("epoch", "batch_index", "step", "inside_epoch", "batches_done")
 
 
 class ResumableTrainer(TrainerBase):
-    """The part of the Trainer that saves the state of a training and takes it over."""
+    """The part of the Trainer that saves and loads the state of a training."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how the training goes on, for ``fit(resume=…)``. Tensors are not copied."""
+        """Everything that decides how the training continues, for ``fit(resume=…)``. Tensors are not copied."""
         position = {name: getattr(self, name) for name in _POSITION}
         return {
             "format": FORMAT,
@@ -43,22 +43,22 @@ class ResumableTrainer(TrainerBase):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a :meth:`state_dict`; ``fit(resume=…)`` calls it, which knows the loaders.
+        """Load a :meth:`state_dict`; ``fit(resume=…)`` does so after it has set the loaders.
 
-        A position inside an epoch needs a loader that can go on from there, such as a DataLoader. Raises
-        CheckpointError if the state is of another training; nothing has changed then.
+        A position inside an epoch needs a loader that can continue there, such as a DataLoader. Raises CheckpointError
+        if the state is of another training; nothing has changed then.
         """
         self._restore(state)
 
     def _restore(self, state: Mapping[str, Any], epochs: int | None = None) -> None:
-        """``epochs``: of the fit that is to go on, which must not have passed already."""
+        """``epochs``: those of the fit, which the state must not be beyond."""
         self._check(state, epochs)
         before, random, validation = self._copies(), random_state(), _between_epochs(self.val_loader)
         try:
             self._put(state)
             set_random_state(state["random"])
             _go_to(self.val_loader, state["val_loader"])
-            _go_to(self.train_loader, state["loader"])  # the last one, since it changes all or nothing
+            _go_to(self.train_loader, state["loader"])  # last, since it changes all or nothing
         except BaseException as error:
             self._put(before)
             set_random_state(random)
@@ -69,7 +69,7 @@ class ResumableTrainer(TrainerBase):
         if state.get("threads", kernels.get_num_threads()) != kernels.get_num_threads():
             warnings.warn(
                 f"Trainer.fit: the checkpoint was written on {state['threads']} threads and goes on on "
-                f"{kernels.get_num_threads()}: sums may round otherwise, so figures may differ in their last digits",
+                f"{kernels.get_num_threads()}: sums may round otherwise, so metrics may differ in their last digits",
                 stacklevel=3,
             )
         for name in (*_POSITION, "stopped"):
@@ -77,12 +77,12 @@ class ResumableTrainer(TrainerBase):
         self.logs, self.performance = dict(state["logs"]), dict(state["performance"])
         self.history = [dict(row) for row in state["history"]]
         self.performance_history = [dict(row) for row in state["performance_history"]]
-        if self.optimizer is not None:  # that schedulers know that it has made steps
+        if self.optimizer is not None:  # schedulers warn unless it has made steps
             self.optimizer._step_count = max(self.optimizer._step_count, self.step)
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """A context whose training leaves no trace: model, optimizer, random state and loader are put back."""
+        """A context at whose end model, optimizer, random state and loader are as before."""
         optimizer, position = copy.deepcopy(self.optimizer.state_dict()), self._loader_position()
         with preserved(self.model, *EVERYTHING):
             try:
@@ -92,7 +92,7 @@ class ResumableTrainer(TrainerBase):
                 _go_to(self.train_loader, position)
 
     def _put(self, state: Mapping[str, Any]) -> None:
-        """Load what has a ``load_state_dict`` of its own, the loader apart."""
+        """Load all that has a ``load_state_dict``, except the loaders."""
         self.model.load_state_dict(state["model"])
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
@@ -114,9 +114,9 @@ class ResumableTrainer(TrainerBase):
         )
 
     def _loader_position(self) -> Any:
-        """Where the training loader is in its epoch; None if it cannot tell.
+        """The position of the training loader in its epoch; None if it has none.
 
-        Raises CheckpointError if it was begun anew inside the epoch, since the rest of its order is lost then.
+        Raises CheckpointError if the loader was started again inside the epoch: the rest of its order is lost then.
         """
         if not self.inside_epoch or self.batches_done or self.batch_index == 0:
             return _between_epochs(self.train_loader)
@@ -129,7 +129,7 @@ class ResumableTrainer(TrainerBase):
         return position
 
     def _check(self, state: Mapping[str, Any], epochs: int | None) -> None:
-        """Refuse the state of another training before anything has changed."""
+        """Raise CheckpointError for the state of another training, before anything has changed."""
         if state.get("format") != FORMAT:
             raise CheckpointError(
                 f"this is not the state of a Trainer of this version: its format is {state.get('format')!r}, expected "
@@ -140,7 +140,7 @@ class ResumableTrainer(TrainerBase):
             raise CheckpointError(
                 f"the checkpoint is of epoch {position['epoch']}, and the training is to end after epochs = {epochs}"
             )
-        own, saved = (  # what is no tensor is a module's extra state, and its own business
+        own, saved = (  # a value that is not a tensor is a module's extra state, which it checks itself
             {name: tuple(getattr(value, "shape", ())) for name, value in model.items()}
             for model in (self.model.state_dict(), state["model"])
         )
@@ -173,7 +173,7 @@ class ResumableTrainer(TrainerBase):
         self._check_position(state)
 
     def _check_position(self, state: Mapping[str, Any]) -> None:
-        """Whether the training loader can go on in the middle of an epoch, if that is where the checkpoint stands."""
+        """Raise CheckpointError if the state is inside an epoch and the training loader cannot continue there."""
         position = state["position"]
         inside = position["inside_epoch"] and not position["batches_done"] and position["batch_index"] > 0
         if inside and self.train_loader is not None:
@@ -189,7 +189,7 @@ class ResumableTrainer(TrainerBase):
 
 
 def _between_epochs(loader: Any) -> Any:
-    """A loader's position between two epochs, also if the last one was cut short; None if it cannot tell."""
+    """A loader's position at the end of an epoch, even if that was cut short; None if it has none."""
     position = _told(loader)
     return {**position, "batches": 0, "epoch_start": None} if _is_data_loaders(position) else position
 

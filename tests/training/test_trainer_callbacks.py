@@ -163,7 +163,7 @@ def test_schedules_that_do_not_fit():
         LRSchedule(trainer.optimizer)
     with pytest.raises(ValueError, match="interval = 'step', expected 'epoch' or 'batch'"):
         LRSchedule(step, "step")
-    with pytest.raises(ValueError, match="StepLR watches no figure; leave monitor out"):
+    with pytest.raises(ValueError, match="StepLR watches no metric; leave monitor out"):
         LRSchedule(step, monitor="loss")
     for arguments in ({}, {"monitor": "loss", "interval": "batch"}):
         with pytest.raises(ValueError, match="ReduceLROnPlateau needs monitor"):

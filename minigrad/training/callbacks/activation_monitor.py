@@ -1,4 +1,4 @@
-"""What the layers put out, epoch by epoch."""
+"""Measures the outputs of the layers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ if TYPE_CHECKING:
 
 
 class ActivationMonitor(Monitor):
-    """Measure the layers' outputs for one fixed batch at the end of each epoch, in evaluation mode.
+    """Measure the layers' outputs for one fixed batch at the end of each epoch, in eval mode.
 
-    Logged are ``saturated``, the largest share of saturated outputs that a Tanh or Sigmoid of the model has, and
-    ``dead``, the largest share of dead units of a ReLU, if the model has such modules. For TensorBoard, at the epoch:
-    each layer's histogram (``activations/…``) and its shares (``saturated/…``, ``dead/…``). Activations that a
-    ``forward`` computes by functions (``F.tanh``) are not seen; see :class:`minigrad.training.probes.ActivationProbe`,
-    also for what the shares are.
+    It logs ``saturated``, the largest share of saturated outputs of any Tanh or Sigmoid, and ``dead``, the largest
+    share of dead units of any ReLU, if the model has such modules. For TensorBoard, at the epoch: each layer's
+    histogram (``activations/…``) and its shares (``saturated/…``, ``dead/…``). Activations that a ``forward`` computes
+    by functions (``F.tanh``) are not measured: see :class:`minigrad.training.probes.ActivationProbe`.
 
     Args:
-        batch: an input, or (input, …, target) as a DataLoader yields it. Some 100 samples tell enough.
+        batch: an input, or (input, …, target) as a DataLoader yields it; about 100 samples are enough.
         writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is written.
         layers, saturation: as of the probe.
     Attributes:

@@ -1,4 +1,4 @@
-"""Keeping gradients small."""
+"""Clips gradients."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 class GradientClipping(Callback):
     """Scale all gradients together to a norm of at most ``max_norm``, or cut each element to ±``max_value``.
 
-    It acts after the monitors, which see the gradients as they came. Source: torch.nn.utils.clip_grad_norm_ and
+    It runs after the monitors, which see the gradients before clipping. Source: torch.nn.utils.clip_grad_norm_ and
     clip_grad_value_. Raises ValueError unless exactly one of the two is given, above 0.
 
     Attributes:
-        clipped: how many batches of the training had a larger norm (only with ``max_norm``).
+        clipped: the number of batches with a larger norm (only with ``max_norm``).
     """
 
     order = Order.CONTROL

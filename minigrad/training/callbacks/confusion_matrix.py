@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Counts of true and predicted classes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ConfusionMatrix(ValidationPicture):
     a second.
 
     Args:
-        classes: how many there are, or their names in order; found out from the output if None.
+        classes: their number, or their names in order; taken from the output if None.
         writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is drawn.
-        every: draw a picture also every so many epochs, if not None.
+        every: also draw a picture every so many epochs, if not None.
         threshold: for two classes with one score: see :class:`minigrad.training.Accuracy`.
     Attributes:
-        counts: (K, K) whole numbers, of the last validation: true class (row), predicted class (column). None before.
+        counts: (K, K) integers, of the last validation: true class (row), predicted class (column). None before.
         epoch: which epoch that was; 0 before.
     """
 

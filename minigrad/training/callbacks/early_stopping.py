@@ -1,4 +1,4 @@
-"""Ending a training that no longer gets better."""
+"""Ends a training that no longer improves."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class EarlyStopping(Callback):
-    """End the fit when a figure has not improved for ``patience`` epochs in a row, and go back to the best weights.
+    """End the fit when a metric has not improved for ``patience`` epochs in a row, and go back to the best weights.
 
-    An epoch whose figure is NaN is one without improvement.
+    An epoch whose metric is NaN counts as one without improvement.
 
     Args:
-        monitor: the figure's name.
+        monitor: the metric's name.
         mode: "min" or "max"; by the name if None.
-        patience: so many epochs without improvement end the fit; 1: the first one does.
-        min_delta: a gain that is not larger than this is none.
-        restore_best: put the weights of the best epoch back at the end of the fit, however it ended, except by Ctrl-C:
-            what is to go on later must not go back now.
+        patience: the number of epochs without improvement that ends the fit; 1: the first one does.
+        min_delta: a gain must be larger than this to count as an improvement.
+        restore_best: load the weights of the best epoch at the end of the fit, unless Ctrl-C ended it, since the
+            training may then be resumed.
     Attributes:
-        best: ``best.value`` and ``best.epoch``. They begin anew with each fit that does not resume another.
-        waited: epochs since then.
+        best: ``best.value`` and ``best.epoch``, reset by each fit that does not resume another.
+        waited: epochs since the best one.
     """
 
     order = Order.CONTROL

@@ -1,4 +1,4 @@
-"""How long an epoch takes."""
+"""Measures the time of an epoch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class EpochTimer(Callback):
     """Log ``epoch_seconds``, from the start of an epoch to the end of its validation, and ``samples_per_second``.
 
-    Samples are counted over the training part alone, and include the time that loading them took. Both figures depend
-    on the machine (``trainer.performance``). Of an epoch that was interrupted and resumed, the parts add up.
+    The second is measured over the training part, loading included. Both depend on the machine
+    (``trainer.performance``). For an epoch that was interrupted and resumed, the times of the parts are added.
     """
 
     def __init__(self) -> None:

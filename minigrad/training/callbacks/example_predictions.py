@@ -1,4 +1,4 @@
-"""Some images with what the network takes them for."""
+"""Example images with their true and predicted classes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
 
 
 class ExamplePredictions(ValidationPicture):
-    """Keep some images of each validation with their true and predicted classes: those it gets wrong, mostly.
+    """Keep some images of each validation with their true and predicted classes, by default the wrong ones first.
 
     For TensorBoard they are drawn as one picture (``predictions``) at the end of the fit: drawing takes seconds. They
-    are not part of checkpoints: the next validation chooses again.
+    are not part of checkpoints; the next validation chooses new ones.
 
     Args:
-        names: of the classes, in order; their numbers if None.
+        names: of the classes, in order; their indices if None.
         writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is drawn.
-        count: how many images.
-        wrong_first: the first wrong ones, and right ones only if those are too few; otherwise the first ones as they
-            come.
-        every: draw a picture also every so many epochs, if not None.
+        count: the number of images.
+        wrong_first: take wrong ones first, and right ones if those are too few; otherwise simply the first images.
+        every: also draw a picture every so many epochs, if not None.
         threshold: for two classes with one score: see :class:`minigrad.training.Accuracy`.
     Attributes:
         images, true, predicted: arrays (count, C, H, W) or (count, H, W), (count,) and (count,), of the last
-            validation, less if that is smaller; None before.
+            validation, fewer if that is smaller; None before.
         epoch: which epoch that was; 0 before.
     Raises ValueError in the first validation if the model's first input is not of images, or a class has no name.
     """

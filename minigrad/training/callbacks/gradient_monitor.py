@@ -1,4 +1,4 @@
-"""How large the gradients are, layer by layer."""
+"""Measures gradients by layer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class GradientMonitor(Monitor):
-    """Log ``grad_norm``, and judge for each epoch which layers' gradients vanish or explode.
+    """Log ``grad_norm``, and report for each epoch which layers' gradients vanish or explode.
 
     ``grad_norm`` is the L2 norm of all gradients as one vector, averaged over the measured batches of the epoch: the
-    first and every so many after it. Gradients are seen as the backward pass left them, before clipping. For
+    first and then every ``every``-th. Gradients are measured after the backward pass, before clipping. For
     TensorBoard: each parameter's mean norm (``gradient_norm/…``) and, of the epoch's first batch, the histogram of its
     gradient (``gradients/…``), at the epoch.
 
@@ -27,7 +27,7 @@ class GradientMonitor(Monitor):
         vanishing, exploding, limit: the thresholds of :meth:`minigrad.training.probes.GradientProbe.verdict`.
     Attributes:
         history: for each epoch ``{"epoch": …, "layers": {parameter: {"norm": mean norm, "rms": per element}}}``.
-        verdicts: what was found wrong, as text: "epoch 2: conv1.weight: gradient of …".
+        verdicts: the problems found, as text: "epoch 2: conv1.weight: gradient of …".
     """
 
     def __init__(

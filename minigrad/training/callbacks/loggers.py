@@ -1,4 +1,4 @@
-"""Writing the figures of a training down: as a table, for TensorBoard, or into the folder of a run."""
+"""Write the metrics of a training: as a table, for TensorBoard, or into the folder of a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class CSVLogger(Callback):
-    """Keep ``trainer.history`` in a CSV file, a row for each epoch; the file is whole at any moment.
+    """Write ``trainer.history`` to a CSV file, a row for each epoch; the file is complete at any moment.
 
     Args:
-        path: of the file, whose folder is made if need be; what it held before is replaced after the first epoch.
-        performance: write what depends on the machine, too.
+        path: of the file; its folder is made if necessary. An older file is replaced after the first epoch.
+        performance: also write the metrics that depend on the machine.
     Raises OSError before the training begins if nothing can be written there.
     """
 
@@ -41,16 +41,16 @@ class CSVLogger(Callback):
 
 
 class TensorBoardLogger(Callback):
-    """Write every figure of an epoch, and the loss of every so many batches, for TensorBoard.
+    """Write every metric of an epoch, and the loss of every ``every``-th batch, for TensorBoard.
 
-    Steps of the figures are epochs. The loss of batches is counted in updates, so it goes into a log of its own, the
-    folder ``batches`` below. On resuming, what was logged beyond the checkpoint is hidden.
+    The steps of the metrics are epochs, those of the loss of batches are updates; that loss has its own log in the
+    subfolder ``batches``. On resuming, entries after the checkpoint are hidden.
 
     Args:
         folder: of the logs.
         every: batches between two losses; 0: none.
         model_input: an input (or a tuple of them) with which the model's graph is written once.
-        hparams: settings, which are written at the end with the last epoch's figures, for the comparison of runs.
+        hparams: settings, written at the end with the last epoch's metrics, to compare runs.
     """
 
     order = Order.REPORT
@@ -83,7 +83,7 @@ class TensorBoardLogger(Callback):
 
     @property
     def writer(self) -> Any:
-        """The SummaryWriter of the figures, open during a fit."""
+        """The SummaryWriter of the metrics, open during a fit."""
         return self._writer
 
     def on_batch_end(self, trainer: TrainerBase) -> None:
@@ -96,8 +96,8 @@ class TensorBoardLogger(Callback):
 
     def on_fit_end(self, trainer: TrainerBase) -> None:
         if self.hparams is not None and trainer.history:
-            figures = {name: value for name, value in trainer.history[-1].items() if name != "epoch"}
-            self._writer.add_hparams(self.hparams, figures, run_name="hparams")
+            metrics = {name: value for name, value in trainer.history[-1].items() if name != "epoch"}
+            self._writer.add_hparams(self.hparams, metrics, run_name="hparams")
         self._close()
 
     def on_exception(self, trainer: TrainerBase, error: BaseException) -> None:
@@ -110,7 +110,7 @@ class TensorBoardLogger(Callback):
 
 
 class RunLogger(Callback):
-    """Write the figures into the folder of a :class:`minigrad.runs.Run`: history, TensorBoard's logs.
+    """Write the metrics into the folder of a :class:`minigrad.runs.Run`: history, TensorBoard's logs.
 
     Args:
         run: the run.

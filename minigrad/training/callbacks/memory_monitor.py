@@ -1,4 +1,4 @@
-"""How much memory a training takes."""
+"""Measures the memory of a training."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 
 class MemoryMonitor(Callback):
-    """Log at the end of each epoch, in MiB, the main memory that the process has, the most it ever had, and the GPU's.
+    """Log the memory in MiB at the end of each epoch: ``rss_mib`` and ``peak_rss_mib`` of the process, and ``gpu_mib``.
 
-    The figures ``rss_mib``, ``peak_rss_mib`` and ``gpu_mib`` (what arrays hold there; 0 without a GPU) depend on the
-    machine (``trainer.performance``).
+    The last is that of arrays on the GPU, 0 without one. All depend on the machine (``trainer.performance``).
     """
 
     def log_names(self) -> Iterable[str]:

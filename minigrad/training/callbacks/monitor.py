@@ -12,17 +12,14 @@ if TYPE_CHECKING:
 
 
 def checked_writer(who: str, writer: Any) -> Any:
-    """``writer`` if it can be written to: a SummaryWriter, something with one (a Run, a TensorBoardLogger), or None.
-
-    Raises TypeError for anything else.
-    """
+    """``writer`` if it is None, a SummaryWriter, or has one (a Run, a TensorBoardLogger); else TypeError."""
     if writer is None or hasattr(type(writer), "writer") or hasattr(writer, "add_scalar"):
         return writer
     raise TypeError(f"{who}: writer is {writer!r}, expected a SummaryWriter, a Run, a TensorBoardLogger or None")
 
 
 def checked_count(who: str, name: str, value: Any, least: int = 1) -> int:
-    """``value`` if it is a whole number of at least ``least``. Raises ValueError otherwise."""
+    """``value`` if it is an integer of at least ``least``. Raises ValueError otherwise."""
     if not isinstance(value, int) or value < least:
         raise ValueError(f"{who}: {name} = {value!r}, expected a whole number, {least} or more")
     return value

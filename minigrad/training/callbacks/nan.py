@@ -1,4 +1,4 @@
-"""Ending a training whose numbers are no longer numbers."""
+"""Ends a training before a NaN reaches the weights."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class TerminateOnNaN(Callback):
     """End the fit before a NaN or an infinity reaches the weights, and say in which layer and op it began.
 
-    The loss of each batch is looked at, and the sum of squares of each gradient: one pass over the gradients. At the
-    first one that is not finite the batch is run once more to find the place, its update is skipped, and the fit ends.
-    Of batch norm's running statistics, which have seen the batch by then, a copy from before it is kept and put back.
+    It checks the loss of each batch, and the sum of squares of each gradient. At the first that is not finite, the
+    batch is run again to find the origin, its update is skipped, the buffers (batch norm's running statistics) go back
+    to their values before the batch, and the fit ends.
 
     Attributes:
-        diagnosis: where it began, or None. It is the trainer's ``stopped``, too.
+        diagnosis: where it began, or None; also part of ``trainer.stopped``.
     """
 
     order = Order.MEASURE
@@ -47,7 +47,7 @@ class TerminateOnNaN(Callback):
                 g = parameter.grad._array.ravel()
                 with np.errstate(all="ignore"):
                     square = g @ g
-                # Overflow of the squares alone is no reason to stop, so a doubtful sum is looked at again.
+                # The squares alone may overflow, so that the largest element decides.
                 if not math.isfinite(square) and not math.isfinite(abs(g).max()):
                     self._end(trainer)
 

@@ -1,4 +1,4 @@
-"""The oldest check in the trade: a network that cannot learn one batch by heart will learn nothing from many."""
+"""Checks that the network can fit a single batch; otherwise it will not learn from many either."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ if TYPE_CHECKING:
 
 
 class OverfitError(RuntimeError):
-    """The network could not learn a single batch by heart: model, loss or data are at fault."""
+    """The network could not fit a single batch: something is wrong with model, loss or data."""
 
 
 class OverfitOneBatch(Callback):
-    """Before the training, learn the first samples by heart, and put everything back afterwards.
+    """Before the training, fit the first samples, and put everything back afterwards.
 
-    Dropout is active while it learns, as in the training.
-
-    The trainer's model and optimizer make up to ``steps`` updates on one small batch. Learned by heart means that the
-    metric reaches ``target``, or, without one, that the loss fell to ``loss_share`` of what it was.
+    The trainer's model and optimizer make up to ``steps`` updates on one small batch, with dropout active as in the
+    training. The check is passed when the metric reaches ``target`` or, without a metric, when the loss has fallen to
+    ``loss_share`` of the first.
 
     Args:
-        samples: so many of the first batch.
-        steps: updates at the most.
-        metric: such as Accuracy(); measured on the outputs of the step itself.
-        target: what it must reach.
-        loss_share: of the first loss, if there is no metric.
-        required: raise OverfitError if it failed (True), or only remember it in ``passed``.
+        samples: how many of the first batch.
+        steps: the most updates.
+        metric: such as Accuracy(); computed on the outputs of each step.
+        target: the value that it must reach.
+        loss_share: the share of the first loss, if there is no metric.
+        required: raise OverfitError if the check fails (True), or only set ``passed``.
     Attributes:
-        passed, steps_taken, first_loss, last_loss: what came of it.
+        passed, steps_taken, first_loss, last_loss: the result.
     """
 
     order = Order.MEASURE

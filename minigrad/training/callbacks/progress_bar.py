@@ -1,4 +1,4 @@
-"""What a training says while it runs."""
+"""Shows the progress of a training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ _DRAW_EVERY = 0.2  # seconds
 
 
 class ProgressBar(Callback):
-    """A bar for each epoch (tqdm's, on stderr) with the running loss; a plain line for each epoch where there is no
-    terminal, such as in a log file.
+    """A bar for each epoch (tqdm's, on stderr) with the current loss; without a terminal, a line for each epoch.
 
     Args:
-        label: stands before the epoch's number.
+        label: text before the epoch's number.
     """
 
     order = Order.REPORT
@@ -43,14 +42,14 @@ class ProgressBar(Callback):
             self._bar.update(trainer.batch_index - self._bar.n)
 
     def on_epoch_end(self, trainer: TrainerBase) -> None:
-        figures = ", ".join(f"{name} {shown(value)}" for name, value in trainer.logs.items())
+        metrics = ", ".join(f"{name} {shown(value)}" for name, value in trainer.logs.items())
         if self._bar is not None:
-            self._bar.set_postfix_str(fitting(figures, sys.stderr), refresh=False)
+            self._bar.set_postfix_str(fitting(metrics, sys.stderr), refresh=False)
             self._bar.update(trainer.batch_index - self._bar.n)
             self._close()
         else:
             seconds = time.perf_counter() - getattr(self, "_started", time.perf_counter())
-            say(f"{self._title(trainer)}: {figures} ({seconds:.1f} s)")
+            say(f"{self._title(trainer)}: {metrics} ({seconds:.1f} s)")
 
     def on_fit_start(self, trainer: TrainerBase) -> None:
         if trainer.inside_epoch:  # resumed there

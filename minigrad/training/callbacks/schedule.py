@@ -1,4 +1,4 @@
-"""Learning rates that change while a network learns."""
+"""Changes the learning rate during the training."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class LRSchedule(Callback):
         LRSchedule(CyclicLR(optimizer, 1e-4, 5e-3, step_size_up=2000), interval="batch")
         LRSchedule(ReduceLROnPlateau(optimizer, factor=0.5, patience=2), monitor="val_loss")
 
-    A batch without an update (CancelBatch) is not counted. In a second fit a schedule goes on where the first one left
-    it; what ReduceLROnPlateau has seen is forgotten, unless the fit resumes another.
+    A batch without an update (CancelBatch) is not counted. In a second fit a schedule continues where the first one
+    ended, except that ReduceLROnPlateau is reset, unless the fit resumes another.
 
     Args:
         scheduler: made for the trainer's optimizer.
         interval: "epoch" or "batch".
-        monitor: the figure that ReduceLROnPlateau watches (which has its own ``mode``); for no other scheduler.
-    Raises ValueError and TypeError for what does not fit together.
+        monitor: the metric for ReduceLROnPlateau (which has its own ``mode``); not allowed for another scheduler.
+    Raises TypeError for another scheduler, ValueError for arguments that do not fit it.
     """
 
     order = Order.CONTROL
@@ -40,9 +40,9 @@ class LRSchedule(Callback):
             raise ValueError(f"LRSchedule: interval = {interval!r}, expected 'epoch' or 'batch'")
         watches = isinstance(scheduler, ReduceLROnPlateau)
         if watches and (monitor is None or interval != "epoch"):
-            raise ValueError("LRSchedule: ReduceLROnPlateau needs monitor, the figure to watch, and interval='epoch'")
+            raise ValueError("LRSchedule: ReduceLROnPlateau needs monitor, the metric to watch, and interval='epoch'")
         if not watches and monitor is not None:
-            raise ValueError(f"LRSchedule: {type(scheduler).__name__} watches no figure; leave monitor out")
+            raise ValueError(f"LRSchedule: {type(scheduler).__name__} watches no metric; leave monitor out")
         self.scheduler = scheduler
         self.interval = interval
         self.monitor = monitor

@@ -1,4 +1,4 @@
-"""How the weights are spread, and how far they move."""
+"""Measures the weights and how far they move."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class WeightMonitor(Monitor):
     """Log how far the weights moved: ``weight_change`` over the epoch, ``update_ratio`` in a step.
 
     ``weight_change`` is ‖w − w₀‖₂ of all parameters as one vector, w₀ at the start of the epoch. ``update_ratio`` is
-    ‖Δw‖₂ / ‖w‖₂ of one optimizer step, averaged over the measured steps of the epoch: the first and every so many after
-    it. For TensorBoard, at the epoch: each parameter's change (``weight_change/…``) and histogram (``weights/…``).
+    ‖Δw‖₂ / ‖w‖₂ of one optimizer step, averaged over the measured steps of the epoch: the first and then every
+    ``every``-th. For TensorBoard, at the epoch: each parameter's change (``weight_change/…``) and histogram
+    (``weights/…``).
 
     Args:
         writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is written.
