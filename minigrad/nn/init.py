@@ -223,13 +223,13 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """``(fan_in, fan_out)`` of a weight (out, in, …).
 
     That is, how many inputs one output sums over, and how many outputs one input goes to. The axes after the
-    first two are a convolution's kernel, whose places all count.
+    first two are a convolution's kernel, each element of which counts.
     """
     shape = tensor._array.shape
     if len(shape) < 2:
         raise ValueError(f"init: fan_in and fan_out need a weight of at least 2 axes (out, in, …), got shape {shape}")
-    places = math.prod(shape[2:])
-    return shape[1] * places, shape[0] * places
+    size = math.prod(shape[2:])
+    return shape[1] * size, shape[0] * size
 
 
 def __getattr__(name: str) -> Callable[..., Tensor]:

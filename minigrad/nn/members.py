@@ -71,13 +71,13 @@ class Members(Generic[M]):
     ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
-        for place, module in modules:
+        for path, module in modules:
             for name, tensor in getattr(module, table).items():
                 if remove_duplicate:
                     if id(tensor) in seen:
                         continue
                     seen.add(id(tensor))
-                yield _join(place, name), tensor
+                yield _join(path, name), tensor
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -116,11 +116,11 @@ class Members(Generic[M]):
         return found
 
     def _get_tensor(self, kind: str, table: str, target: str) -> Any:
-        place, _, name = target.rpartition(".")
-        tensors = getattr(self.get_submodule(place), table)
+        path, _, name = target.rpartition(".")
+        tensors = getattr(self.get_submodule(path), table)
         if name not in tensors:
             raise AttributeError(
-                f"get_{kind}({target!r}): {place or type(self).__name__} has no {kind} {name!r}; "
+                f"get_{kind}({target!r}): {path or type(self).__name__} has no {kind} {name!r}; "
                 f"it has {', '.join(tensors) or 'none'}"
             )
         return tensors[name]

@@ -67,7 +67,7 @@ class Module(Hookable, Stateful["Module"], Printable["Module"]):
             )
 
     def _check_replacement(self, name: str, value: Any) -> None:
-        """A plain value must not silently take the place of something that is trained or saved."""
+        """A plain value must not silently replace a parameter, buffer or module."""
         attributes = vars(self)
         old = attributes.get(name)
         given = type(value).__name__
@@ -96,7 +96,7 @@ class Module(Hookable, Stateful["Module"], Printable["Module"]):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter under ``name``. None marks a place that stays empty: not listed, not saved."""
+        """Add a parameter under ``name``. None is neither listed nor saved."""
         self._check_new_name("parameter", name)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
@@ -164,7 +164,7 @@ class Module(Hookable, Stateful["Module"], Printable["Module"]):
         return self
 
     def _apply(self: M, convert: Callable[[Tensor], Tensor]) -> M:
-        """Put ``convert(tensor)`` in the place of each parameter, gradient and buffer.
+        """Replace each parameter, gradient and buffer by ``convert(tensor)``.
 
         Parameters stay the same objects, so that an optimizer that holds them goes on working.
         """

@@ -38,9 +38,9 @@ def bars(
 def gradient_flow(norms: Mapping[str, float], xlabel: str = "mean |gradient|", title: str = "") -> Any:
     """How large the gradients are in each layer, first layer on top, on a logarithmic axis.
 
-    Where gradients shrink on their way back to the first layers (they *vanish*), those hardly learn; where they grow
-    (they *explode*), training diverges. A line under the picture gives the ratio of the first layer to the last, and
-    says so where it is below 1/1000 or above 1000. A gradient of 0, NaN or infinity has no bar but is named in red.
+    Where gradients shrink in the backward pass toward the first layers (they *vanish*), those hardly learn; where they
+    grow (they *explode*), training diverges. A line under the picture gives the ratio of the first layer to the last,
+    and says so where it is below 1/1000 or above 1000. A gradient of 0, NaN or infinity has no bar but is named in red.
 
     Args:
         norms: {layer: mean |gradient| or norm}, in the order of the layers.

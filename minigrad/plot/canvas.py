@@ -1,4 +1,4 @@
-"""Figures without pyplot, and the looks they share.
+"""Figures without pyplot, in a common style.
 
 Names of classes, layers and runs come from data and users. Matplotlib would read what stands between two ``$`` as a
 formula, and leave a line out of a legend whose name begins with ``_``; here text is drawn as it stands.

@@ -1,4 +1,4 @@
-"""Lines: how a number went over the steps, and a fitted function over the true one."""
+"""Curves: metrics over steps, and a fitted function with the true one."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _line(axes: Any, x: Any, y: Any, number: int, **style: Any) -> Any:
 
 
 def _count(axes: Any) -> None:
-    """Whole ticks below lines whose x are whole: there is no epoch 1.5."""
+    """Integer ticks for lines with integer x: there is no epoch 1.5."""
     if all(not (line.get_xdata() % 1).any() for line in axes.lines):
         axes.locator_params(axis="x", integer=True)
 

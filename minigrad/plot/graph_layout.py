@@ -1,4 +1,4 @@
-"""Where the boxes of a graph stand: in rows, each above all that use it, with few crossings and straight main lines.
+"""The layout of a graph's boxes: in rows, each above all that use it, with few crossings and straight main lines.
 
 Three steps, after Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system structures",
 1981:

@@ -1,4 +1,4 @@
-"""Images side by side in one tensor or file (``torchvision.utils``)."""
+"""Images side by side in one tensor or file: ``torchvision.utils``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_grid(
         normalize: map values so that ``value_range`` becomes 0 … 1, clipped.
         value_range: (smallest, largest); those of all images, or of each with ``scale_each``, if None.
         pad_value: the value of the frame's pixels.
-    Raises TypeError for what is no tensor, ValueError for other shapes and sizes.
+    Raises TypeError for other values than tensors, ValueError for other shapes and sizes.
     Source: torchvision.utils.make_grid.
     """
     images = _batch(tensor)

@@ -1,4 +1,4 @@
-"""Noisy curves made smooth, as TensorBoard does it."""
+"""Smoothing of noisy curves, as in TensorBoard."""
 
 from __future__ import annotations
 

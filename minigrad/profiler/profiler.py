@@ -1,4 +1,4 @@
-"""``profile``: what a user starts and asks, and ``record_function``, by which a part of a program gets a name."""
+"""``profile``, the profiler's interface, and ``record_function``, which names a part of a program."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def supported_activities() -> set[ProfilerActivity]:
 
 
 class profile:
-    """Records where the time of a program goes: the passes of ops, the optimizer, the engine, and scopes of one's own.
+    """Records where the time of a program goes: the passes of ops, the optimizer, the engine, and named scopes.
 
         with minigrad.profiler.profile() as p:
             train_one_epoch()
@@ -233,7 +233,7 @@ class profile:
 
 
 def _end_in_child() -> None:
-    """Let a forked process, which nobody will ask for what it did, be as it was before the recording."""
+    """Stop the recording in a forked process, whose profile is never read."""
     if _running:
         (inherited,) = _running
         if inherited._recorder is not None:
@@ -262,7 +262,7 @@ class record_function:
         name: what it is called.
         args: more about it, for the trace.
 
-    Raises TypeError for a name that is no string. Source: torch.profiler.record_function.
+    Raises TypeError for a name that is not a string. Source: torch.profiler.record_function.
     """
 
     def __init__(self, name: str, args: str | None = None) -> None:

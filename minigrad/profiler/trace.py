@@ -52,14 +52,14 @@ def _bars(events: Sequence[FunctionEvent], recordings: Sequence[Recording]) -> I
     pid = recordings[0].pid
     differentiated = {e.sequence_nr for e in events if e.category == BACKWARD and e.sequence_nr}
     for e in events:
-        place = {"pid": pid, "tid": e.thread, "ts": e.time_range.start}
+        where = {"pid": pid, "tid": e.thread, "ts": e.time_range.start}
         yield {
-            **{"ph": "X", "cat": CATEGORIES[e.category], "name": e.name, **place},
+            **{"ph": "X", "cat": CATEGORIES[e.category], "name": e.name, **where},
             **{"dur": e.time_range.elapsed_us(), "args": _details(e)},
         }
         if e.sequence_nr in differentiated:
             arrow = {"ph": "s"} if e.category == FORWARD else {"ph": "f", "bp": "e"}
-            yield {**arrow, "cat": "fwdbwd", "name": "fwdbwd", "id": e.sequence_nr, **place}
+            yield {**arrow, "cat": "fwdbwd", "name": "fwdbwd", "id": e.sequence_nr, **where}
 
 
 def _details(e: FunctionEvent) -> dict[str, Any]:

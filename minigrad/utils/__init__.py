@@ -1,5 +1,5 @@
-"""Beside the network: `data` (datasets and loaders), `tensorboard` (a log writer), `summary` and `flops` (tables),
-`make_grid` and `save_image` (pictures)."""
+"""PyTorch's `torch.utils`: `data` (datasets and loaders), `tensorboard` (a log writer), `summary` and `flops` of a
+model; and torchvision's `make_grid` and `save_image`."""
 
 from __future__ import annotations
 

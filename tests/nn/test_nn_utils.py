@@ -110,7 +110,7 @@ def test_vectors_and_back():
 
 def test_bad_input_is_explained():
     ours, _ = pairs()
-    with pytest.raises(ValueError, match=r"the vector has shape \(3,\), the parameters hold 26 numbers"):
+    with pytest.raises(ValueError, match=r"the vector has shape \(3,\), the parameters hold 26 elements"):
         nn.utils.vector_to_parameters(minigrad.ones(3), ours)
     with pytest.raises(TypeError, match="expected a Tensor, got list"):
         nn.utils.vector_to_parameters([1.0], ours)

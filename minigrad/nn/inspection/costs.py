@@ -1,7 +1,7 @@
-"""What a layer costs and what it sees: multiply-adds, and the receptive field.
+"""The multiply-adds and the receptive field of a layer.
 
-**Multiply-adds.** One a b + c. Counted are the sums of products that layers are made of, for the sizes that came in and
-went out, as if the layer did what its equation says:
+**Multiply-adds.** One is a b + c. Counted are the sums of products in a layer's equation, for its input and output
+shapes, whatever the kernel does:
 
 | layer | multiply-adds |
 |---|---|
@@ -16,16 +16,16 @@ went out, as if the layer did what its equation says:
 | LocalResponseNorm | elements · (size + 1): Σ x² over the channels, a x |
 | Upsample, linear modes | 2 · elements after each axis: two neighbours |
 
-A bias costs nothing: the sum starts at it. Nor does anything else that takes one step per element at most
-(activations, dropout, max-pooling, padding, flattening, an embedding's look-up): its time is that of reading memory.
+A bias costs nothing: the sum starts with it. Nor does anything else with at most one operation per element
+(activations, dropout, max-pooling, padding, flattening, an embedding's look-up), whose time is that of memory access.
 
-**Receptive field.** The window of the input that one output looks at. If neighbouring outputs of a layer lie ``jump``
-input elements apart and each sees ``size`` of them, then after a layer with kernel k, stride s and dilation d
+**Receptive field.** The window of the input that one output depends on. If neighbouring outputs of a layer are ``jump``
+input elements apart and each depends on ``size`` of them, then after a layer with kernel k, stride s and dilation d
 
     size ← size + d (k − 1) · jump,      jump ← jump · s
 
-starting from size = jump = 1 at the input. Layers that treat each place alone leave both; so do normalizations, whose
-statistics are taken as given. After anything else (flattening, adaptive pooling, upsampling) it is not defined.
+starting from size = jump = 1 at the input. Elementwise layers change neither; nor do normalizations, whose
+statistics are taken as given. After any other layer (flattening, adaptive pooling, upsampling) it is not defined.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from typing import Any, NamedTuple
 from ... import nn
 
 Shape = tuple[int, ...]
-Rule = Callable[[Any, Shape, Shape], int]  # (layer, shape that came in, shape that went out) → multiply-adds
+Rule = Callable[[Any, Shape, Shape], int]  # (layer, input shape, output shape) → multiply-adds
 
 
-def numbers(value: Any, axes: int) -> tuple[int, ...]:
-    """A setting of a layer, one number or one for each axis, as one for each axis."""
+def per_axis(value: Any, axes: int) -> tuple[int, ...]:
+    """A setting of a layer, one number or one for each axis, as a tuple with one for each axis."""
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
 
 
@@ -57,7 +57,7 @@ def _per_input(layer: Any, x: Shape, y: Shape) -> int:
 
 
 def _windows(axes: int) -> Rule:
-    return lambda layer, x, y: math.prod(y) * math.prod(numbers(layer.kernel_size, axes))
+    return lambda layer, x, y: math.prod(y) * math.prod(per_axis(layer.kernel_size, axes))
 
 
 def _adaptive(axes: int) -> Rule:
@@ -113,10 +113,10 @@ RULES: dict[type, Rule] = {
 
 
 def multiply_adds(layer: nn.Module, x: Shape, y: Shape, more: Mapping[type, Rule]) -> int | None:
-    """The multiply-adds of one call of a layer; None if it is not known what the layer does.
+    """The multiply-adds of one call of a layer; None if they are not known.
 
-    The rule is that of the nearest class among the layer's ancestors, those of the user (``more``) first. minigrad's
-    other layers cost 0. So do modules that only call others; what they compute themselves is not seen.
+    The rule is that of the nearest class among the layer's ancestors, the user's rules (``more``) first. minigrad's
+    other layers cost 0, and so do modules that only call others; what those compute themselves is not counted.
     """
     for kind in type(layer).__mro__:
         rule = more.get(kind) or RULES.get(kind)
@@ -128,7 +128,7 @@ def multiply_adds(layer: nn.Module, x: Shape, y: Shape, more: Mapping[type, Rule
 
 
 def _ancestors(layer: nn.Module) -> list[type]:
-    """The classes of a layer up to Module, which all have in common."""
+    """The classes of a layer, up to but without Module."""
     order = type(layer).__mro__
     return list(order[: order.index(nn.Module)])
 
@@ -137,13 +137,13 @@ def _ancestors(layer: nn.Module) -> list[type]:
 
 
 class Field(NamedTuple):
-    """What one output sees of the input, along each axis (or along all, where only one number is there)."""
+    """The receptive field of one output along each axis, or along all axes if there is only one number."""
 
     size: tuple[int, ...] = (1,)
     jump: tuple[int, ...] = (1,)
 
 
-WINDOWS: dict[type, int] = {  # layers whose outputs look at a window, and along how many axes
+WINDOWS: dict[type, int] = {  # layers whose outputs depend on windows, and along how many axes
     nn.Conv1d: 1,
     nn.Conv2d: 2,
     nn.MaxPool1d: 1,
@@ -154,30 +154,30 @@ WINDOWS: dict[type, int] = {  # layers whose outputs look at a window, and along
     nn.LPPool2d: 2,
 }
 
-# Files of layers that treat each place alone
-_IN_PLACE = tuple(f"{nn.__name__}.modules.{name}" for name in ("activation", "dropout", "normalization", "padding"))
+# Files of elementwise layers
+_ELEMENTWISE = tuple(f"{nn.__name__}.modules.{name}" for name in ("activation", "dropout", "normalization", "padding"))
 
 
 def window_axes(layer: nn.Module) -> int:
-    """Along how many axes the layer's outputs look at windows; 0 if they do not."""
+    """The number of axes along which the layer's outputs depend on windows; 0 for other layers."""
     return next((axes for kind, axes in WINDOWS.items() if isinstance(layer, kind)), 0)
 
 
 def field_after(layer: nn.Module, before: Field) -> Field | None:
-    """The receptive field behind a layer, from the one before it; None where it is not defined."""
+    """The receptive field after a layer, from the one before it; None where it is not defined."""
     axes = window_axes(layer)
     if not axes:
-        alone = any(kind.__module__ in _IN_PLACE for kind in _ancestors(layer)) or isinstance(layer, nn.Identity)
+        alone = any(kind.__module__ in _ELEMENTWISE for kind in _ancestors(layer)) or isinstance(layer, nn.Identity)
         return before if alone and not isinstance(layer, (nn.Softmax, nn.LogSoftmax)) else None
     if len(before.size) not in (1, axes):
         return None
-    size, jump = numbers(before.size, axes), numbers(before.jump, axes)
+    size, jump = per_axis(before.size, axes), per_axis(before.jump, axes)
     if len(before.size) == 1:
         size, jump = before.size * axes, before.jump * axes
     settings: Any = layer
-    kernel = numbers(settings.kernel_size, axes)
-    stride = kernel if settings.stride is None else numbers(settings.stride, axes)
-    dilation = numbers(getattr(layer, "dilation", 1), axes)
+    kernel = per_axis(settings.kernel_size, axes)
+    stride = kernel if settings.stride is None else per_axis(settings.stride, axes)
+    dilation = per_axis(getattr(layer, "dilation", 1), axes)
     return Field(
         tuple([n + d * (k - 1) * j for n, j, k, d in zip(size, jump, kernel, dilation, strict=True)]),
         tuple([j * s for j, s in zip(jump, stride, strict=True)]),

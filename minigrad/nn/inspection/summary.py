@@ -1,4 +1,4 @@
-"""A model as a table: what each layer makes, holds, costs and sees.
+"""A model as a table: output shape, parameters, multiply-adds and receptive field of each layer.
 
 The table is found by running the model once, in evaluation mode and without a graph, with hooks that watch every module
 begin and end. All that this changes is put back, also when the model fails.
@@ -32,14 +32,14 @@ class Row:
     Attributes:
         name: its dotted name in the model; "" is the model itself.
         kind: its class.
-        depth: how many modules were running when it was called.
+        depth: the number of modules that were running when it was called.
         output_shape: of its output; a list of shapes if it gave several tensors in a tuple, list or dict, None if it
             gave none or was not called.
-        parameters: elements of the parameters that it holds itself (its children hold theirs) and that no row above
-            has counted; ``trainable`` those with requires_grad.
-        multiply_adds: of this call, without its children's; None if it is not known what the layer does.
+        parameters: elements of its own parameters (without its children's) that no row above has counted;
+            ``trainable`` those with requires_grad.
+        multiply_adds: of this call, without its children's; None if they are not known.
         receptive_field: for layers with windows (convolution, pooling), the size of the input's window that one output
-            sees: a number, or one for each axis where they differ; None where it is not defined.
+            depends on: a number, or one for each axis where they differ; None where it is not defined.
         reused: whether the module was called before.
     """
 
@@ -79,7 +79,7 @@ class Summary:
 
     @property
     def uncounted(self) -> list[str]:
-        """Kinds of layers whose multiply-adds are not known, so that the total is too low by theirs."""
+        """Kinds of layers whose multiply-adds are not known and not in the total."""
         return sorted({row.kind for row in self.rows if row.multiply_adds is None})
 
     @property
@@ -229,18 +229,18 @@ def summary(model: Module, input_size: Any, rules: Mapping[type, Rule] | None = 
 
     The model is run once, in evaluation mode and under ``no_grad``, and left as it was, also when it fails. What is
     counted, and how the receptive field is found, is told at the top of :mod:`minigrad.nn.inspection.costs`. Receptive
-    fields follow tensors from layer to layer: one that a function made on the way (``F.relu``, a sum of branches) ends
-    the path, so write ``nn.ReLU``.
+    fields follow tensors from layer to layer: one made by a function (``F.relu``, a sum of branches) ends the
+    path, so write ``nn.ReLU``.
 
     Args:
         model: a module.
         input_size: the shape of the input with its batch axis, (N, C, H, W) for images; a list of shapes for a model
-            with several inputs; or, in place of any shape, an example tensor. Inputs of a given shape are normal random
+            with several inputs; or, instead of any shape, an example tensor. Inputs of a given shape are normal random
             numbers in the dtype and on the device of the model's first parameter.
         rules: multiply-adds of the user's own layers: {class: function(layer, input shape, output shape) → int}.
 
     Returns:
-        A :class:`Summary`: ``str`` gives the table; ``.rows``, ``.total_parameters``, ``.multiply_adds`` its numbers.
+        A :class:`Summary`: ``str`` gives the table; ``.rows``, ``.total_parameters``, ``.multiply_adds`` its data.
 
     Raises:
         TypeError: a model that is not a Module, or inputs that are neither shapes nor tensors.

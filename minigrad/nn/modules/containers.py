@@ -21,7 +21,7 @@ from .normalization import BatchNorm1d, BatchNorm2d
 
 # Activations whose slope can be read off their output.
 _FUSED: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
-# Layers that may do one of them on the way, by their method ``with_activation``, and which.
+# Layers whose method ``with_activation`` includes one of them, and which ones.
 _ALL, _RELU = frozenset(_FUSED.values()), frozenset({"relu"})
 _LEADS: dict[type, frozenset[str]] = {Linear: _ALL, Conv2d: _ALL, BatchNorm1d: _RELU, BatchNorm2d: _RELU}
 

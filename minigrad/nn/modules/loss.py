@@ -27,7 +27,7 @@ class _Loss(Module):
         """What ``reduction="mean"`` divides the sum of the losses by: the number of elements, or the sum of weights.
 
         The mean over a set is Σ divisor · mean / Σ divisor over its batches, whatever their sizes. A number; on a GPU
-        a tensor, so that nobody waits for the device.
+        a tensor, so that the CPU need not wait for it.
         """
         return max(input.numel(), target.numel())
 
@@ -47,7 +47,7 @@ class _WeightedLoss(_Loss):
 
 
 class _ClassLoss(_WeightedLoss):
-    """A loss whose targets may be class numbers, of which some may be ignored."""
+    """A loss whose targets may be class indices, of which one may be ignored."""
 
     ignore_index: int
 
@@ -148,7 +148,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 
 class NLLLoss(_ClassLoss):
-    """−w[y] · x[y] for log-probabilities x (N, C) or (N, C, …) and class numbers y (N,) or (N, …).
+    """−w[y] · x[y] for log-probabilities x (N, C) or (N, C, …) and class indices y (N,) or (N, …).
 
     The mean is weighted: Σ losses / Σ w[y]. Targets equal to ``ignore_index`` count for nothing.
     """
@@ -171,7 +171,7 @@ class NLLLoss(_ClassLoss):
 class CrossEntropyLoss(_ClassLoss):
     """LogSoftmax and NLLLoss in one: −w[y] log softmax(x)[y] for logits x (N, C) or (N, C, …).
 
-    The target holds class numbers (N,) or (N, …), or probabilities of the shape of x. ``label_smoothing`` ε
+    The target holds class indices (N,) or (N, …), or probabilities of the shape of x. ``label_smoothing`` ε
     mixes it with the uniform distribution: (1 − ε) · target + ε / C.
     """
 

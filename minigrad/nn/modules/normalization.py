@@ -153,8 +153,8 @@ class BatchNorm1d(_BatchNorm):
     Shapes: x (N, C) or (N, C, L), y the same; weight (γ) and bias (β) (C).
 
     While training, μ and σ² are the batch's own, over all axes but C, and the running statistics follow them:
-    running ← (1 − momentum) · running + momentum · batch's (the variance's with n − 1 in place of n). After ``eval()``
-    the running statistics take their place, so that a sample's result does not depend on its company.
+    running ← (1 − momentum) · running + momentum · batch's (the variance with n − 1 instead of n). After ``eval()``
+    the running statistics are used instead, so that a sample's result does not depend on the rest of the batch.
 
     Args:
         num_features: C.
@@ -362,7 +362,7 @@ class GroupNorm(_Affine):
 class LocalResponseNorm(Module):
     """y = x / (k + alpha · mean of x² over ``size`` neighbouring channels)^beta.
 
-    Shapes: x (N, C, places …), y the same. Source: Krizhevsky et al. 2012; torch.nn.LocalResponseNorm.
+    Shapes: x (N, C, …), y the same. Source: Krizhevsky et al. 2012; torch.nn.LocalResponseNorm.
 
     Raises:
         ShapeError: (when called) an input with less than 3 axes.

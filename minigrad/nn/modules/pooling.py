@@ -43,7 +43,7 @@ class _MaxPool(Module):
 
 
 class MaxPool2d(_MaxPool):
-    """The largest number of each window: (N, C, H, W) → (N, C, OH, OW), or without N.
+    """The largest element of each window: (N, C, H, W) → (N, C, OH, OW), or without N.
 
     OH = ⌊(H + 2 padding − dilation (kernel_size − 1) − 1) / stride⌋ + 1, and OW likewise; ⌈⌉ with ``ceil_mode``, where
     the last window must start inside the input or its left padding. Settings are one integer or a pair (rows,
@@ -60,7 +60,7 @@ class MaxPool2d(_MaxPool):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest number of each window: (N, C, L) → (N, C, OL), or without N. See :class:`MaxPool2d`."""
+    """The largest element of each window: (N, C, L) → (N, C, OL), or without N. See :class:`MaxPool2d`."""
 
     count = 1
 
@@ -246,7 +246,7 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
 
 
 class MaxUnpool2d(_Sized):
-    """The numbers of a max pool back at their places, zeros elsewhere: (N, C, H, W) → (N, C, OH, OW), or without N.
+    """The values of a max pool at their indices, zeros elsewhere: (N, C, H, W) → (N, C, OH, OW), or without N.
 
     ``forward(input, indices, output_size=None)`` takes what ``MaxPool2d(…, return_indices=True)`` returned.
     OH = (H − 1) stride − 2 padding + kernel_size, unless ``output_size`` says which of the possible sizes it was.
@@ -260,7 +260,7 @@ class MaxUnpool2d(_Sized):
 
 
 class MaxUnpool1d(_Sized):
-    """The numbers of a max pool back at their places: (N, C, L) → (N, C, OL). See :class:`MaxUnpool2d`."""
+    """The values of a max pool at their indices: (N, C, L) → (N, C, OL). See :class:`MaxUnpool2d`."""
 
     count = 1
 

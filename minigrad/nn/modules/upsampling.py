@@ -81,7 +81,7 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """(…, C, H·r, W·r) → (…, C·r², H, W): each r × r pixels become r² channels; the way back of PixelShuffle."""
+    """(…, C, H·r, W·r) → (…, C·r², H, W): each r × r pixels become r² channels; the inverse of PixelShuffle."""
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()

@@ -203,8 +203,8 @@ class DataLoader(Generic[T_co]):
             else:
                 pool = self._workers(base_seed)
         finally:
-            # The order was drawn again only to find the place; the generators go on from where they were. A sampler
-            # that keeps its own state has come to where it was by itself.
+            # The order was drawn again only to find the position; the generators continue from where they were. A
+            # sampler that keeps its own state is there already.
             if resumed:
                 for source, state in zip(sources, now, strict=True):
                     if not is_stateful(source):
@@ -277,7 +277,7 @@ class DataLoader(Generic[T_co]):
         return pool
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: plain numbers, fit for `minigrad.save` and for JSON.
+        """The position of the loader: plain numbers, fit for `minigrad.save` and for JSON.
 
         Within an epoch: how many batches were handed out, marks of their order, and the states in which the random
         generators of the program, the loader, its samplers and its dataset stood when the epoch began, so that
@@ -301,11 +301,11 @@ class DataLoader(Generic[T_co]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where `state` was taken: the next `iter(loader)` yields the rest of that epoch.
+        """Go to the position of `state`: the next `iter(loader)` yields the rest of that epoch.
 
-        It finds the place by beginning the epoch again from the same random states: the sampler draws its order again,
-        a stream (IterableDataset) is read again from its beginning, unless it runs in this process and has
-        `state_dict` and `load_state_dict` of its own. What comes out is compared with what came out before.
+        It finds the position by starting the epoch again from the same random states: the sampler draws its order
+        again, a stream (IterableDataset) is read again from its beginning, unless it runs in this process and has
+        `state_dict` and `load_state_dict` of its own. The result is compared with the earlier one.
         Raises ValueError, changing nothing, for a state of another loader. Where sampler or stream come out
         differently, `iter(loader)`, or with workers its first batch, raises RuntimeError.
         """
@@ -342,8 +342,8 @@ class DataLoader(Generic[T_co]):
             put_state(source, snapshot)
         self._progress = self._resume = None
         if state["epoch_start"] is not None:
-            place = {"yielded": state["batches"], **{key: state[key] for key in ("drawn", "order", "content")}}
-            self._resume = Progress(list(state["epoch_start"]), stream=state["stream"], **place)
+            position = {"yielded": state["batches"], **{key: state[key] for key in ("drawn", "order", "content")}}
+            self._resume = Progress(list(state["epoch_start"]), stream=state["stream"], **position)
 
     def _length(self) -> int | None:
         try:

@@ -18,7 +18,7 @@ from .sampler import BatchSampler, IndexSampler, SequentialSampler
 def index_tasks(batch_sampler: Any) -> Iterator[Any] | None:
     """A sampler's batches as slices or index arrays, for the fast path.
 
-    No index becomes a Python object. None for a sampler whose order is no array.
+    No index becomes a Python object. None for a sampler whose order is not an array.
     """
     if type(batch_sampler) is not BatchSampler or not isinstance(batch_sampler.sampler, IndexSampler):
         return None

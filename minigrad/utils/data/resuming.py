@@ -1,8 +1,8 @@
-"""What it takes to begin an epoch again and come to the same place: states of random sources, and marks to compare.
+"""Starting an epoch again and reaching the same batch: states of random sources, and checksums to compare.
 
 An order cannot be stored in general: it comes out of a sampler's or a stream's own code as it goes. So a resumed
-DataLoader puts all random sources it can find back to where the epoch began, runs that code again up to the place, and
-compares what came out with a mark of what came out before. Where the two differ, it refuses to go on.
+DataLoader puts all random sources it can find back to where the epoch began, runs that code again up to the same batch,
+and compares the result with a checksum of the earlier one. If the two differ, it refuses to continue.
 """
 
 from __future__ import annotations

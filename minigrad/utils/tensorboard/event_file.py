@@ -16,13 +16,13 @@ from typing import Any
 
 
 class EventFile:
-    """A new event file in a folder. Each record is in the hands of the system when :meth:`add` returns.
+    """A new event file in a folder. Each record is written when :meth:`add` returns.
 
-    So nothing waits in this process that a kill could lose, and an error of the disk is raised where the record was
-    added. A record is its length, the checksum of that, the message, and the checksum of the message.
+    So a kill loses nothing, and an error of the disk is raised where the record was added. A record is its length, the
+    checksum of that, the message, and the checksum of the message.
 
-    The name begins as TensorBoard wants it and goes on with the second, the host, the process and a number, so that no
-    two files have one name. Raises OSError, with the file's name, where it cannot be made or written.
+    The name begins as TensorBoard expects and goes on with the second, the host, the process and a number, so that all
+    names differ. Raises OSError, with the file's name, if it cannot be made or written.
     Source: the TFRecord format of TensorFlow.
     """
 

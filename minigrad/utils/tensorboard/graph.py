@@ -52,9 +52,9 @@ class _Draft:
         for i, x in enumerate(inputs):
             self.leaf(x, f"input/{i}", "input")
         for name, parameter in model.named_parameters():
-            self.leaf(parameter, self.place(name), "parameter")
+            self.leaf(parameter, self.path(name), "parameter")
 
-    def place(self, name: str) -> str:
+    def path(self, name: str) -> str:
         """A dotted name as TensorBoard nests its boxes."""
         return "/".join([self.root, *name.split(".")] if name else [self.root])
 
@@ -62,8 +62,8 @@ class _Draft:
         kind = node.name().removesuffix("Backward")
         for x in sources(node):
             if isinstance(x, Tensor):
-                self.leaf(x, f"{self.place(module)}/leaf", "leaf")
-        self.write(node, f"{self.place(module)}/{kind}", kind, [self.names[id(x)] for x in sources(node)])
+                self.leaf(x, f"{self.path(module)}/leaf", "leaf")
+        self.write(node, f"{self.path(module)}/{kind}", kind, [self.names[id(x)] for x in sources(node)])
 
     def leaf(self, t: Tensor, name: str, kind: str) -> None:
         if id(t) not in self.names:

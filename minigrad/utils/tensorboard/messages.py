@@ -1,6 +1,6 @@
-"""What a SummaryWriter writes, made from numbers and arrays: messages in TensorBoard's format.
+"""Messages in TensorBoard's format, made from numbers and arrays.
 
-tensorboardX makes most of them. Here its inputs are checked and brought into the range that it takes for granted.
+tensorboardX makes most of them; here its inputs are checked and brought into the range that it expects.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _numbers(what: str, value: Any) -> np.ndarray:
 
 
 def checked_tag(who: str, tag: Any) -> str:
-    """The tag as a file can hold it: the bytes of a name that is no UTF-8 (lone surrogates) are written out."""
+    """The tag in UTF-8: bytes of a name that are not (lone surrogates) are written as escapes."""
     if not isinstance(tag, str):
         raise TypeError(f"{who}: tag is {tag!r} ({type(tag).__name__}), expected text")
     return tag.encode("utf-8", "backslashreplace").decode()
@@ -62,8 +62,8 @@ def checked_tag(who: str, tag: Any) -> str:
 def scalar(tag: str, value: Any) -> Any:
     from tensorboardX.proto.summary_pb2 import Summary
 
-    figure = number(f"add_scalar: {tag!r}", value)
-    return Summary(value=[Summary.Value(tag=checked_tag("add_scalar", tag), simple_value=figure)])
+    simple = number(f"add_scalar: {tag!r}", value)
+    return Summary(value=[Summary.Value(tag=checked_tag("add_scalar", tag), simple_value=simple)])
 
 
 def histogram(tag: str, values: Any, bins: Any, max_bins: int | None) -> Any:
@@ -87,7 +87,7 @@ def histogram(tag: str, values: Any, bins: Any, max_bins: int | None) -> Any:
 
 
 def _growing_bins() -> list[float]:
-    """TensorFlow's edges: 0, ±1e-12, each 1.1 times the one before, and at the ends the largest numbers there are."""
+    """TensorFlow's edges: 0, ±1e-12, each 1.1 times the one before, and at the ends the largest floats."""
     edges = [1e-12]
     while edges[-1] < 1e20:
         edges.append(edges[-1] * 1.1)
@@ -125,9 +125,9 @@ def hparams(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[li
             raise TypeError(f"add_hparams: {name} is a {type(given).__name__}, expected a dict")
     for key in (*settings, *metrics):
         checked_tag("add_hparams", key)
-    figures = {key: number(f"add_hparams: metric_dict[{key!r}]", value) for key, value in metrics.items()}
+    numbers = {key: number(f"add_hparams: metric_dict[{key!r}]", value) for key, value in metrics.items()}
     plain = {key: _setting(key, value) for key, value in settings.items() if value is not None}
-    return list(summary.hparams(plain, figures)), figures
+    return list(summary.hparams(plain, numbers)), numbers
 
 
 def _setting(key: str, value: Any) -> bool | float | str:

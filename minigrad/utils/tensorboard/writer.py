@@ -68,7 +68,7 @@ class SummaryWriter:
     def _add(
         self, summary: Any, global_step: Any, walltime: float | None, tag: str | None = None, folder: str | None = None
     ) -> None:
-        """Write a message; ``tag``: in place of its own, in which tensorboardX has replaced characters."""
+        """Write a message; ``tag`` replaces its own, in which tensorboardX has changed characters."""
         from tensorboardX.proto.event_pb2 import Event
 
         if tag is not None:
@@ -144,9 +144,9 @@ class SummaryWriter:
         """A histogram that was counted already: bar i goes up to ``bucket_limits[i]``."""
         from tensorboardX.summary import histogram_raw
 
-        figures = [number(f"add_histogram_raw: a figure of {tag!r}", x) for x in (min, max, num, sum, sum_squares)]
+        numbers = [number(f"add_histogram_raw: a number of {tag!r}", x) for x in (min, max, num, sum, sum_squares)]
         bars = [on_host(x) for x in (bucket_limits, bucket_counts)]
-        self._add(histogram_raw(tag, *figures, *bars), global_step, walltime)
+        self._add(histogram_raw(tag, *numbers, *bars), global_step, walltime)
 
     def add_image(
         self,
@@ -312,7 +312,7 @@ class SummaryWriter:
         global_step: int | None = None,
         walltime: float | None = None,
     ) -> None:
-        """Points (N, P, 3) in space, with colours (N, P, 3) in 0 … 255, and faces (N, F, 3), numbers of points."""
+        """Points (N, P, 3) in space, with colours (N, P, 3) in 0 … 255, and faces (N, F, 3), indices of points."""
         from tensorboardX.summary import mesh
 
         parts = [None if part is None else on_host(part) for part in (vertices, colors, faces)]
@@ -349,19 +349,19 @@ class SummaryWriter:
         A setting is a number, True or False, or text; a tensor or array of one element is its number, a list becomes
         text, and None is left out.
 
-        Raises TypeError, with its key, for a setting of another kind or a metric that is no number, and
+        Raises TypeError, with its key, for a setting of another kind or a metric that is not a number, and
         NotImplementedError for hparam_domain_discrete, which tensorboardX cannot write.
         """
         if hparam_domain_discrete is not None:
             raise NotImplementedError(
                 "SummaryWriter.add_hparams: hparam_domain_discrete is not supported; leave it out"
             )
-        summaries, figures = messages.hparams(hparam_dict, metric_dict)
+        summaries, metrics = messages.hparams(hparam_dict, metric_dict)
         with SummaryWriter(os.path.join(self.log_dir, run_name or str(time.time()))) as below:
             for summary in summaries:
                 below._add(summary, None, None)
-            for tag, figure in figures.items():
-                below.add_scalar(tag, figure, global_step)
+            for tag, metric in metrics.items():
+                below.add_scalar(tag, metric, global_step)
 
     def add_graph(
         self, model: Module, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
