@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .members import M, Members
 
@@ -10,9 +10,12 @@ from .members import M, Members
 class Printable(Members[M]):
     """The part of Module that prints."""
 
+    _shown_in_repr: ClassVar[tuple[str, ...]] = ()  # the attributes that ``repr`` shows
+
     def extra_repr(self) -> str:
-        """What stands between the brackets in ``repr``: a layer's settings."""
-        return ""
+        """The text between the brackets in ``repr``: a layer's settings."""
+        values = {name: getattr(self, name) for name in self._shown_in_repr}
+        return ", ".join(f"{name}={v!r}" if isinstance(v, str) else f"{name}={v}" for name, v in values.items())
 
     def _get_name(self) -> str:
         return type(self).__name__

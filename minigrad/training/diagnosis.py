@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from ..nn import Module
 from ..nn.hooks import through
 from ..nn.inspection.preserved import preserved
 from ..tensor import Tensor
-
-if TYPE_CHECKING:
-    from .trainer_base import TrainerBase
+from .trainer_base import TrainerBase
 
 
 class NonFiniteError(ArithmeticError):

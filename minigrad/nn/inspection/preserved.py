@@ -36,71 +36,61 @@ def preserved(model: Module, *parts: str) -> Iterator[None]:
 
 
 def snapshot(model: Module, *parts: str) -> PutBack:
-    """A function that brings the parts of a model back to what they are now; see :func:`preserved`."""
-    saved = [_PARTS[part](model) for part in parts or RUN]
-
-    def put_back() -> None:
-        with contextlib.ExitStack() as stack:  # one that fails does not keep the others from being put back
-            for part in reversed(saved):
-                stack.callback(part)
-
-    return put_back
+    """A function that brings the parts of a model back to what they are now; see :func:`preserved`. Call it once."""
+    stack = contextlib.ExitStack()  # one part that fails does not keep the others from being put back
+    for part in reversed(parts or RUN):
+        stack.enter_context(_PARTS[part](model))
+    return stack.close
 
 
-def _flags(model: Module) -> PutBack:
+@contextlib.contextmanager
+def _flags(model: Module) -> Iterator[None]:
     flags = [(module, module.training) for module in model.modules()]
-
-    def put_back() -> None:
-        for module, training in flags:
-            module.training = training
-
-    return put_back
+    yield
+    for module, training in flags:
+        module.training = training
 
 
-def _buffers(model: Module) -> PutBack:
+@contextlib.contextmanager
+def _buffers(model: Module) -> Iterator[None]:
     owners = [(m, {name: getattr(m, name, None) for name in m._persistent}) for m in model.modules()]
     values = [(b, b._array, b._version[0], b.detach().clone()._array) for b in model.buffers()]
-
-    def put_back() -> None:
-        for module, buffers in owners:
-            for name in [name for name in module._persistent if name not in buffers]:
-                delattr(module, name)
-            for name, buffer in buffers.items():
-                setattr(module, name, buffer)
-        for buffer, array, version, value in values:
-            buffer._array = array
-            # A buffer that kept its value is left alone: a graph may still need it. Writing through `.data` is not
-            # counted, so that the version alone does not tell.
-            same = (array == value) | (array != array) & (value != value)  # NaN stayed NaN
-            if buffer._version[0] != version or not same.all():
-                array[...] = value
-                buffer._version[0] += 1
-
-    return put_back
+    yield
+    for module, buffers in owners:
+        for name in [name for name in module._persistent if name not in buffers]:
+            delattr(module, name)
+        for name, buffer in buffers.items():
+            setattr(module, name, buffer)
+    for buffer, array, version, value in values:
+        buffer._array = array
+        # A buffer that kept its value is left alone: a graph may still need it. Writing through `.data` is not
+        # counted, so that the version alone does not tell.
+        same = (array == value) | (array != array) & (value != value)  # NaN stayed NaN
+        if buffer._version[0] != version or not same.all():
+            array[...] = value
+            buffer._version[0] += 1
 
 
-def _gradients(model: Module) -> PutBack:
+@contextlib.contextmanager
+def _gradients(model: Module) -> Iterator[None]:
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-
-    def put_back() -> None:
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-
-    return put_back
+    yield
+    for parameter, gradient in gradients:
+        parameter.grad = gradient
 
 
-def _random(model: Module) -> PutBack:
+@contextlib.contextmanager
+def _random(model: Module) -> Iterator[None]:
     state = random_state()
-    return lambda: set_random_state(state)
+    yield
+    set_random_state(state)
 
 
-def _weights(model: Module) -> PutBack:
+@contextlib.contextmanager
+def _weights(model: Module) -> Iterator[None]:
     state = copy.deepcopy(model.state_dict())
-
-    def put_back() -> None:
-        model.load_state_dict(state)
-
-    return put_back
+    yield
+    model.load_state_dict(state)
 
 
 _PARTS = {"flags": _flags, "buffers": _buffers, "gradients": _gradients, "random": _random, "weights": _weights}

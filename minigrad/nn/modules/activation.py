@@ -58,6 +58,8 @@ class PReLU(Module):
     ``weight`` (num_parameters,) starts at ``init``. Source: He et al. 2015.
     """
 
+    _shown_in_repr = ("num_parameters",)
+
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         naturals("PReLU", num_parameters=num_parameters)
@@ -67,9 +69,6 @@ class PReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight)
-
-    def extra_repr(self) -> str:
-        return f"num_parameters={self.num_parameters}"
 
 
 class ELU(Module):
@@ -138,6 +137,8 @@ class GELU(Module):
     Source: Hendrycks and Gimpel 2016.
     """
 
+    _shown_in_repr = ("approximate",)
+
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         if approximate not in ("none", "tanh"):
@@ -147,12 +148,11 @@ class GELU(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.gelu(input, approximate=self.approximate)
 
-    def extra_repr(self) -> str:
-        return f"approximate={self.approximate!r}"
-
 
 class Softplus(Module):
     """y = log(1 + e^(βx)) / β, a smooth ReLU; where βx > ``threshold``, y = x."""
+
+    _shown_in_repr = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -161,9 +161,6 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class Hardtanh(Module):
@@ -205,12 +202,11 @@ class Hardswish(_Inplace):
 
 
 class _AlongAxis(Module):
+    _shown_in_repr = ("dim",)
+
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
 
 
 class Softmax(_AlongAxis):

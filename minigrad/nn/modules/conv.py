@@ -272,6 +272,8 @@ class ConvTranspose2d(_Transposed):
 class _Windows(Module):
     """The settings that :class:`Unfold` and :class:`Fold` share."""
 
+    _shown_in_repr = ("kernel_size", "dilation", "padding", "stride")
+
     def __init__(self, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> None:
         super().__init__()
         name = type(self).__name__
@@ -283,9 +285,6 @@ class _Windows(Module):
         self.dilation = dilation
         self.padding = padding
         self.stride = stride
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
 
 
 class Unfold(_Windows):

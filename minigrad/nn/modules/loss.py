@@ -49,7 +49,16 @@ class _WeightedLoss(_Loss):
 class _ClassLoss(_WeightedLoss):
     """A loss whose targets may be class indices, of which one may be ignored."""
 
-    ignore_index: int
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
 
     def divisor(self, input: Tensor, target: Tensor) -> Any:
         if target.is_floating_point():  # probabilities: a sum over the classes for each sample or pixel
@@ -150,19 +159,8 @@ class BCEWithLogitsLoss(_WeightedLoss):
 class NLLLoss(_ClassLoss):
     """−w[y] · x[y] for log-probabilities x (N, C) or (N, C, …) and class indices y (N,) or (N, …).
 
-    The mean is weighted: Σ losses / Σ w[y]. Targets equal to ``ignore_index`` count for nothing.
+    The mean is weighted: Σ losses / Σ w[y]. Targets equal to ``ignore_index`` are ignored.
     """
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: Any = None,
-        ignore_index: int = -100,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
@@ -184,10 +182,9 @@ class CrossEntropyLoss(_ClassLoss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"CrossEntropyLoss: label_smoothing must lie between 0 and 1, got {label_smoothing!r}")
-        self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

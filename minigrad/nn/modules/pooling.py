@@ -15,6 +15,7 @@ Outputs = int | None | tuple[int | None, ...]
 
 
 class _MaxPool(Module):
+    _shown_in_repr = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
     count: int  # axes that windows slide over
 
     def __init__(
@@ -34,12 +35,6 @@ class _MaxPool(Module):
         self.dilation = dilation
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
-
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
 
 
 class MaxPool2d(_MaxPool):
@@ -73,6 +68,7 @@ class MaxPool1d(_MaxPool):
 class _Sized(Module):
     """Windows whose settings are kept as one number for each axis."""
 
+    _shown_in_repr = ("kernel_size", "stride", "padding")
     count: int
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
@@ -83,9 +79,6 @@ class _Sized(Module):
         self.stride = stride_of(stride, self.kernel_size, name)
         self.padding = sizes(padding, self.count, name, "padding")
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
 
 class AvgPool2d(Module):
     """The mean of each window: (N, C, H, W) → (N, C, OH, OW), or without N.
@@ -93,6 +86,8 @@ class AvgPool2d(Module):
     Sizes as for :class:`MaxPool2d`, without dilation. Padding is 0, and counts in the mean if ``count_include_pad``;
     ``divisor_override`` divides the sum by a number of its own. Source: torch.nn.AvgPool2d.
     """
+
+    _shown_in_repr = ("kernel_size", "stride", "padding")
 
     def __init__(
         self,
@@ -123,9 +118,6 @@ class AvgPool2d(Module):
             self.divisor_override,
         )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
 
 class AvgPool1d(_Sized):
     """The mean of each window: (N, C, L) → (N, C, OL), or without N. See :class:`AvgPool2d`."""
@@ -149,6 +141,7 @@ class AvgPool1d(_Sized):
 
 
 class _LPPool(Module):
+    _shown_in_repr = ("norm_type", "kernel_size", "stride", "ceil_mode")
     count: int
 
     def __init__(
@@ -161,12 +154,6 @@ class _LPPool(Module):
         self.kernel_size = kernel_size
         self.stride = stride
         self.ceil_mode = ceil_mode
-
-    def extra_repr(self) -> str:
-        return (
-            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"ceil_mode={self.ceil_mode}"
-        )
 
 
 class LPPool2d(_LPPool):
@@ -195,12 +182,11 @@ class LPPool1d(_LPPool):
 class _Adaptive(Module):
     """``output_size`` is one integer or a pair; None keeps the input's size."""
 
+    _shown_in_repr = ("output_size",)
+
     def __init__(self, output_size: Outputs) -> None:
         super().__init__()
         self.output_size = output_size
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
 
 
 class AdaptiveAvgPool2d(_Adaptive):

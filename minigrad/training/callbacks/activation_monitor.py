@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...tensor import Tensor
 from ..probes import ActivationProbe
+from ..trainer_base import TrainerBase
 from .monitor import Monitor
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class ActivationMonitor(Monitor):

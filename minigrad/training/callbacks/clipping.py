@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...nn.utils import clip_grad_norm_, clip_grad_value_
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class GradientClipping(Callback):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
 from .best import Best, Mode
 from .monitor import checked_count
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class EarlyStopping(Callback):

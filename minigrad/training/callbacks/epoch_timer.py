@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..batches import samples_in
+from ..trainer_base import TrainerBase
 from .base import Callback
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class EpochTimer(Callback):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ... import plot
 from ..classes import classes_on_host
+from ..trainer_base import TrainerBase
 from .monitor import ValidationPicture, checked_count
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class ExamplePredictions(ValidationPicture):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..probes import GradientProbe
+from ..trainer_base import TrainerBase
 from .monitor import Monitor, checked_count
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class GradientMonitor(Monitor):

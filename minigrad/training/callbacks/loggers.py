@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...csv_table import write_table
 from ...files import make_writable
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class CSVLogger(Callback):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...plot import curves
 from ..batches import checked_loader
+from ..trainer_state import ResumableTrainer
 from .base import Callback, Order
 from .monitor import checked_count
-
-if TYPE_CHECKING:
-    from ..trainer_state import ResumableTrainer
 
 
 class LRFinder(Callback):

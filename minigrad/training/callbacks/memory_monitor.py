@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ..probes import gpu_memory, peak_memory, resident_memory
+from ..trainer_base import TrainerBase
 from .base import Callback
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class MemoryMonitor(Callback):

@@ -7,17 +7,15 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...files import make_writable, remove_drafts
 from ...serialization import save
 from ..checkpoint import checkpoint_name, checkpoints_in, save_checkpoint
+from ..trainer_state import ResumableTrainer
 from .base import Callback, Order
 from .best import Best, Mode
 from .monitor import checked_count
-
-if TYPE_CHECKING:
-    from ..trainer_state import ResumableTrainer
 
 
 class ModelCheckpoint(Callback):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..trainer_base import TrainerBase
 from .base import Callback
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 def checked_writer(who: str, writer: Any) -> Any:

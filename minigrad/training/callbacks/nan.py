@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...nn.inspection.preserved import snapshot
 from ..diagnosis import diagnose
+from ..trainer_base import TrainerBase
 from .base import Callback, CancelBatch, Order
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class TerminateOnNaN(Callback):

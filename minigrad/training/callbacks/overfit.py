@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..batches import checked_loader, first_samples, samples_in
 from ..streaming import Metric
+from ..trainer_state import ResumableTrainer
 from .base import Callback, Order
 from .monitor import checked_count
-
-if TYPE_CHECKING:
-    from ..trainer_state import ResumableTrainer
 
 
 class OverfitError(RuntimeError):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...terminal import fitting, is_terminal, say, shown
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 _DRAW_EVERY = 0.2  # seconds
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ...optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class LRSchedule(Callback):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...tensor import Tensor
 from ..probes import WeightProbe
+from ..trainer_base import TrainerBase
 from .monitor import Monitor, checked_count
-
-if TYPE_CHECKING:
-    from ..trainer_base import TrainerBase
 
 
 class WeightMonitor(Monitor):
