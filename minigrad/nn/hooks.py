@@ -314,7 +314,7 @@ class _Gates:
         return outputs if isinstance(output, tuple) else outputs[0]
 
     def at_output(self, indices: list[int], count: int, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        passed = _spread(grads, indices, count)
+        passed = _at_indices(grads, indices, count)
         for hook in self.before:
             passed = self._replaced("full backward pre-hook", passed, hook.function(self.module, passed))
         self.grad_output = passed
@@ -330,7 +330,7 @@ class _Gates:
         return tuple(passed[i] for i in indices)
 
     def at_input(self, indices: list[int], grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        passed = _spread(grads, indices, self.inputs)
+        passed = _at_indices(grads, indices, self.inputs)
         for hook in self.after:
             passed = self._replaced("full backward hook", passed, hook.function(self.module, passed, self.grad_output))
         return tuple(passed[i] for i in indices)
@@ -358,7 +358,7 @@ def through(
     return tuple(gated)
 
 
-def _spread(grads: tuple[Tensor | None, ...], indices: list[int], count: int) -> tuple[Tensor | None, ...]:
+def _at_indices(grads: tuple[Tensor | None, ...], indices: list[int], count: int) -> tuple[Tensor | None, ...]:
     """A tuple of ``count`` with the gradients at these indices, None at the others."""
     spread: list[Tensor | None] = [None] * count
     for i, grad in zip(indices, grads, strict=True):

@@ -129,9 +129,9 @@ class Stateful(Members[M]):
             _load(self, state, "", metadata, assign, keys, errors)
             if strict:
                 if keys.missing_keys:
-                    errors.append(f"Missing key(s) in state_dict: {_listing(keys.missing_keys, (), before.shapes)}")
+                    errors.append(f"Missing key(s) in state_dict: {_quoted_keys(keys.missing_keys, (), before.shapes)}")
                 if keys.unexpected_keys:
-                    unknown = _listing(keys.unexpected_keys, keys.missing_keys, state)
+                    unknown = _quoted_keys(keys.unexpected_keys, keys.missing_keys, state)
                     errors.append(f"Unexpected key(s) in state_dict: {unknown}")
             if errors:
                 raise RuntimeError(
@@ -345,7 +345,7 @@ def _array_of(value: Any) -> Any:
     return np.asarray(value) if hasattr(value, "__array__") else None
 
 
-def _listing(keys: Iterable[str], candidates: Iterable[str], shapes: Mapping[str, Any]) -> str:
+def _quoted_keys(keys: Iterable[str], candidates: Iterable[str], shapes: Mapping[str, Any]) -> str:
     """The keys in quotes; each with the candidate that it was probably meant to be, if one is near."""
     parts = []
     for key in keys:

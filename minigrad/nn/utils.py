@@ -81,11 +81,11 @@ def _total_norm(arrays: list[Any], p: float) -> Any:
     if math.isinf(p):
         parts = [abs(g).max() for g in arrays if g.size]
         return (np.stack(parts).max() if parts else arrays[0].sum()).astype(np.float64)
-    norms = np.stack([_norm(g.astype(_work_dtype(g.dtype), copy=False), p).astype(np.float64) for g in arrays])
-    return _norm(norms, p)
+    norms = np.stack([_p_norm(g.astype(_work_dtype(g.dtype), copy=False), p).astype(np.float64) for g in arrays])
+    return _p_norm(norms, p)
 
 
-def _norm(array: Any, p: float) -> Any:
+def _p_norm(array: Any, p: float) -> Any:
     if not array.size:
         return array.sum()
     if p == 2:

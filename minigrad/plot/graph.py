@@ -77,8 +77,8 @@ def graph(
             "graph: fold=True must see the modules run; give the loss as a function, such as "
             "lambda: criterion(model(x), y), and the model as a Module"
         )
-    names = _names("model", dict(model.named_parameters()) if isinstance(model, Module) else model)
-    given = _names("inputs", inputs)
+    names = _named("model", dict(model.named_parameters()) if isinstance(model, Module) else model)
+    given = _named("inputs", inputs)
     with contextlib.ExitStack() as stack:
         calls = None
         if isinstance(loss, Tensor):
@@ -112,7 +112,7 @@ def graph(
     return draw(boxes, edges, [*notes, *([_NORMS] if draft.norms else [])], title)
 
 
-def _names(argument: str, tensors: Any) -> list[tuple[Tensor, str]]:
+def _named(argument: str, tensors: Any) -> list[tuple[Tensor, str]]:
     """(tensor, name) of a tensor, a sequence or a mapping of them."""
     if tensors is None:
         return []

@@ -92,7 +92,7 @@ class profile:
         custom_trace_id_callback: Any = None,
         post_processing_timeout_s: float | None = None,
     ) -> None:
-        _refuse(
+        _refuse_options(
             with_stack=with_stack,
             with_modules=with_modules,
             experimental_config=experimental_config,
@@ -170,7 +170,7 @@ class profile:
 
     def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> AverageList:
         """The events added up by op, or by op and shapes of its inputs. Raises RuntimeError if nothing was recorded."""
-        _refuse(group_by_stack_n=group_by_stack_n)
+        _refuse_options(group_by_stack_n=group_by_stack_n)
         if group_by_input_shape and not self.record_shapes:
             raise ValueError("key_averages: group_by_input_shape=True needs profile(record_shapes=True)")
         return self.events().key_averages(group_by_input_shape)
@@ -332,7 +332,7 @@ def _activities(asked: Iterable[Any] | None) -> set[ProfilerActivity]:
     return found
 
 
-def _refuse(**options: Any) -> None:
+def _refuse_options(**options: Any) -> None:
     """Raise for PyTorch's options that minigrad does not have."""
     for name, value in options.items():
         if value:

@@ -74,11 +74,11 @@ class _Comparison:
         known: dict[str, dict[str, Any]] = {}  # {setting: {value as text: value}}
         for run in self.runs:
             for name, value in run.settings.items():
-                known.setdefault(name, {})[_text(value)] = value
+                known.setdefault(name, {})[_as_json(value)] = value
         for run in self.runs:  # a missing setting is a difference, unless the run broke off before it was written
             if run.status == "finished":
                 for name in known.keys() - run.settings.keys():
-                    known[name][_text(None)] = None
+                    known[name][_as_json(None)] = None
         self.differing = [name for name, values in known.items() if len(values) > 1]
         self.shared = {name: next(iter(values.values())) for name, values in known.items() if len(values) == 1}
         self.names = _numbered([run.name for run in self.runs])
@@ -161,14 +161,19 @@ class _Comparison:
         for run in self.runs:
             value = self.value(run)
             if value is not None and run.status == "finished":
-                cells.setdefault((_text(run.settings.get(axes[0])), _text(run.settings.get(axes[1]))), []).append(value)
+                cells.setdefault((_as_json(run.settings.get(axes[0])), _as_json(run.settings.get(axes[1]))), []).append(
+                    value
+                )
         sides = [_in_order([run.settings.get(axis) for run in self.runs]) for axis in axes]
         if min(map(len, sides)) < 2 or 2 * len(cells) <= len(sides[0]) * len(sides[1]):
             return None
         rows = [
             [
                 f"{in_words(axes[0])} {setting_text(a)}".replace(" ", "\N{NO-BREAK SPACE}"),
-                *(statistics.fmean(found) if (found := cells.get((_text(a), _text(b)))) else None for b in sides[1]),
+                *(
+                    statistics.fmean(found) if (found := cells.get((_as_json(a), _as_json(b)))) else None
+                    for b in sides[1]
+                ),
             ]
             for a in sides[0]
         ]
@@ -182,8 +187,8 @@ class _Comparison:
         for run in sorted(self.runs, key=lambda run: run.folder):  # of equal seeds the last run counts
             if run.status == "finished":
                 settings = run.settings
-                same = _text([run.name, *(settings.get(name) for name in others)])
-                groups.setdefault(same, {})[_text(settings.get("seed"))] = run
+                same = _as_json([run.name, *(settings.get(name) for name in others)])
+                groups.setdefault(same, {})[_as_json(settings.get("seed"))] = run
         if all(len(group) < 2 for group in groups.values()):
             return None
         metrics = [*([] if self.key is None else [self.key]), *self._metrics()[:METRICS]]
@@ -246,7 +251,7 @@ class _Comparison:
         return texts if fit else self.names
 
 
-def _text(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
@@ -262,7 +267,7 @@ def _ends(lines: Mapping[str, tuple[list[float], list[float]]]) -> str:
 
 def _in_order(values: Sequence[Any]) -> list[Any]:
     """Each value once: numbers by size, others in the given order."""
-    once = list({_text(value): value for value in values}.values())
+    once = list({_as_json(value): value for value in values}.values())
     return sorted(once) if all(map(is_metric, once)) else once
 
 

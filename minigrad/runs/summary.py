@@ -47,7 +47,7 @@ def _row(record: RunRecord, seen_from: Path) -> dict[str, Any]:
         "status": record.status,
         "seconds": record.seconds,
     }
-    row.update({f"settings.{name}": _cell(value) for name, value in record.settings.items()})
+    row.update({f"settings.{name}": _setting_cell(value) for name, value in record.settings.items()})
     row.update({f"results.{k}": v for k, v in flat(record.results).items() if not isinstance(v, list)})
     for name in record.curves:
         row[f"last.{name}"] = record.column(name)[1][-1]
@@ -64,5 +64,5 @@ def _row(record: RunRecord, seen_from: Path) -> dict[str, Any]:
     return row
 
 
-def _cell(value: Any) -> Any:
+def _setting_cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value

@@ -26,7 +26,7 @@ from .preserved import preserved
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerRow:
     """One call of one module.
 
     Attributes:
@@ -61,13 +61,13 @@ class Summary:
     """The table, ``rows`` in the order of the calls; ``print`` shows it, and so does a notebook.
 
     Attributes:
-        rows: a :class:`Row` for each call of a module, and for each module that holds parameters but was not called.
+        rows: a :class:`LayerRow` for each call of a module, and for each uncalled module that holds parameters.
         input_shapes: what the model was run on.
         total_parameters: elements of all parameters, each counted once; trainable_parameters those with requires_grad.
         multiply_adds: of the whole model for this input; ``uncounted`` names the layers that are not in it.
     """
 
-    rows: list[Row]
+    rows: list[LayerRow]
     input_shapes: list[Shape]
     total_parameters: int
     trainable_parameters: int
@@ -159,7 +159,7 @@ class _Watch:
     def __init__(self, model: Module, rules: Mapping[type, Rule]) -> None:
         self.names = {id(module): name for name, module in model.named_modules()}
         self.rules = rules
-        self.rows: list[Row] = []
+        self.rows: list[LayerRow] = []
         # Of the modules that have begun and not ended: the row, and the receptive field of what came in. (After the
         # call it may be too late to ask: a layer that works in place has changed its input.)
         self.running: list[tuple[int, Field | None]] = []
@@ -168,7 +168,7 @@ class _Watch:
         self.fields: dict[int, tuple[Tensor, int, Field]] = {}
 
     def begin(self, module: Module, args: Any, kwargs: Any) -> None:
-        row = Row(self.names[id(module)], type(module).__name__, len(self.running), reused=id(module) in self.seen)
+        row = LayerRow(self.names[id(module)], type(module).__name__, len(self.running), reused=id(module) in self.seen)
         given = tensors_in([*args, *kwargs.values()])
         self.running.append((len(self.rows), self.field_of(given[0]) if given else None))
         self.rows.append(self.with_parameters(row, module))
@@ -192,7 +192,7 @@ class _Watch:
             windowed=windowed,
         )
 
-    def with_parameters(self, row: Row, module: Module) -> Row:
+    def with_parameters(self, row: LayerRow, module: Module) -> LayerRow:
         fresh = [p for p in module._parameters.values() if id(p) not in self.seen]
         fresh = list({id(p): p for p in fresh}.values())
         self.seen.update(map(id, fresh), [id(module)])
@@ -214,7 +214,7 @@ class _Watch:
         """Rows for the modules that hold parameters but were not called."""
         for name, module in model.named_modules():
             if id(module) not in self.seen and module._parameters:
-                row = Row(name, type(module).__name__, 0 if not name else 1, called=False)
+                row = LayerRow(name, type(module).__name__, 0 if not name else 1, called=False)
                 self.rows.append(self.with_parameters(row, module))
 
 
@@ -297,11 +297,11 @@ def _inputs(model: Module, given: Any) -> list[Tensor]:
             f"{type(given).__name__}"
         )
     if any(isinstance(item, (tuple, list, Tensor)) for item in given):
-        return [item if isinstance(item, Tensor) else _random(model, item) for item in given]
-    return [_random(model, given)]
+        return [item if isinstance(item, Tensor) else _random_input(model, item) for item in given]
+    return [_random_input(model, given)]
 
 
-def _random(model: Module, shape: Any) -> Tensor:
+def _random_input(model: Module, shape: Any) -> Tensor:
     try:
         sizes = tuple([operator.index(n) for n in shape])
     except TypeError:

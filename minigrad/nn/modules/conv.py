@@ -88,21 +88,17 @@ class _Convolution(Module):
             init.uniform_(self.bias, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
     def extra_repr(self) -> str:
-        none = (0,) * self.axes
+        none, bias = (0,) * self.axes, self.bias is not None
+        optional = {  # name: (setting, default)
+            "padding": (self.padding, none),
+            "dilation": (self.dilation, (1,) * self.axes),
+            "output_padding": (self.output_padding, none),
+            "groups": (self.groups, 1),
+            "bias": (bias, True),
+            "padding_mode": (self.padding_mode, "zeros"),
+        }
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
-        if self.padding != none:
-            parts.append(f"padding={self.padding}")
-        if self.dilation != (1,) * self.axes:
-            parts.append(f"dilation={self.dilation}")
-        if self.output_padding != none:
-            parts.append(f"output_padding={self.output_padding}")
-        if self.groups != 1:
-            parts.append(f"groups={self.groups}")
-        if self.bias is None:
-            parts.append("bias=False")
-        if self.padding_mode != "zeros":
-            parts.append(f"padding_mode={self.padding_mode}")
-        return ", ".join(parts)
+        return ", ".join(parts + [f"{name}={value}" for name, (value, usual) in optional.items() if value != usual])
 
 
 class _Direct(_Convolution):

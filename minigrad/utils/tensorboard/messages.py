@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...nested import on_host
+from ...nested import mapped, on_host
 from ...pixels import scaled_to_bytes
 
 
@@ -45,7 +45,7 @@ def _one(what: str, value: Any) -> Any:
     return array.item()
 
 
-def _numbers(what: str, value: Any) -> np.ndarray:
+def _real_array(what: str, value: Any) -> np.ndarray:
     array = np.asarray(on_host(value))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what} is a {type(value).__name__} of dtype {array.dtype}, expected real numbers")
@@ -71,7 +71,7 @@ def histogram(tag: str, values: Any, bins: Any, max_bins: int | None) -> Any:
     from tensorboardX.proto.summary_pb2 import HistogramProto, Summary
     from tensorboardX.summary import make_histogram
 
-    array = _numbers(f"add_histogram: {tag!r}", values).astype(np.float64).ravel()
+    array = _real_array(f"add_histogram: {tag!r}", values).astype(np.float64).ravel()
     if not array.size:
         raise ValueError(f"add_histogram: {tag!r} has no elements, so there is nothing to show")
     finite = array[np.isfinite(array)]
@@ -97,7 +97,7 @@ def _growing_bins() -> list[float]:
 
 def pixels(what: str, image: Any) -> np.ndarray:
     """uint8 as it is; other numbers times 255, in 0 … 255. NaN is black."""
-    array = _numbers(what, image)
+    array = _real_array(what, image)
     if not array.size:
         raise ValueError(f"{what} has shape {array.shape}, so there is nothing to show")
     return array if array.dtype == np.uint8 else scaled_to_bytes(array)
@@ -105,8 +105,8 @@ def pixels(what: str, image: Any) -> np.ndarray:
 
 def probabilities(tag: str, labels: Any, predictions: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays (N,), checked."""
-    truth = _numbers(f"add_pr_curve: labels of {tag!r}", labels).ravel()
-    scores = _numbers(f"add_pr_curve: predictions of {tag!r}", predictions).astype(np.float64).ravel()
+    truth = _real_array(f"add_pr_curve: labels of {tag!r}", labels).ravel()
+    scores = _real_array(f"add_pr_curve: predictions of {tag!r}", predictions).astype(np.float64).ravel()
     if truth.size != scores.size:
         raise ValueError(
             f"add_pr_curve: {tag!r} has {truth.size} labels and {scores.size} predictions, expected as many"
@@ -134,7 +134,7 @@ def _setting(key: str, value: Any) -> bool | float | str:
     """A setting as TensorBoard knows it: a number, a truth value or text."""
     if isinstance(value, enum.Enum):
         return value.name
-    plain = _listed(on_host(value))
+    plain = mapped(on_host(value), _listed)
     if isinstance(plain, (bool, str)):
         return plain
     if hasattr(plain, "__float__"):
@@ -150,9 +150,7 @@ def _setting(key: str, value: Any) -> bool | float | str:
 
 
 def _listed(value: Any) -> Any:
-    """Arrays, also those in lists and dicts, as Python's numbers and lists."""
+    """An array as Python's numbers and lists."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.item() if value.size == 1 else value.tolist()
-    if isinstance(value, Mapping):
-        return {key: _listed(item) for key, item in value.items()}
-    return type(value)(map(_listed, value)) if type(value) in (list, tuple) else value
+    return value

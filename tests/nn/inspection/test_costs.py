@@ -10,13 +10,13 @@ import pytest
 
 import minigrad
 from minigrad import nn
-from minigrad.nn.inspection.summary import Row
+from minigrad.nn.inspection.summary import LayerRow
 from minigrad.utils import flops, summary
 
 torch = pytest.importorskip("torch")
 
 
-def only(layer: nn.Module, size: Any, **options: Any) -> Row:
+def only(layer: nn.Module, size: Any, **options: Any) -> LayerRow:
     """The row of a layer alone."""
     (row,) = summary(layer, size, **options).rows
     return row
