@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minigrad.training.runs import RunRecord
+from minigrad.runs import RunRecord
 
 SATURATED = 0.5  # share of a layer's outputs in the flat ends from which the layer is called saturated
 WIDE = 3.0  # times Glorot's deviation: weights this large are called too large

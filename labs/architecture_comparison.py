@@ -14,8 +14,7 @@ from image_lab import figure
 
 import minigrad
 from minigrad import plot
-from minigrad.training import Link, Run
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Link, Run, RunRecord
 
 
 def of_runs(parent: Run, trainings: Sequence[tuple[Any, RunRecord]], real: bool, differing: Sequence[str]) -> None:

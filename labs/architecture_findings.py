@@ -13,7 +13,7 @@ from findings import Finding, agreement, together
 from image_data import TITLES
 from image_lab import figure
 
-from minigrad.training.runs import RunRecord
+from minigrad.runs import RunRecord
 
 GROUPS = {  # {experiment: (title, networks in the order of the report)}
     "kernels": ("Kernel size", ["kernel-3", "kernel-5", "kernel-7", "mixed"]),

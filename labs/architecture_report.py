@@ -12,7 +12,7 @@ from image_lab import Trained
 
 import minigrad
 from minigrad import nn, plot
-from minigrad.training import Run
+from minigrad.runs import Run
 from minigrad.training.probes import ReceptiveField
 
 

@@ -17,8 +17,7 @@ from image_lab import Trained, tell_of_statistics
 
 import minigrad
 from minigrad import plot
-from minigrad.training import Link, Run
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Link, Run, RunRecord
 
 TEST_IMAGES = 10_000
 CLOSE = 0.05  # accuracy: two blocks with no more between them are close (the report's two are 0.026 apart)

@@ -13,8 +13,7 @@ from findings import Finding, agreement, chance, together
 from image_lab import figure
 
 from minigrad import plot
-from minigrad.training import Link, Run
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Link, Run, RunRecord
 
 TEST_IMAGES = 10_000
 

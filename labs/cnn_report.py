@@ -12,7 +12,8 @@ from image_lab import Trained, tell_of_statistics
 
 import minigrad
 from minigrad import plot
-from minigrad.training import Run, confusion_matrix
+from minigrad.runs import Run
+from minigrad.training import confusion_matrix
 
 
 class Reference(NamedTuple):

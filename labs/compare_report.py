@@ -12,8 +12,8 @@ import numpy as np
 from torch_twin import LIBRARIES
 
 from minigrad import plot
-from minigrad.training import Run
-from minigrad.training.table import write_table
+from minigrad.csv_table import write_table
+from minigrad.runs import Run
 
 OURS, THEIRS = LIBRARIES
 DRIFT = (

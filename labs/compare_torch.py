@@ -31,7 +31,8 @@ from torch_twin import LIBRARIES, Recipe
 
 import minigrad
 from minigrad import nn
-from minigrad.training import Accuracy, Run
+from minigrad.runs import Run
+from minigrad.training import Accuracy
 from minigrad.training.streaming import Metric
 
 __all__ = ["Recipe", "Twin", "batches", "compare", "option", "requested"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from minigrad.training import Run
+from minigrad.runs import Run
 
 
 class Finding(NamedTuple):

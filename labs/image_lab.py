@@ -16,10 +16,10 @@ from image_data import Images
 
 import minigrad
 from minigrad import nn, optim
-from minigrad.training import Accuracy, Run, Trainer
+from minigrad.runs import Run, RunRecord
+from minigrad.training import Accuracy, Trainer
 from minigrad.training import callbacks as cb
 from minigrad.training.probes import peak_memory
-from minigrad.training.runs import RunRecord
 from minigrad.utils.data import DataLoader, TensorDataset
 
 EVALUATION_BATCH = 1000

@@ -18,7 +18,7 @@ import numpy as np
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import plot
-from minigrad.training import Run
+from minigrad.runs import Run
 
 HIDDEN = 64  # neurons
 RATE = 1e-4  # learning rate, for the gradient of the summed loss

@@ -16,7 +16,7 @@ import numpy as np
 
 import minigrad
 from minigrad import nn, optim, plot
-from minigrad.training import Run
+from minigrad.runs import Run
 
 HIDDEN = 16  # neurons
 RATE = 1e-3  # learning rate, for the gradient of the summed loss

@@ -20,7 +20,8 @@ import numpy as np
 import minigrad
 from minigrad import nn, optim, plot
 from minigrad.datasets import CIFAR100, data_root
-from minigrad.training import Link, Run, accuracy, classification_report, confusion_matrix
+from minigrad.runs import Link, Run
+from minigrad.training import accuracy, classification_report, confusion_matrix
 from minigrad.utils.data import DataLoader, TensorDataset
 
 

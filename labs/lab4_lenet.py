@@ -28,11 +28,11 @@ import minigrad
 from minigrad import nn, optim
 from minigrad.optim.lr_scheduler import CyclicLR, ReduceLROnPlateau, StepLR
 from minigrad.profiler import profile
-from minigrad.training import Accuracy, Run, Trainer
+from minigrad.runs import Run, RunRecord
+from minigrad.runs.json_file import write_json
+from minigrad.training import Accuracy, Trainer
 from minigrad.training import callbacks as cb
-from minigrad.training.json_file import write_json
 from minigrad.training.probes import peak_memory
-from minigrad.training.runs import RunRecord
 from minigrad.utils.data import DataLoader
 
 EVALUATION_BATCH = 500

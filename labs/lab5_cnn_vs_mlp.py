@@ -25,7 +25,7 @@ from compare_torch import Recipe, Twin
 from image_lab import Settings
 
 import minigrad
-from minigrad.training import Run
+from minigrad.runs import Run
 
 NETS = "models.classifiers"
 MNIST = Settings(epochs=10)

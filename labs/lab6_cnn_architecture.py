@@ -28,7 +28,7 @@ from compare_torch import Recipe, Twin
 from image_lab import Settings
 
 import minigrad
-from minigrad.training import Run
+from minigrad.runs import Run
 
 SETTINGS = Settings(epochs=5)
 NETS = "models.architectures"

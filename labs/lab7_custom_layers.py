@@ -28,7 +28,7 @@ from image_lab import Settings
 from torch_twin import Recipe
 
 import minigrad
-from minigrad.training import Run
+from minigrad.runs import Run
 
 SETTINGS = Settings(epochs=10)
 SEEDS = 3

@@ -32,9 +32,9 @@ from models.loans import network
 
 import minigrad
 from minigrad import nn, optim
-from minigrad.training import AUC, Accuracy, CheckpointError, Run, Trainer
+from minigrad.runs import Run, RunRecord
+from minigrad.training import AUC, Accuracy, CheckpointError, Trainer
 from minigrad.training import callbacks as cb
-from minigrad.training.runs import RunRecord
 from minigrad.utils.data import DataLoader, TensorDataset
 
 EVALUATION_BATCH = 1024

@@ -12,10 +12,10 @@ from lab_parser import LabParser, run_folder
 
 import minigrad
 from minigrad.datasets import data_root
+from minigrad.runs import Run, RunRecord
+from minigrad.runs.find import run_in
 from minigrad.terminal import readable_output
-from minigrad.training import Run
 from minigrad.training.checkpoint import checkpoints_in
-from minigrad.training.runs import RunRecord, run_in
 
 T = TypeVar("T")
 

@@ -10,8 +10,7 @@ from layer_trials import LARGE, MOST, SMALL, TRIALS, Times, Trial
 
 import minigrad
 from minigrad import plot
-from minigrad.training import Run
-from minigrad.training.progress import Progress
+from minigrad.runs import Progress, Run
 
 Tensor = minigrad.Tensor
 QUICK_LARGE = (8, 16, 32, 32)

@@ -14,10 +14,9 @@ import numpy as np
 import minigrad
 from minigrad import nn, plot
 from minigrad.profiler import profile
-from minigrad.training import Link, Run
+from minigrad.runs import Link, Run, RunRecord, comparison_page, find_runs, write_runs_summary
 from minigrad.training import callbacks as cb
 from minigrad.training.probes import ActivationProbe
-from minigrad.training.runs import RunRecord, comparison_page, find_runs, write_runs_summary
 
 # The report's test accuracies. It has no figure for "fixed", which is the baseline once more.
 REFERENCE = {

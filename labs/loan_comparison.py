@@ -11,9 +11,8 @@ from findings import Finding
 from loan_report import REFERENCE, SMOOTHING, Curve
 
 from minigrad import plot
-from minigrad.training import Link, Run
-from minigrad.training.runs import RunRecord
-from minigrad.utils.smoothing import smooth
+from minigrad.plot.smoothing import smooth
+from minigrad.runs import Link, Run, RunRecord
 
 Curves = Mapping[str, Curve]
 MOST_LINES = 5  # that can be told apart with their raw values beside them

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.datasets import data_root
+from minigrad.files import write_text
 from minigrad.terminal import readable_output
-from minigrad.training.table import write_text
 
 Split = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # features (N, 11), answers (N, 1)
 

@@ -11,9 +11,8 @@ import numpy as np
 from loan_data import Loans
 
 from minigrad import Tensor, plot
-from minigrad.training import Run
-from minigrad.training.runs import RunRecord
-from minigrad.utils.smoothing import smooth
+from minigrad.plot.smoothing import smooth
+from minigrad.runs import Run, RunRecord
 
 SMOOTHING = 0.6
 LAST = 10  # epochs that stand for the end of a training

@@ -9,8 +9,8 @@ import numpy as np
 
 import minigrad
 from minigrad import nn
+from minigrad.nn.inspection.costs import Field, field_after, window_axes
 from minigrad.training.probes import ReceptiveField, ReceptiveFieldProbe
-from minigrad.utils.layer_costs import Field, field_after, window_axes
 
 IMAGES = 32  # random images to measure with
 AROUND = 10  # pixels on each side of the middle that a picture shows

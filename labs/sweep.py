@@ -37,13 +37,14 @@ import sweep_cell
 from sweep_cell import Outcome, run_cell
 from sweep_grid import assignment, choices, folder_name
 
-from minigrad.terminal import readable_output
-from minigrad.training.compare import write_comparison
-from minigrad.training.figures import key_figure, mode_of
-from minigrad.training.json_file import read_json
-from minigrad.training.report import shown
-from minigrad.training.runs import RunRecord, find_runs, run_in
-from minigrad.training.table import write_text
+from minigrad.files import write_text
+from minigrad.runs import RunRecord, find_runs
+from minigrad.runs.compare import write_comparison
+from minigrad.runs.find import run_in
+from minigrad.runs.json_file import read_json
+from minigrad.runs.key_metric import key_metric as key_figure
+from minigrad.runs.names import mode_of
+from minigrad.terminal import readable_output, shown
 
 LABS = Path(__file__).resolve().parent
 RESUMABLE = ("interrupted", "running")  # "running": it was killed

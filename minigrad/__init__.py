@@ -525,6 +525,7 @@ _SUBMODULES = (
     "optim",
     "plot",
     "profiler",
+    "runs",
     "training",
     "transforms",
     "utils",
@@ -532,7 +533,7 @@ _SUBMODULES = (
 )
 
 if TYPE_CHECKING:
-    from . import accelerator, backends, datasets, nn, optim, plot, profiler, training, transforms, utils, xpu
+    from . import accelerator, backends, datasets, nn, optim, plot, profiler, runs, training, transforms, utils, xpu
     from .serialization import load, save
 else:
 

@@ -1,8 +1,16 @@
-"""Ctrl-C held back during what must not stop half-way: a change of weights, the compiling of a kernel."""
+"""Ctrl-C held back during what must not stop half-way, such as a change of weights, or turned into a call."""
 
 from __future__ import annotations
 
-from _signal import SIGINT, getsignal, signal  # without the enums of `signal`, whose conversions take microseconds
+from _signal import (  # without the enums of `signal`, whose conversions take microseconds
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 from typing import Any
 
 
@@ -34,3 +42,22 @@ class HeldBack:
             signal(SIGINT, self._handler)
             if self._came is not None:
                 self._handler(*self._came)
+
+
+@contextmanager
+def calls_on_interrupt(first: Callable[[], None]) -> Iterator[None]:
+    """Call ``first`` at the first Ctrl-C; a second one acts as usual. Only the main thread gets signals."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = getsignal(SIGINT) or default_int_handler  # None: not set from Python
+
+    def once(number: int, frame: Any) -> None:
+        first()
+        signal(SIGINT, before)
+
+    signal(SIGINT, once)
+    try:
+        yield
+    finally:
+        signal(SIGINT, before)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import random as python_random
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,26 @@ def get_rng_state() -> dict[str, Any]:
 
 def set_rng_state(state: dict[str, Any]) -> None:
     default_generator().set_state(state)
+
+
+def random_state() -> dict[str, Any]:
+    """Where the generators stand that a training may draw from: minigrad's (CPU), NumPy's old one, Python's."""
+    version, numbers, gauss = python_random.getstate()
+    kind, key, *rest = np.random.get_state()
+    return {
+        "minigrad": get_rng_state(),
+        "numpy": [kind, np.asarray(key, np.int64), *rest],  # files have no uint32
+        "python": [version, np.array(numbers, np.int64), gauss],
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Go back to a :func:`random_state`."""
+    version, numbers, gauss = state["python"]
+    kind, key, *rest = state["numpy"]
+    set_rng_state(state["minigrad"])
+    np.random.set_state((kind, key.astype(np.uint32), *rest))
+    python_random.setstate((version, tuple(numbers.tolist()), gauss))
 
 
 def draws(generator: Generator | None, device: Any = "cpu") -> Any:

@@ -9,10 +9,8 @@ lists, numbers, text) as JSON in the header beside the tensors.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 from collections import OrderedDict
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +20,7 @@ import safetensors
 import safetensors.numpy
 
 from .devices import device as Device
+from .files import whole_file
 from .tensor import Tensor
 
 _STRUCTURE = "minigrad"  # header entry: the JSON of a nested state
@@ -50,8 +49,8 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     Containers are dicts, lists and tuples; dict keys may be strings, numbers, None or tuples of those. NumPy
     arrays come back as arrays, NumPy numbers as Python's. Gradients and `requires_grad` are not kept. Tensors
     that share memory are each written in full.
-    The file appears whole or not at all: it is written beside its place under another name, flushed to the
-    disk and then moved; on failure what stood there before still stands.
+    The file appears complete or not at all (:func:`minigrad.files.whole_file`), and is on the disk then; on failure
+    what stood there before still stands.
 
     Args:
         obj: what to save. For a network: `save(model.state_dict(), "model.safetensors")`.
@@ -70,26 +69,19 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
         raise IsADirectoryError(
             f"save: {str(f)!r} is a folder; give the name of a file in it, such as model.safetensors"
         )
-    draft = target.parent / f".minigrad-{secrets.token_hex(8)}.tmp"
+    opened = False
     try:
-        out = open(draft, "xb")  # noqa: SIM115 (apart from its use, since only its own errors get this text)
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"save: the folder {str(target.parent)!r} does not exist; make it first (os.makedirs)"
-        ) from None
+        with whole_file(target, durable=True) as file:
+            opened = True
+            file.write(_encode_file(obj))
     except OSError as error:
+        if opened:
+            raise
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(
+                f"save: the folder {str(target.parent)!r} does not exist; make it first (os.makedirs)"
+            ) from None
         raise type(error)(error.errno, f"save: cannot write into {str(target.parent)!r}: {error.strerror}") from None
-    try:
-        with out:
-            out.write(_encode_file(obj))
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(draft, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
-    _sync_folder(target.parent)
 
 
 def load(
@@ -222,16 +214,6 @@ def _encode_key(key: Any, where: str) -> Any:
     if isinstance(key, tuple):
         return {"tuple": [_encode_key(k, where) for k in key]}
     raise TypeError(f"save: obj{where} has the key {key!r}; keys can be strings, numbers, None, or tuples of those")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the move itself durable, where folders can be flushed (not on Windows)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 # -------------------------------------------------------------------------------------- bytes → objects

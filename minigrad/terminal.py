@@ -55,3 +55,20 @@ def is_terminal(stream: Any) -> bool:
         return bool(stream.isatty())
     except (AttributeError, ValueError):  # there is none, it is no file, or it is closed
         return False
+
+
+def shown(value: Any) -> str:
+    """A value as a reader wants it: `0.8100`, `0.002257`, `1.2e-06`, `yes`, `10, 10`, and `—` for None."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if value == 0:
+            return "0"
+        if not 1e-2 <= abs(value) < 1e6:
+            return f"{value:.4g}"
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:.2f}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(shown(item) for item in value)
+    return str(value)

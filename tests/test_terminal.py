@@ -18,7 +18,8 @@ PROGRAM = """
 import sys
 import minigrad
 from minigrad import nn, profiler, utils
-from minigrad.training import Progress, Run, Trainer
+from minigrad.runs import Progress, Run
+from minigrad.training import Trainer
 from minigrad.training.callbacks import ProgressBar, RunLogger
 
 {before}
@@ -84,7 +85,7 @@ def test_a_lab_in_a_terminal_of_ascii(tmp_path, monkeypatch):
     command = [sys.executable, ROOT / "labs" / "lab2_xor.py", "--quick", "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    runs = [sys.executable, "-m", "minigrad.training.compare", tmp_path]
+    runs = [sys.executable, "-m", "minigrad.runs.compare", tmp_path]
     assert subprocess.run(runs, capture_output=True, cwd=ROOT).returncode == 0
 
 

@@ -172,7 +172,7 @@ def _watched(lib: Library, model: Any, criterion: Any, optimizer: Any, images: A
     validation = data.DataLoader(data.TensorDataset(images[:500], target[:500]), batch_size=500)
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
-    run = training.Run(folder.name, "watched", {})
+    run = lib.module.runs.Run(folder.name, "watched", {})
     monitors = [
         cb.GradientMonitor(run),
         cb.WeightMonitor(run),

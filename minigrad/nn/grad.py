@@ -1,6 +1,6 @@
 """The gradients of convolutions as functions: what :mod:`minigrad.ops.conv` derives, under ``torch.nn.grad``'s names.
 
-Each is itself an op that can be differentiated.
+Each is itself an op that can be differentiated, and raises ShapeError for shapes or settings that do not fit together.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ def conv1d_input(
     """The gradient of ``conv1d`` with respect to an input of shape ``input_size`` (N, C, L).
 
     weight (O, C/groups, K), grad_output (N, O, OL).
-
-    Raises:
-        ShapeError: shapes or settings that do not fit together.
     """
     return gradient_of_input("conv1d_input", 1, input_size, weight, grad_output, stride, padding, dilation, groups)
 
@@ -42,9 +39,6 @@ def conv1d_weight(
     """The gradient of ``conv1d`` with respect to a weight of shape ``weight_size`` (O, C/groups, K).
 
     input (N, C, L), grad_output (N, O, OL).
-
-    Raises:
-        ShapeError: shapes or settings that do not fit together.
     """
     return gradient_of_weight("conv1d_weight", 1, input, weight_size, grad_output, stride, padding, dilation, groups)
 
@@ -61,9 +55,6 @@ def conv2d_input(
     """The gradient of ``conv2d`` with respect to an input of shape ``input_size`` (N, C, H, W).
 
     weight (O, C/groups, KH, KW), grad_output (N, O, OH, OW).
-
-    Raises:
-        ShapeError: shapes or settings that do not fit together.
     """
     return gradient_of_input("conv2d_input", 2, input_size, weight, grad_output, stride, padding, dilation, groups)
 
@@ -80,8 +71,5 @@ def conv2d_weight(
     """The gradient of ``conv2d`` with respect to a weight of shape ``weight_size`` (O, C/groups, KH, KW).
 
     input (N, C, H, W), grad_output (N, O, OH, OW).
-
-    Raises:
-        ShapeError: shapes or settings that do not fit together.
     """
     return gradient_of_weight("conv2d_weight", 2, input, weight_size, grad_output, stride, padding, dilation, groups)

@@ -1,7 +1,6 @@
-"""Hooks: functions of the user's that a Module calls around its forward pass and its part of the backward.
+"""Hooks: functions that a Module calls before and after its forward pass and its part of the backward pass.
 
-A module without hooks never comes here. One with hooks runs :func:`call_with_hooks`, which does, in this
-order:
+A module with hooks runs :func:`call_with_hooks`, which does, in this order:
 
 1. forward pre-hooks (they may change the inputs),
 2. ``forward``,
@@ -27,16 +26,13 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ..autograd.function import Function
 from ..autograd.handles import RemovableHandle
 from ..autograd.op import Op
 from ..autograd.variable import remember_view
 from ..tensor import Tensor
-
-if TYPE_CHECKING:
-    from .module import Module
 
 
 class Hook(NamedTuple):
@@ -78,11 +74,20 @@ EVERY_MODULE = Hooks()
 
 
 class Hookable:
-    """The part of :class:`Module` that registers hooks."""
+    """The part of Module that is called: ``forward``, and the hooks around it."""
 
     # The module's own hooks, None while it has none. On the class itself it is None too, until a global hook
     # is registered: one attribute read tells Module.__call__ whether there is anything to do besides forward.
     _hooks: Hooks | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return call_with_hooks(self, self._hooks, args, kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The computation; every subclass writes its own."""
+        raise NotImplementedError(f"{type(self).__name__}: forward is missing; write `def forward(self, x): ...`")
 
     def _register_hook(self, kind: str, hook: Hook, prepend: bool = False) -> RemovableHandle:
         own = vars(self).get("_hooks")
@@ -120,19 +125,18 @@ class Hookable:
         return self._register_hook("forward", Hook(hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Run ``hook(module, grad_output)`` before the gradient enters the module from above.
+        """Run ``hook(module, grad_output)`` before the module's part of the backward pass.
 
-        ``grad_output`` is a tuple, one gradient per output. What the hook returns, unless None, takes its
-        place.
+        ``grad_output`` is a tuple, one gradient per output. What the hook returns, unless None, replaces it.
         """
         return self._register_hook("backward_pre", Hook(hook), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Run ``hook(module, grad_input, grad_output)`` once the gradients of the module's inputs are there.
+        """Run ``hook(module, grad_input, grad_output)`` once the gradients of the module's inputs are known.
 
         Both are tuples; inputs that are not tensors or carry no gradient have None, and so have outputs that
-        nothing depends on. What the hook returns, unless None, takes the place of ``grad_input``. The
-        gradients of parameters are not its business: see ``Tensor.register_hook``.
+        nothing depends on. What the hook returns, unless None, replaces ``grad_input``. For the gradients of
+        parameters see ``Tensor.register_hook``.
         """
         return self._register_hook("backward", Hook(hook), prepend)
 
@@ -155,28 +159,28 @@ def _register_global(kind: str, hook: Hook) -> RemovableHandle:
 
 
 def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Run ``hook(module, args)`` before the ``forward`` of every module there is."""
+    """Run ``hook(module, args)`` before the ``forward`` of every module."""
     return _register_global("forward_pre", Hook(hook))
 
 
 def register_module_forward_hook(
     hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
 ) -> RemovableHandle:
-    """Run ``hook(module, args, output)`` after the ``forward`` of every module there is."""
+    """Run ``hook(module, args, output)`` after the ``forward`` of every module."""
     return _register_global("forward", Hook(hook, with_kwargs, always_call))
 
 
 def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Run ``hook(module, grad_output)`` before the gradient enters any module."""
+    """Run ``hook(module, grad_output)`` before any module's part of the backward pass."""
     return _register_global("backward_pre", Hook(hook))
 
 
 def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Run ``hook(module, grad_input, grad_output)`` once the gradients of any module's inputs are there."""
+    """Run ``hook(module, grad_input, grad_output)`` once the gradients of any module's inputs are known."""
     return _register_global("backward", Hook(hook))
 
 
-def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_with_hooks(module: Hookable, own: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``module.forward(*args, **kwargs)`` with the hooks of ``own`` and the global ones around it."""
 
     def both(kind: str) -> list[Hook]:
@@ -208,7 +212,7 @@ def call_with_hooks(module: Module, own: Hooks, args: tuple[Any, ...], kwargs: d
 
 
 def _run_forward_pre(
-    module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]
+    module: Hookable, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if not hook.with_kwargs:
         result = hook.function(module, args)
@@ -226,7 +230,7 @@ def _run_forward_pre(
     return result
 
 
-def _run_forward(module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+def _run_forward(module: Hookable, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
     if hook.with_kwargs:
         result = hook.function(module, args, kwargs, output)
     else:
@@ -235,7 +239,7 @@ def _run_forward(module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict
 
 
 class _Gate(Function):
-    """y₁, y₂, … = x₁, x₂, …; on the way back ``passing`` sees the gradients, and may answer with others."""
+    """y₁, y₂, … = x₁, x₂, …; in the backward pass ``passing`` gets the gradients, and may return others."""
 
     @staticmethod
     def forward(ctx: Any, *tensors_and_passing: Any) -> Any:
@@ -269,7 +273,7 @@ class _Passed(Op):
 class _Lock:
     """Closed while a module's ``forward`` runs: what has passed its input gate cannot be changed in place then."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Hookable) -> None:
         self.module = type(module).__name__
         self.reason = ""
 
@@ -284,35 +288,35 @@ class _Lock:
 
 
 class _Gates:
-    """The two gates of one call of a module, and what passed through the second on the way to the first."""
+    """The two gates of one call of a module, and the gradient that the output gate passed to the input gate."""
 
-    def __init__(self, module: Module, before: list[Hook], after: list[Hook]) -> None:
+    def __init__(self, module: Hookable, before: list[Hook], after: list[Hook]) -> None:
         self.module = module
         self.before = before
         self.after = after
         self.grad_output: tuple[Tensor | None, ...] = ()
-        self.inputs = 0  # how many positional arguments the module got
+        self.inputs = 0  # the number of positional arguments
         self.lock = _Lock(module)
-        self.first_layer = False  # none of them carries a gradient
+        self.first_layer = False  # none of them requires a gradient
 
     def open(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         self.inputs = len(args)
-        places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-        self.first_layer = not places
+        indices = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+        self.first_layer = not indices
         if self.first_layer or not self.after:
             return args
-        return through(args, places, functools.partial(self.at_input, places), self.lock)
+        return through(args, indices, functools.partial(self.at_input, indices), self.lock)
 
     def close(self, output: Any) -> Any:
         outputs = output if isinstance(output, tuple) else (output,)
-        places = [i for i, a in enumerate(outputs) if isinstance(a, Tensor) and a.requires_grad]
-        if not places:
+        indices = [i for i, a in enumerate(outputs) if isinstance(a, Tensor) and a.requires_grad]
+        if not indices:
             return output
-        outputs = through(outputs, places, functools.partial(self.at_output, places, len(outputs)))
+        outputs = through(outputs, indices, functools.partial(self.at_output, indices, len(outputs)))
         return outputs if isinstance(output, tuple) else outputs[0]
 
-    def at_output(self, places: list[int], count: int, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        passed = _spread(grads, places, count)
+    def at_output(self, indices: list[int], count: int, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        passed = _at_indices(grads, indices, count)
         for hook in self.before:
             passed = self._replaced("full backward pre-hook", passed, hook.function(self.module, passed))
         self.grad_output = passed
@@ -325,13 +329,13 @@ class _Gates:
                         f"{type(self.module).__name__}: a full backward hook returned a gradient for an "
                         "input, but no input of the module requires one; return None"
                     )
-        return tuple(passed[i] for i in places)
+        return tuple(passed[i] for i in indices)
 
-    def at_input(self, places: list[int], grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-        passed = _spread(grads, places, self.inputs)
+    def at_input(self, indices: list[int], grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        passed = _at_indices(grads, indices, self.inputs)
         for hook in self.after:
             passed = self._replaced("full backward hook", passed, hook.function(self.module, passed, self.grad_output))
-        return tuple(passed[i] for i in places)
+        return tuple(passed[i] for i in indices)
 
     def _replaced(self, what: str, before: tuple[Tensor | None, ...], answer: Any) -> tuple[Tensor | None, ...]:
         if answer is None:
@@ -346,19 +350,19 @@ class _Gates:
 
 
 def through(
-    values: tuple[Any, ...], places: list[int], passing: Callable[..., Any], lock: _Lock | None = None
+    values: tuple[Any, ...], indices: list[int], passing: Callable[..., Any], lock: _Lock | None = None
 ) -> tuple[Any, ...]:
-    """``values`` with the tensors at ``places`` led through one gate, which hands their gradients to ``passing``."""
+    """``values`` with the tensors at ``indices`` led through a gate, which hands their gradients to ``passing``."""
     gated = list(values)
-    for i, tensor in zip(places, _Gate.apply(*[values[i] for i in places], passing), strict=True):
+    for i, tensor in zip(indices, _Gate.apply(*[values[i] for i in indices], passing), strict=True):
         remember_view(values[i], tensor, _Passed, (lock,))
         gated[i] = tensor
     return tuple(gated)
 
 
-def _spread(grads: tuple[Tensor | None, ...], places: list[int], count: int) -> tuple[Tensor | None, ...]:
-    """The gradients at their places in the argument list, None at the others."""
+def _at_indices(grads: tuple[Tensor | None, ...], indices: list[int], count: int) -> tuple[Tensor | None, ...]:
+    """A tuple of ``count`` with the gradients at these indices, None at the others."""
     spread: list[Tensor | None] = [None] * count
-    for i, grad in zip(places, grads, strict=True):
+    for i, grad in zip(indices, grads, strict=True):
         spread[i] = grad
     return tuple(spread)

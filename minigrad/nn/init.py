@@ -120,7 +120,7 @@ def trunc_normal_(
         drawing.least(kind, a),
         drawing.largest(kind, b, below=False),
     )
-    return _write(tensor, values)
+    return _fill(tensor, values)
 
 
 @no_grad()
@@ -145,7 +145,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity: a linear layer that starts by passing its input on."""
     if tensor._array.ndim != 2:
         raise ValueError(f"eye_: expected a matrix (2 axes), got shape {tensor._array.shape}")
-    return _write(tensor, np.eye(*tensor._array.shape, dtype=tensor._array.dtype))
+    return _fill(tensor, np.eye(*tensor._array.shape, dtype=tensor._array.dtype))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -216,20 +216,20 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     shape = (max(rows, columns), min(rows, columns))
     q, r = np.linalg.qr(draws(generator, tensor.device).standard_normal(shape))
     q = q * np.sign(np.diagonal(r))
-    return _write(tensor, gain * (q if rows >= columns else q.T).reshape(array.shape))
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(array.shape))
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
     """``(fan_in, fan_out)`` of a weight (out, in, …).
 
     That is, how many inputs one output sums over, and how many outputs one input goes to. The axes after the
-    first two are a convolution's kernel, whose places all count.
+    first two are a convolution's kernel, each element of which counts.
     """
     shape = tensor._array.shape
     if len(shape) < 2:
         raise ValueError(f"init: fan_in and fan_out need a weight of at least 2 axes (out, in, …), got shape {shape}")
-    places = math.prod(shape[2:])
-    return shape[1] * places, shape[0] * places
+    size = math.prod(shape[2:])
+    return shape[1] * size, shape[0] * size
 
 
 def __getattr__(name: str) -> Callable[..., Tensor]:
@@ -267,7 +267,7 @@ def _floating(name: str, tensor: Tensor) -> Any:
     return tensor._array
 
 
-def _write(tensor: Tensor, values: Any) -> Tensor:
+def _fill(tensor: Tensor, values: Any) -> Tensor:
     tensor._array[...] = move(values, tensor.device)
     tensor._bump()
     return tensor

@@ -8,23 +8,22 @@ catches mistakes. A call of a module that has no hooks is a call of its ``forwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..autograd import no_grad
 from ..dtypes import as_dtype, float16, float32, float64
 from ..dtypes import dtype as Dtype
 from ..tensor import Tensor
-from .hooks import Hookable, call_with_hooks
+from .hooks import Hookable
 from .parameter import Parameter, clear_gradient
-from .representation import represent
+from .representation import Printable
 from .state import Stateful
 
 M = TypeVar("M", bound="Module")
 
 
-class Module(Hookable, Stateful):
+class Module(Hookable, Stateful["Module"], Printable["Module"]):
     """A part of a network: it holds parameters, buffers and other modules, and has a ``forward``.
 
     A network is a subclass with two methods::
@@ -42,22 +41,9 @@ class Module(Hookable, Stateful):
     ``eval()`` set it for the module and all below it. Source: PyTorch's ``torch.nn.Module``.
     """
 
-    training: bool
-
     def __init__(self) -> None:
         self.training = True
         self._persistent: dict[str, bool] = {}  # buffer name -> whether state_dict() holds it
-
-    # ------------------------------------------------------------------ the call
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
-            return self.forward(*args, **kwargs)
-        return call_with_hooks(self, self._hooks, args, kwargs)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The computation; every subclass writes its own."""
-        raise NotImplementedError(f"{type(self).__name__}: forward is missing; write `def forward(self, x): ...`")
 
     # ------------------------------------------------------------------ assigning attributes
 
@@ -81,7 +67,7 @@ class Module(Hookable, Stateful):
             )
 
     def _check_replacement(self, name: str, value: Any) -> None:
-        """A plain value must not silently take the place of something that is trained or saved."""
+        """A plain value must not silently replace a parameter, buffer or module."""
         attributes = vars(self)
         old = attributes.get(name)
         given = type(value).__name__
@@ -110,7 +96,7 @@ class Module(Hookable, Stateful):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter under ``name``. None marks a place that stays empty: not listed, not saved."""
+        """Add a parameter under ``name``. None is neither listed nor saved."""
         self._check_new_name("parameter", name)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
@@ -145,122 +131,6 @@ class Module(Hookable, Stateful):
 
     register_module = add_module
 
-    # ------------------------------------------------------------------ finding things
-
-    @property
-    def _parameters(self) -> Mapping[str, Parameter]:
-        """The module's own parameters by name, without those of sub-modules. Read-only: assign attributes."""
-        return MappingProxyType({name: v for name, v in vars(self).items() if isinstance(v, Parameter)})
-
-    @property
-    def _buffers(self) -> Mapping[str, Tensor]:
-        own = vars(self)
-        return MappingProxyType({name: own[name] for name in self._persistent if own.get(name) is not None})
-
-    @property
-    def _modules(self) -> Mapping[str, Module]:
-        return MappingProxyType({name: v for name, v in vars(self).items() if isinstance(v, Module)})
-
-    def named_modules(
-        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Module]]:
-        """``(dotted name, module)`` for this module (named ``""``) and all below, depth first, each once."""
-        memo = set() if memo is None else memo
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, child in self._modules.items():
-            yield from child.named_modules(memo, _join(prefix, name), remove_duplicate)
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        for _, module in self.named_modules():
-            yield module
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """``(name, module)`` for the modules directly below, each once."""
-        seen: set[Module] = set()
-        for name, child in self._modules.items():
-            if child not in seen:
-                seen.add(child)
-                yield name, child
-
-    def children(self) -> Iterator[Module]:
-        """The modules directly below, each once."""
-        for _, child in self.named_children():
-            yield child
-
-    def _named_tensors(
-        self, table: str, prefix: str, recurse: bool, remove_duplicate: bool
-    ) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
-        for place, module in modules:
-            for name, tensor in getattr(module, table).items():
-                if remove_duplicate:
-                    if id(tensor) in seen:
-                        continue
-                    seen.add(id(tensor))
-                yield _join(place, name), tensor
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """``(dotted name, parameter)``; one that two modules share is listed once, under its first name."""
-        return self._named_tensors("_parameters", prefix, recurse, remove_duplicate)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters of this module and all below it, each once: what an optimizer takes."""
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
-        """``(dotted name, buffer)``, each once."""
-        return self._named_tensors("_buffers", prefix, recurse, remove_duplicate)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers of this module and all below it, each once."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
-
-    def get_submodule(self, target: str) -> Module:
-        """The module at a dotted name such as ``"encoder.0.attention"``; ``""`` is the module itself."""
-        found: Module = self
-        for step, name in enumerate(target.split(".") if target else ()):
-            children = found._modules
-            if name not in children:
-                parent = ".".join(target.split(".")[:step]) or type(self).__name__
-                raise AttributeError(
-                    f"get_submodule({target!r}): {parent} has no module {name!r}; "
-                    f"it has {', '.join(children) or 'none'}"
-                )
-            found = children[name]
-        return found
-
-    def _get_tensor(self, kind: str, table: str, target: str) -> Any:
-        place, _, name = target.rpartition(".")
-        tensors = getattr(self.get_submodule(place), table)
-        if name not in tensors:
-            raise AttributeError(
-                f"get_{kind}({target!r}): {place or type(self).__name__} has no {kind} {name!r}; "
-                f"it has {', '.join(tensors) or 'none'}"
-            )
-        return tensors[name]
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted name such as ``"encoder.0.weight"``."""
-        found: Parameter = self._get_tensor("parameter", "_parameters", target)
-        return found
-
-    def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted name such as ``"norm.running_mean"``."""
-        found: Tensor = self._get_tensor("buffer", "_buffers", target)
-        return found
-
     # ------------------------------------------------------------------ changing all at once
 
     def train(self: M, mode: bool = True) -> M:
@@ -294,7 +164,7 @@ class Module(Hookable, Stateful):
         return self
 
     def _apply(self: M, convert: Callable[[Tensor], Tensor]) -> M:
-        """Put ``convert(tensor)`` in the place of each parameter, gradient and buffer.
+        """Replace each parameter, gradient and buffer by ``convert(tensor)``.
 
         Parameters stay the same objects, so that an optimizer that holds them goes on working.
         """
@@ -346,25 +216,6 @@ class Module(Hookable, Stateful):
     def half(self: M) -> M:
         """Change floating parameters and buffers to float16."""
         return self.to(float16)
-
-    # ------------------------------------------------------------------ showing
-
-    def extra_repr(self) -> str:
-        """What stands between the brackets in ``repr``: a layer's settings."""
-        return ""
-
-    def _get_name(self) -> str:
-        return type(self).__name__
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def __dir__(self) -> list[str]:
-        return sorted(name for name in super().__dir__() if not name[0].isdigit())
-
-
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
 
 
 def _replace_data(parameter: Parameter, converted: Tensor) -> None:

@@ -43,7 +43,7 @@ def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
     """Forget a parameter's gradient, or fill it with zeros in its own memory.
 
     A gradient that a graph made (``create_graph=True``) may still be needed there, and one that is expanded or
-    read-only has no memory to fill: they are left alone, and new zeros take their place.
+    read-only has no memory to fill: they are left alone, and replaced by new zeros.
     """
     gradient = parameter._grad
     if set_to_none or gradient is None:
@@ -59,7 +59,7 @@ def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
 
 
 def writable(array: Any) -> bool:
-    """Whether each number of an array has a place of its own, which can be written to."""
+    """Whether each element of an array has memory of its own, which can be written to."""
     flags = array.flags
     if type(array) is np.ndarray and not flags.writeable:
         return False

@@ -1,8 +1,8 @@
-"""Saving and loading a module's state: what a Module can do with it, and the hooks around it.
+"""Saving and loading a module's state, with hooks.
 
 A state dict is made by walking down the tree, each module adding its own parts (``_save_to_state_dict``), and is loaded
-the same way (``_load_from_state_dict``). Both, and what hooks do, are the user's to change; so a load that fails is
-undone as a whole (:class:`_Before`), whoever did what.
+the same way (``_load_from_state_dict``). Both may be overridden, and hooks may change anything; so a load that fails is
+undone as a whole (:class:`_Before`).
 
 Source: PyTorch's ``torch.nn.Module``; names, signatures and the order of calls are the same.
 """
@@ -12,13 +12,14 @@ from __future__ import annotations
 import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autograd.handles import RemovableHandle
 from ..devices import move
 from ..tensor import Tensor
+from .members import M, Members
 from .parameter import Parameter, writable
 
 _EXTRA = "_extra_state"
@@ -26,7 +27,7 @@ _ASSIGN = "assign_to_params_buffers"  # PyTorch's name for it in the metadata th
 
 
 class IncompatibleKeys(NamedTuple):
-    """The names that a loaded state lacked, and those that the module did not know."""
+    """The names that are missing from a loaded state, and those that the module does not have."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -37,23 +38,12 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-class Stateful:
+class Stateful(Members[M]):
     """The part of :class:`Module` that saves and loads."""
 
     # Kept in state dicts, for a _load_from_state_dict that must know how old one is; raise it when the state changes.
     _version: int = 1
     _state_hooks: dict[str, OrderedDict[int, Callable[..., Any]]] | None = None
-
-    if TYPE_CHECKING:  # Module has them
-
-        @property
-        def _parameters(self) -> Mapping[str, Parameter]: ...
-        @property
-        def _buffers(self) -> Mapping[str, Tensor]: ...
-        @property
-        def _modules(self) -> Mapping[str, Any]: ...
-
-        _persistent: dict[str, bool]
 
     # ------------------------------------------------------------------ saving
 
@@ -75,7 +65,8 @@ class Stateful:
         for hook in self._hooks_of("save_pre"):
             hook(self, prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
-        for name, child in self._modules.items():
+        children: Mapping[str, Any] = self._modules
+        for name, child in children.items():
             child.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in self._hooks_of("save_post"):
             replaced = hook(self, destination, prefix, metadata)
@@ -94,14 +85,14 @@ class Stateful:
         yield from ((name, buffer) for name, buffer in self._buffers.items() if self._persistent[name])
 
     def get_extra_state(self) -> Any:
-        """What belongs into the state dict besides tensors; a subclass writes this together with the other.
+        """The part of the state dict besides tensors; a subclass overrides this together with set_extra_state.
 
         ``save`` takes tensors, numbers, text, and containers of them.
         """
         raise RuntimeError(f"{type(self).__name__}: get_extra_state is not written")
 
     def set_extra_state(self, state: Any) -> None:
-        """Take over what :meth:`get_extra_state` gave."""
+        """Load what :meth:`get_extra_state` returned."""
         raise RuntimeError(f"{type(self).__name__}: set_extra_state is not written")
 
     # ------------------------------------------------------------------ loading
@@ -114,8 +105,8 @@ class Stateful:
         Args:
             state_dict: dotted name → tensor or array.
             strict: whether names missing from ``state_dict``, or unknown to the module, are an error.
-            assign: put the given tensors in the place of the module's (their dtype and device with them)
-                instead of copying values into those. Parameters that were one under several names stay one.
+            assign: replace the module's tensors by the given ones (with their dtype and device) instead of copying
+                their values. Parameters that were one under several names stay one.
 
         Returns:
             ``(missing_keys, unexpected_keys)``, two lists.
@@ -138,9 +129,9 @@ class Stateful:
             _load(self, state, "", metadata, assign, keys, errors)
             if strict:
                 if keys.missing_keys:
-                    errors.append(f"Missing key(s) in state_dict: {_listing(keys.missing_keys, (), before.shapes)}")
+                    errors.append(f"Missing key(s) in state_dict: {_quoted_keys(keys.missing_keys, (), before.shapes)}")
                 if keys.unexpected_keys:
-                    unknown = _listing(keys.unexpected_keys, keys.missing_keys, state)
+                    unknown = _quoted_keys(keys.unexpected_keys, keys.missing_keys, state)
                     errors.append(f"Unexpected key(s) in state_dict: {unknown}")
             if errors:
                 raise RuntimeError(
@@ -234,7 +225,7 @@ class Stateful:
         return self._add_state_hook("save_post", returning_nothing)
 
     def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """The same, and what ``hook`` returns, unless None, takes the place of the dict."""
+        """The same, and what ``hook`` returns, unless None, replaces the dict."""
         return self._add_state_hook("save_post", hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -254,13 +245,13 @@ class Stateful:
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Run ``hook(module, incompatible_keys)`` after the module and all below have loaded.
 
-        It may change the two lists in place: names that it takes out are no error. It must return None.
+        It may change the two lists in place: names that it removes are not an error. It must return None.
         """
         return self._add_state_hook("load_post", hook)
 
 
 def _load(
-    module: Stateful,
+    module: Any,
     state: Any,
     prefix: str,
     metadata: Mapping[str, Any],
@@ -282,7 +273,7 @@ def _load(
             raise RuntimeError("register_load_state_dict_post_hook: the hook must change the keys, and return None")
 
 
-class _Place(NamedTuple):
+class _Kept(NamedTuple):
     """A tensor as it was before a load."""
 
     tensor: Tensor
@@ -292,17 +283,17 @@ class _Place(NamedTuple):
 
 
 class _Before:
-    """All tensors and extra state of a module before a load, and where they stood."""
+    """All tensors and extra state of a module before a load, and their owners and names."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Members[Any]) -> None:
         self.modules = list(module.named_modules(remove_duplicate=False))
-        self.places = [
+        self.owners = [
             (owner, name, tensor)
             for _, owner in self.modules
             for name, tensor in (*owner._parameters.items(), *owner._buffers.items())
         ]
-        tensors = {id(t): t for *_, t in self.places}
-        self.tensors = [_Place(t, t._array, t._array.copy(), list(t._version)) for t in tensors.values()]
+        tensors = {id(t): t for *_, t in self.owners}
+        self.tensors = [_Kept(t, t._array, t._array.copy(), list(t._version)) for t in tensors.values()]
         self.extra = [
             (owner, owner.get_extra_state())
             for owner in {id(m): m for _, m in self.modules}.values()
@@ -313,20 +304,20 @@ class _Before:
     @property
     def shapes(self) -> dict[str, Tensor]:
         return {
-            f"{place}.{name}" if place else name: tensor
-            for place, owner in self.modules
+            f"{path}.{name}" if path else name: tensor
+            for path, owner in self.modules
             for name, tensor in owner._own_state()
         }
 
     def tie_again(self) -> None:
-        """Let a tensor that stood in several places and was replaced in some be replaced in all, by the last."""
-        replaced = {id(old): vars(m)[name] for m, name, old in self.places if vars(m).get(name, old) is not old}
-        for owner, name, old in self.places:
+        """Replace a tensor with several names under all of them, by the last replacement, if there is one."""
+        replaced = {id(old): vars(m)[name] for m, name, old in self.owners if vars(m).get(name, old) is not old}
+        for owner, name, old in self.owners:
             if id(old) in replaced:
                 vars(owner)[name] = replaced[id(old)]
 
     def put_back(self) -> None:
-        for owner, name, tensor in self.places:
+        for owner, name, tensor in self.owners:
             vars(owner)[name] = tensor
         for tensor, array, values, version in self.tensors:
             tensor._array = array
@@ -338,8 +329,8 @@ class _Before:
 
 
 def _in_place_of(tensor: Tensor, given: Any, array: Any) -> Tensor:
-    """The given tensor as one of the kind that it replaces; a parameter replaces a parameter as it is."""
-    if not writable(array):  # it is to be trained
+    """The given tensor as one of the kind that it replaces; a parameter replaces a parameter unchanged."""
+    if not writable(array):  # it will be trained
         array = array.copy()
     if isinstance(tensor, Parameter) and isinstance(given, Parameter) and given._array is array:
         return given.requires_grad_(tensor.requires_grad)
@@ -350,11 +341,11 @@ def _in_place_of(tensor: Tensor, given: Any, array: Any) -> Tensor:
 def _array_of(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value._array
-    # Arrays of other libraries (NumPy, a CPU tensor of PyTorch) give their numbers through __array__.
+    # Arrays of other libraries (NumPy, a CPU tensor of PyTorch) give their elements through __array__.
     return np.asarray(value) if hasattr(value, "__array__") else None
 
 
-def _listing(keys: Iterable[str], candidates: Iterable[str], shapes: Mapping[str, Any]) -> str:
+def _quoted_keys(keys: Iterable[str], candidates: Iterable[str], shapes: Mapping[str, Any]) -> str:
     """The keys in quotes; each with the candidate that it was probably meant to be, if one is near."""
     parts = []
     for key in keys:

@@ -14,7 +14,7 @@ from ..ops.shape import cat
 from ..tensor import Tensor
 from .parameter import writable
 
-_PIECE = 1 << 14  # numbers
+_PIECE = 1 << 14  # elements
 
 
 def clip_grad_norm_(
@@ -66,7 +66,7 @@ def clip_grad_norm_(
                 else:
                     array *= factor.astype(array.dtype)
                 p._grad._bump()
-    with np.errstate(over="ignore"):  # the norm of numbers near the largest is larger
+    with np.errstate(over="ignore"):  # the norm of elements near the largest float overflows
         return wrap(total.astype(np.result_type(np.float32, *[_work_dtype(p._grad._array.dtype) for p in chosen])))
 
 
@@ -81,11 +81,11 @@ def _total_norm(arrays: list[Any], p: float) -> Any:
     if math.isinf(p):
         parts = [abs(g).max() for g in arrays if g.size]
         return (np.stack(parts).max() if parts else arrays[0].sum()).astype(np.float64)
-    norms = np.stack([_norm(g.astype(_work_dtype(g.dtype), copy=False), p).astype(np.float64) for g in arrays])
-    return _norm(norms, p)
+    norms = np.stack([_p_norm(g.astype(_work_dtype(g.dtype), copy=False), p).astype(np.float64) for g in arrays])
+    return _p_norm(norms, p)
 
 
-def _norm(array: Any, p: float) -> Any:
+def _p_norm(array: Any, p: float) -> Any:
     if not array.size:
         return array.sum()
     if p == 2:
@@ -100,7 +100,7 @@ def _norm(array: Any, p: float) -> Any:
 
 
 def _sum_of_squares(flat: Any) -> Any:
-    """BLAS sums float32 in float32, which loses digits from some 10,000 numbers on: pieces are added in float64."""
+    """BLAS sums float32 in float32, which loses digits from some 10,000 elements on: pieces are added in float64."""
     with np.errstate(over="ignore", invalid="ignore"):
         if not isinstance(flat, np.ndarray) or flat.size <= _PIECE:
             return flat @ flat
@@ -150,7 +150,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     total = sum(p.numel() for p in targets)
     if vec._array.shape != (total,):
         raise ValueError(
-            f"vector_to_parameters: the vector has shape {vec._array.shape}, the parameters hold {total} numbers"
+            f"vector_to_parameters: the vector has shape {vec._array.shape}, the parameters hold {total} elements"
         )
     start = 0
     for p in targets:

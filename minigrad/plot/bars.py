@@ -23,13 +23,13 @@ def bars(
         log: a logarithmic axis; the numbers must be positive then.
     Raises ValueError where there are no values, a number is not finite, or one is not positive on a logarithmic axis.
     """
-    numbers = _numbers("bars", values)
+    numbers = _checked_values("bars", values)
     for name, number in numbers.items():
         if not np.isfinite(number) or (log and number <= 0):
             kind = "a positive number, for a logarithmic axis" if log else "a finite number"
             raise ValueError(f"bars: {name!r} is {number}, expected {kind}")
     figure, axes = _horizontal(list(numbers), list(numbers.values()), [COLOURS[0]] * len(numbers), log)
-    _write(axes, list(numbers.values()), [form.format(number) for number in numbers.values()])
+    _write_values(axes, list(numbers.values()), [form.format(number) for number in numbers.values()])
     as_chart(axes, xlabel, "", title)
     axes.grid(False, axis="y")
     return figure
@@ -38,15 +38,15 @@ def bars(
 def gradient_flow(norms: Mapping[str, float], xlabel: str = "mean |gradient|", title: str = "") -> Any:
     """How large the gradients are in each layer, first layer on top, on a logarithmic axis.
 
-    Where gradients shrink on their way back to the first layers (they *vanish*), those hardly learn; where they grow
-    (they *explode*), training diverges. A line under the picture gives the ratio of the first layer to the last, and
-    says so where it is below 1/1000 or above 1000. A gradient of 0, NaN or infinity has no bar but is named in red.
+    Where gradients shrink in the backward pass toward the first layers (they *vanish*), those hardly learn; where they
+    grow (they *explode*), training diverges. A line under the picture gives the ratio of the first layer to the last,
+    and says so where it is below 1/1000 or above 1000. A gradient of 0, NaN or infinity has no bar but is named in red.
 
     Args:
         norms: {layer: mean |gradient| or norm}, in the order of the layers.
     Raises ValueError where there are no layers, or a number is negative.
     """
-    numbers = _numbers("gradient_flow", norms)
+    numbers = _checked_values("gradient_flow", norms)
     for name, number in numbers.items():
         if number < 0:
             raise ValueError(f"gradient_flow: {name!r} is {number}, expected a size, which is not negative")
@@ -56,7 +56,7 @@ def gradient_flow(norms: Mapping[str, float], xlabel: str = "mean |gradient|", t
     lengths = np.where(drawn, sizes, floor)
     colours = [COLOURS[0] if ok else "none" for ok in drawn]
     figure, axes = _horizontal(list(numbers), lengths.tolist(), colours, log=True)
-    _write(axes, lengths.tolist(), [f"{size:.2g}" for size in sizes])
+    _write_values(axes, lengths.tolist(), [f"{size:.2g}" for size in sizes])
     axes.set_xlim(left=floor)
     for text, ok in zip(axes.texts, drawn, strict=True):
         if not ok:
@@ -71,7 +71,7 @@ def gradient_flow(norms: Mapping[str, float], xlabel: str = "mean |gradient|", t
     return figure
 
 
-def _numbers(function: str, values: Mapping[str, Any]) -> dict[str, float]:
+def _checked_values(function: str, values: Mapping[str, Any]) -> dict[str, float]:
     if not values:
         raise ValueError(f"{function}: there is nothing to draw, expected {{name: number}}")
     return {str(name): float(value) for name, value in values.items()}
@@ -90,7 +90,7 @@ def _horizontal(names: list[str], lengths: list[float], colours: list[str], log:
     return figure, axes
 
 
-def _write(axes: Any, lengths: list[float], texts: list[str]) -> None:
+def _write_values(axes: Any, lengths: list[float], texts: list[str]) -> None:
     """A number behind the end of each bar, and a margin that holds the longest."""
     for i, (length, text) in enumerate(zip(lengths, texts, strict=True)):
         left = length < 0

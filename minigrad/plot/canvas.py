@@ -1,4 +1,4 @@
-"""Figures without pyplot, and the looks they share.
+"""Figures without pyplot, in a common style.
 
 Names of classes, layers and runs come from data and users. Matplotlib would read what stands between two ``$`` as a
 formula, and leave a line out of a legend whose name begins with ``_``; here text is drawn as it stands.
@@ -6,6 +6,7 @@ formula, and leave a line out of a legend whose name begins with ``_``; here tex
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,13 @@ def as_chart(axes: Any, xlabel: str, ylabel: str, title: str = "") -> None:
         axes.set_title(title, fontsize="medium")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def png_of(figure: Any) -> bytes:
+    """A figure as the content of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def head(figure: Any, title: str) -> None:

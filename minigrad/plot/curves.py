@@ -1,12 +1,12 @@
-"""Lines: how a number went over the steps, and a fitted function over the true one."""
+"""Curves: metrics over steps, and a fitted function with the true one."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..utils.smoothing import smooth
 from .canvas import COLOURS, as_chart, head, legend, new_figure, one_line, to_array
+from .smoothing import smooth
 
 
 def curves(
@@ -27,13 +27,7 @@ def curves(
         x, y = _points("curves", name, x, y)
         style: dict[str, Any] = {"linestyle": (0, (4, 4))} if name in dashed else {}
         drawn.append((name, _line(axes, x, y, i, label=name, linewidth=1.6, **style)))
-    if log:
-        axes.set_yscale("log")
-    as_chart(axes, xlabel, ylabel, title)
-    _count(axes)
-    if len(lines) > 1:
-        legend(figure, axes, drawn)
-    return figure
+    return _finished(figure, axes, drawn, xlabel, ylabel, title, log)
 
 
 def smoothed_curves(
@@ -44,7 +38,7 @@ def smoothed_curves(
     title: str = "",
     log: bool = False,
 ) -> Any:
-    """Noisy lines {name: (x, y)}, pale, each under its moving average: :func:`minigrad.utils.smoothing.smooth`.
+    """Noisy lines {name: (x, y)}, pale, each under its moving average: :func:`minigrad.plot.smoothing.smooth`.
 
     The average is TensorBoard's, so `weight` is the number at its slider: 0 smooths nothing, 0.99 almost everything.
 
@@ -56,13 +50,7 @@ def smoothed_curves(
         x, y = _points("smoothed_curves", name, x, y)
         _line(axes, x, y, i, linewidth=1.0, alpha=0.3)
         drawn.append((name, _line(axes, x, smooth(y, weight), i, label=name, linewidth=1.8)))
-    if log:
-        axes.set_yscale("log")
-    as_chart(axes, xlabel, ylabel, title)
-    _count(axes)
-    if len(lines) > 1:
-        legend(figure, axes, drawn)
-    return figure
+    return _finished(figure, axes, drawn, xlabel, ylabel, title, log)
 
 
 def _points(function: str, name: str, x: Any, y: Any) -> tuple[Any, Any]:
@@ -81,10 +69,18 @@ def _line(axes: Any, x: Any, y: Any, number: int, **style: Any) -> Any:
     return line
 
 
-def _count(axes: Any) -> None:
-    """Whole ticks below lines whose x are whole: there is no epoch 1.5."""
+def _finished(
+    figure: Any, axes: Any, drawn: list[tuple[str, Any]], xlabel: str, ylabel: str, title: str, log: bool
+) -> Any:
+    """The figure with its axes named, and the lines if there are several; integer ticks for integer x."""
+    if log:
+        axes.set_yscale("log")
+    as_chart(axes, xlabel, ylabel, title)
     if all(not (line.get_xdata() % 1).any() for line in axes.lines):
         axes.locator_params(axis="x", integer=True)
+    if len(drawn) > 1:
+        legend(figure, axes, drawn)
+    return figure
 
 
 def fit(x: Any, y: Any, true: Any, snapshots: Mapping[str, Any], title: str = "", columns: int = 2) -> Any:

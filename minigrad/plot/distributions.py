@@ -1,4 +1,4 @@
-"""How values are spread, and how that changes."""
+"""Histograms over the steps of a training."""
 
 from __future__ import annotations
 

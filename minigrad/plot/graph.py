@@ -9,9 +9,9 @@ from typing import Any, Literal
 from ..autograd import enable_grad
 from ..errors import GraphError
 from ..nn import Module
+from ..nn.inspection.graph_walk import watched
+from ..nn.inspection.preserved import preserved
 from ..tensor import Tensor
-from ..utils.graph_walk import watched
-from ..utils.undisturbed import undisturbed
 from .graph_boxes import Draft
 from .graph_svg import GraphPicture, draw
 
@@ -77,15 +77,15 @@ def graph(
             "graph: fold=True must see the modules run; give the loss as a function, such as "
             "lambda: criterion(model(x), y), and the model as a Module"
         )
-    names = _names("model", dict(model.named_parameters()) if isinstance(model, Module) else model)
-    given = _names("inputs", inputs)
+    names = _named("model", dict(model.named_parameters()) if isinstance(model, Module) else model)
+    given = _named("inputs", inputs)
     with contextlib.ExitStack() as stack:
         calls = None
         if isinstance(loss, Tensor):
             result = loss
         else:
             if isinstance(model, Module):
-                stack.enter_context(undisturbed(model))
+                stack.enter_context(preserved(model))
                 calls = stack.enter_context(watched(model))
             with enable_grad():
                 result = loss()
@@ -112,7 +112,7 @@ def graph(
     return draw(boxes, edges, [*notes, *([_NORMS] if draft.norms else [])], title)
 
 
-def _names(argument: str, tensors: Any) -> list[tuple[Tensor, str]]:
+def _named(argument: str, tensors: Any) -> list[tuple[Tensor, str]]:
     """(tensor, name) of a tensor, a sequence or a mapping of them."""
     if tensors is None:
         return []

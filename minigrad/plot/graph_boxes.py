@@ -11,8 +11,8 @@ import numpy as np
 from ..autograd import grad
 from ..autograd.hooks import hooks_of
 from ..autograd.node import Output
+from ..nn.inspection.graph_walk import Call, Calls, nodes_behind, sources
 from ..tensor import Tensor
-from ..utils.graph_walk import Call, Calls, nodes_behind, sources
 from .canvas import to_array
 from .graph_svg import Box
 

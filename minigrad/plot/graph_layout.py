@@ -1,4 +1,4 @@
-"""Where the boxes of a graph stand: in rows, each above all that use it, with few crossings and straight main lines.
+"""The layout of a graph's boxes: in rows, each above all that use it, with few crossings and straight main lines.
 
 Three steps, after Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system structures",
 1981:
@@ -99,7 +99,7 @@ def layered(sizes: Sequence[Point], edges: Sequence[tuple[int, int]], leaves: Co
         for places_in_row in rows if sweep % 2 else reversed(rows):
             if sweep < _SWEEPS // 2:  # to ten pixels, so that neighbours of equal rank keep their order
                 places_in_row.sort(key=lambda place: round(place.wanted + _BESIDE * place.leaf, -1))
-            _spread(places_in_row)
+            _move_apart(places_in_row)
 
     left = min(place.x - place.width / 2 for place in [*places, *bends.values()])
     for place in [*places, *bends.values()]:
@@ -132,7 +132,7 @@ def _link(above: _Place, below: _Place, weight: float) -> None:
     below.links.append((above, weight))
 
 
-def _spread(row: list[_Place]) -> None:
+def _move_apart(row: list[_Place]) -> None:
     """Move the places of a row, in their order, as near to where they want to be as their widths allow."""
     from scipy.optimize import isotonic_regression
 

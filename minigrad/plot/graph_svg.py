@@ -95,14 +95,14 @@ def draw(boxes: Sequence[Box], edges: Mapping[tuple[int, int], str], notes: Sequ
 
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" class="minigrad-graph" role="img" '
-        f'aria-label="{_text(title or "graph")}" width="{width:.0f}" height="{height:.0f}" '
+        f'aria-label="{_escaped(title or "graph")}" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" '
         'style="max-width:100%;height:auto">',
         f"<style>{_STYLE}</style>",
         '<rect class="page" width="100%" height="100%" rx="6"/>',
     ]
     if title:
-        parts.append(f'<text class="heading" x="{_MARGIN}" y="{_MARGIN + 12}">{_text(title)}</text>')
+        parts.append(f'<text class="heading" x="{_MARGIN}" y="{_MARGIN + 12}">{_escaped(title)}</text>')
     parts.append(f'<g transform="translate({left:.1f} {top:.1f})">')
     for ((source, target), label), route in zip(edges.items(), layout.routes, strict=True):
         parts.append(_edge(route, label, f"{boxes[source].name} → {boxes[target].name}"))
@@ -114,18 +114,18 @@ def draw(boxes: Sequence[Box], edges: Mapping[tuple[int, int], str], notes: Sequ
         parts.append(f'<text class="note" x="{x + 24:.1f}" y="{foot:.1f}">{KINDS[kind]}</text>')
         x += 38 + len(KINDS[kind]) * _CHARACTER
     for i, note in enumerate(notes):
-        parts.append(f'<text class="note" x="{_MARGIN}" y="{foot + 20 * (i + 1):.1f}">{_text(note)}</text>')
+        parts.append(f'<text class="note" x="{_MARGIN}" y="{foot + 20 * (i + 1):.1f}">{_escaped(note)}</text>')
     return GraphPicture("\n".join([*parts, "</svg>"]) + "\n")
 
 
 def _box(box: Box, centre: Point) -> str:
     (x, y), (w, h) = centre, box.size
     top = y - h / 2
-    lines = [f'<text class="name" x="{x:.1f}" y="{top + _LINE + 1:.1f}">{_text(_short(box.name))}</text>']
+    lines = [f'<text class="name" x="{x:.1f}" y="{top + _LINE + 1:.1f}">{_escaped(_short(box.name))}</text>']
     for i, line in enumerate(box.lines, 2):
-        lines.append(f'<text x="{x:.1f}" y="{top + _LINE * i + 1:.1f}">{_text(_short(line))}</text>')
+        lines.append(f'<text x="{x:.1f}" y="{top + _LINE * i + 1:.1f}">{_escaped(_short(line))}</text>')
     return (
-        f'<g class="{box.kind}"><title>{_text(box.hint)}</title>'
+        f'<g class="{box.kind}"><title>{_escaped(box.hint)}</title>'
         f'<rect x="{x - w / 2:.1f}" y="{top:.1f}" width="{w:.1f}" height="{h:.1f}" rx="6"/>{"".join(lines)}</g>'
     )
 
@@ -144,8 +144,8 @@ def _edge(route: Sequence[Point], label: str, hint: str) -> str:
     head = f"M{end:.1f} {tip:.1f}l-3.6 -7.5h7.2z"
     lines = f'<path class="edge" d="{"".join(path)}"/><path class="head" d="{head}"/>'
     if label:
-        lines += f'<text class="label" x="{end:.1f}" y="{tip - 11:.1f}">{_text(label)}</text>'
-    return f"<g><title>{_text(hint)}</title>{lines}</g>"
+        lines += f'<text class="label" x="{end:.1f}" y="{tip - 11:.1f}">{_escaped(label)}</text>'
+    return f"<g><title>{_escaped(hint)}</title>{lines}</g>"
 
 
 def _short(text: str) -> str:
@@ -153,6 +153,6 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :]
 
 
-def _text(text: str) -> str:
+def _escaped(text: str) -> str:
     """Text that may stand in XML, whatever it holds."""
     return escape("".join(c if c.isprintable() else "\ufffd" for c in text))

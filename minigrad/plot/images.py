@@ -13,7 +13,7 @@ _RED = "#b5202c"
 
 
 def weight_images(weight: Any, shape: tuple[int, ...] | None = None, title: str = "", limit: int = 32) -> Any:
-    """Each neuron's weights as the image it answers to most: grey where a weight is 0, brighter where it is positive.
+    """Each neuron's weights as an image: grey where a weight is 0, brighter where it is positive.
 
     All are scaled by one number, the 99.5 % quantile of the absolute weights, so neurons can be compared.
 
@@ -55,8 +55,8 @@ def predictions(
     Args:
         images: (N, H, W), (N, 1, H, W) or (N, 3, H, W): integers in 0 … 255, or floats in 0 … 1. Others, such as
             normalized images, are stretched so that the least number of all is black and the greatest white.
-        true, predicted: (N,), the numbers of the classes.
-        names: of the classes; their numbers if None.
+        true, predicted: (N,), the indices of the classes.
+        names: of the classes; their indices if None.
         confidence: (N,), the probability that the network gave to its prediction, 0 … 1: written below the classes.
         limit: how many images are shown, the first ones.
     Raises ValueError for other shapes, a class without a name, and a limit below 1.
@@ -95,10 +95,9 @@ def predictions(
 
 
 def feature_maps(activations: Any, limit: int = 32, title: str = "") -> Any:
-    """What each channel of a layer answers to one image: bright where the activation is high.
+    """The activation of each channel of a layer for one image: bright where it is high.
 
-    One scale for all, from the least activation to the 99.5 % quantile, so that channels can be compared: one that
-    stays dark sees nothing here.
+    One scale for all, from the least activation to the 99.5 % quantile, so that channels can be compared.
 
     Args:
         activations: (C, H, W): of one image, without a batch axis.

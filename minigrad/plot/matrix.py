@@ -1,4 +1,4 @@
-"""Tables of counts as pictures."""
+"""Confusion matrices as pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .canvas import name_ticks, new_figure, one_line, to_array
 
 
 def confusion_matrix(counts: Any, names: Sequence[str] | None = None, title: str = "") -> Any:
-    """How often each true class (row) was taken for each predicted one (column): counts (K, K), darker is more.
+    """How often each true class (row) was predicted as each class (column): counts (K, K), darker is more.
 
     Raises ValueError for another shape, or another number of names than K.
     """

@@ -1,4 +1,4 @@
-"""What an output sees of the input."""
+"""Receptive fields as pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def receptive_fields(
     title: str = "",
     columns: int = 4,
 ) -> Any:
-    """How much each pixel counts for one output, {name: mean |∂y/∂x| (H, W)}, each relative to its greatest value.
+    """How much one output depends on each pixel, {name: mean |∂y/∂x| (H, W)}, each relative to its greatest value.
 
     Colours are logarithmic, over four powers of ten: gradients fade toward the edges of the field, and would not be
     seen there otherwise. Pixels with a gradient of 0 are white: the output does not depend on them.

@@ -1,4 +1,4 @@
-"""How well scores part two classes, whatever the threshold."""
+"""ROC curves: how well scores separate two classes, over all thresholds."""
 
 from __future__ import annotations
 

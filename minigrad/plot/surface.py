@@ -1,4 +1,4 @@
-"""What a network of two inputs says over the whole plane."""
+"""The output of a network with two inputs over the plane."""
 
 from __future__ import annotations
 

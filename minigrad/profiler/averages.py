@@ -192,5 +192,5 @@ class EventList(list[FunctionEvent]):
         return sum(e.self_cpu_time_total for e in self)
 
     def export_chrome_trace(self, path: str | os.PathLike[str]) -> None:
-        """Write the events as a Chrome trace (:func:`minigrad.profiler.trace.write`)."""
-        trace.write(self, self.recordings, path)
+        """Write the events as a Chrome trace (:func:`minigrad.profiler.trace.write_trace`)."""
+        trace.write_trace(self, self.recordings, path)

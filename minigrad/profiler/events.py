@@ -70,7 +70,7 @@ class FunctionEvent(Measured):
         input_shapes: of the tensors that came in; of a backward pass, of the gradients.
         op_shapes: of the op's inputs, for both passes; a backward pass whose forward pass was not recorded has its
             gradients' shapes here.
-        ran_by: "kernel", "textbook", or "user" for a user's ``Function``; "" for what is no op.
+        ran_by: "kernel", "textbook", or "user" for a user's ``Function``; "" for other events.
         sequence_nr: the same number for both passes of an op that was recorded in the graph, else 0.
         note: what :class:`record_function` was given beside the name.
         cpu_parent, cpu_children: what it was called in, and what it called, in order.
@@ -154,5 +154,5 @@ def _flops(forward: Record) -> int:
     if forward.name == "ConvTranspose2d":
         return 2 * math.prod(x) * math.prod(w[1:])  # each input goes into a row of the weight's outputs
     if forward.name == "ConvWeight2d":
-        return 2 * outputs * math.prod(w) // w[1]  # each weight meets every place of the output's gradient (N, O, H, W)
+        return 2 * outputs * math.prod(w) // w[1]  # each weight meets every element of dy (N, O, H, W)
     return 0

@@ -1,4 +1,4 @@
-"""``profile``: what a user starts and asks, and ``record_function``, by which a part of a program gets a name."""
+"""``profile``, the profiler's interface, and ``record_function``, which names a part of a program."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def supported_activities() -> set[ProfilerActivity]:
 
 
 class profile:
-    """Records where the time of a program goes: the passes of ops, the optimizer, the engine, and scopes of one's own.
+    """Records where the time of a program goes: the passes of ops, the optimizer, the engine, and named scopes.
 
         with minigrad.profiler.profile() as p:
             train_one_epoch()
@@ -92,7 +92,7 @@ class profile:
         custom_trace_id_callback: Any = None,
         post_processing_timeout_s: float | None = None,
     ) -> None:
-        _refuse(
+        _refuse_options(
             with_stack=with_stack,
             with_modules=with_modules,
             experimental_config=experimental_config,
@@ -170,7 +170,7 @@ class profile:
 
     def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> AverageList:
         """The events added up by op, or by op and shapes of its inputs. Raises RuntimeError if nothing was recorded."""
-        _refuse(group_by_stack_n=group_by_stack_n)
+        _refuse_options(group_by_stack_n=group_by_stack_n)
         if group_by_input_shape and not self.record_shapes:
             raise ValueError("key_averages: group_by_input_shape=True needs profile(record_shapes=True)")
         return self.events().key_averages(group_by_input_shape)
@@ -233,7 +233,7 @@ class profile:
 
 
 def _end_in_child() -> None:
-    """Let a forked process, which nobody will ask for what it did, be as it was before the recording."""
+    """Stop the recording in a forked process, whose profile is never read."""
     if _running:
         (inherited,) = _running
         if inherited._recorder is not None:
@@ -262,7 +262,7 @@ class record_function:
         name: what it is called.
         args: more about it, for the trace.
 
-    Raises TypeError for a name that is no string. Source: torch.profiler.record_function.
+    Raises TypeError for a name that is not a string. Source: torch.profiler.record_function.
     """
 
     def __init__(self, name: str, args: str | None = None) -> None:
@@ -332,7 +332,7 @@ def _activities(asked: Iterable[Any] | None) -> set[ProfilerActivity]:
     return found
 
 
-def _refuse(**options: Any) -> None:
+def _refuse_options(**options: Any) -> None:
     """Raise for PyTorch's options that minigrad does not have."""
     for name, value in options.items():
         if value:

@@ -1,4 +1,4 @@
-"""What is noted while a program runs: one :class:`Record` for each thing that took time."""
+"""The profiler's records: one :class:`Record` for each thing that took time."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def schedule(
         skip_first_wait: if not 0, the first cycle does not wait.
 
     Returns a function from the number of a step, from 0, to its :class:`ProfilerAction`.
-    Raises ValueError for a count out of its range, and TypeError for one that is no integer.
+    Raises ValueError for a count out of its range, and TypeError for one that is not an integer.
     Source: torch.profiler.schedule.
     """
     counts = {"wait": wait, "warmup": warmup, "active": active, "repeat": repeat, "skip_first": skip_first}
@@ -44,11 +44,11 @@ def schedule(
             raise ValueError(f"schedule: steps count from 0, got {step}")
         if step < skip_first:
             return ProfilerAction.NONE
-        cycle, place = divmod(step - skip_first + (wait if skip_first_wait else 0), length)
-        if place < wait or (repeat and cycle >= repeat):
+        cycle, position = divmod(step - skip_first + (wait if skip_first_wait else 0), length)
+        if position < wait or (repeat and cycle >= repeat):
             return ProfilerAction.NONE
-        if place < wait + warmup:
+        if position < wait + warmup:
             return ProfilerAction.WARMUP
-        return ProfilerAction.RECORD if place < length - 1 else ProfilerAction.RECORD_AND_SAVE
+        return ProfilerAction.RECORD if position < length - 1 else ProfilerAction.RECORD_AND_SAVE
 
     return action

@@ -57,7 +57,7 @@ def text(
         return _duration(seconds, time_unit) if seconds else ""
 
     columns: dict[str, Callable[[Row], str]] = {
-        "Name": lambda row: _cut(row.name, name_width),
+        "Name": lambda row: _shortened(row.name, name_width),
         "Calls": lambda row: f"{row.calls:,}" if row.calls else "",
         "Forward": lambda row: time(row.forward),
         "Backward": lambda row: time(row.backward),
@@ -72,7 +72,7 @@ def text(
     columns["Ran by"] = lambda row: row.ran_by
     left = {"Name", "Ran by", "Input shapes"}
     if by_shape:
-        columns["Input shapes"] = lambda row: _cut(
+        columns["Input shapes"] = lambda row: _shortened(
             ", ".join(map(str, row.shapes[0])) if row.shapes else "", shapes_width
         )
     shown = rows if row_limit < 0 else rows[:row_limit]
@@ -106,5 +106,5 @@ def _size(count: int) -> str:
     return f"{count / (1 << 10 * power):,.2f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
-def _cut(text: str, width: int) -> str:
+def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

@@ -27,20 +27,24 @@ CATEGORIES = {
 }
 
 
-def write(events: Sequence[FunctionEvent], recordings: Sequence[Recording], path: str | os.PathLike[str]) -> None:
+def write_trace(events: Sequence[FunctionEvent], recordings: Sequence[Recording], path: str | os.PathLike[str]) -> None:
     """Write the trace to a file, compressed if its name ends in ".gz".
 
     Raises OSError where the file cannot be written.
     """
     made = json.dumps(
-        {"schemaVersion": 1, "displayTimeUnit": "ms", "traceEvents": [*_names(recordings), *_bars(events, recordings)]}
+        {
+            "schemaVersion": 1,
+            "displayTimeUnit": "ms",
+            "traceEvents": [*_thread_names(recordings), *_bars(events, recordings)],
+        }
     )
     opener: Any = gzip.open if os.fspath(path).endswith(".gz") else open
     with opener(path, "wt", encoding="utf-8") as file:
         file.write(made)
 
 
-def _names(recordings: Sequence[Recording]) -> Iterable[dict[str, Any]]:
+def _thread_names(recordings: Sequence[Recording]) -> Iterable[dict[str, Any]]:
     """What the process and its threads are called."""
     for pid in {r.pid for r in recordings}:
         yield {"ph": "M", "name": "process_name", "pid": pid, "tid": 0, "args": {"name": "minigrad"}}
@@ -52,14 +56,14 @@ def _bars(events: Sequence[FunctionEvent], recordings: Sequence[Recording]) -> I
     pid = recordings[0].pid
     differentiated = {e.sequence_nr for e in events if e.category == BACKWARD and e.sequence_nr}
     for e in events:
-        place = {"pid": pid, "tid": e.thread, "ts": e.time_range.start}
+        where = {"pid": pid, "tid": e.thread, "ts": e.time_range.start}
         yield {
-            **{"ph": "X", "cat": CATEGORIES[e.category], "name": e.name, **place},
+            **{"ph": "X", "cat": CATEGORIES[e.category], "name": e.name, **where},
             **{"dur": e.time_range.elapsed_us(), "args": _details(e)},
         }
         if e.sequence_nr in differentiated:
             arrow = {"ph": "s"} if e.category == FORWARD else {"ph": "f", "bp": "e"}
-            yield {**arrow, "cat": "fwdbwd", "name": "fwdbwd", "id": e.sequence_nr, **place}
+            yield {**arrow, "cat": "fwdbwd", "name": "fwdbwd", "id": e.sequence_nr, **where}
 
 
 def _details(e: FunctionEvent) -> dict[str, Any]:

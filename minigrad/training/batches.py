@@ -1,4 +1,4 @@
-"""What a batch is: ``(input, …, target)``, on one device, of so many samples; and what yields batches."""
+"""Batches ``(input, …, target)``: their parts, device and size, and the loaders that yield them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from types import GeneratorType
 from typing import Any
 
+from ..nested import mapped, rebuilt, tensors_in
 from ..ops.shape import cat
 from ..tensor import Tensor
-from ..utils.data.collate import rebuilt
 
-_USED_UP = (GeneratorType, map, zip, filter, enumerate)  # these yield what they have once, and nothing ever after
+_USED_UP = (GeneratorType, map, zip, filter, enumerate)  # these can be iterated over only once
 
 
 def checked_loader(who: str, loader: Any, passes: int = 1) -> int | None:
-    """How many batches it yields in an epoch, None if it does not know; ``passes``: how often it will be gone through.
+    """The number of batches in an epoch, None if not known; ``passes``: how often the loader will be iterated over.
 
-    Raises TypeError for what yields no batches, ValueError if there are none, or none in the second pass.
+    Raises TypeError if it cannot be iterated over, ValueError if it has no batches, or none in a second pass.
     """
     if not hasattr(loader, "__iter__"):
         raise TypeError(
@@ -38,19 +38,16 @@ def checked_loader(who: str, loader: Any, passes: int = 1) -> int | None:
 
 
 def to_device(value: Any, device: Any) -> Any:
-    """The same with all tensors in it on a device, also those in sequences and mappings, which keep their types."""
-    if isinstance(value, Tensor):
-        here = value.device
-        return value if here is device or here == device else value.to(device)
-    if isinstance(value, Mapping):
-        return rebuilt(value, {key: to_device(item, device) for key, item in value.items()})
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return rebuilt(value, [to_device(item, device) for item in value])
-    return value
+    """The value with all tensors in it moved to a device; sequences and mappings keep their types."""
+
+    def moved(x: Any) -> Any:
+        return x.to(device) if isinstance(x, Tensor) and x.device is not device and x.device != device else x
+
+    return mapped(value, moved)
 
 
 def split(batch: Any) -> tuple[Sequence[Any], Any]:
-    """Inputs and target of a batch, a tuple or list. Raises TypeError if it is not of that form."""
+    """Inputs and target of a batch. Raises TypeError if it is not a tuple or list of two or more."""
     if not isinstance(batch, (tuple, list)) or len(batch) < 2:
         what = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, (tuple, list)) else "")
         raise TypeError(
@@ -61,10 +58,10 @@ def split(batch: Any) -> tuple[Sequence[Any], Any]:
 
 
 def loss_weight(criterion: Any, output: Any, target: Any, samples: int) -> Any:
-    """What a batch's mean loss counts for in the mean over the set: what the criterion divided by, if it can tell.
+    """The weight of a batch's mean loss in the mean over the set: the number that the criterion divided by.
 
-    A loss of minigrad.nn can, as can every criterion with a method ``divisor(output, target)``: with weights of classes
-    and ignored targets it is not the number of samples, which counts otherwise.
+    It is ``criterion.divisor(output, target)`` if there is such a method, as losses of minigrad.nn have: with weights
+    of classes or ignored targets it differs from the number of samples. Otherwise it is the number of samples.
     """
     told = getattr(criterion, "divisor", None)
     if not callable(told) or getattr(criterion, "reduction", "mean") == "sum":
@@ -73,7 +70,7 @@ def loss_weight(criterion: Any, output: Any, target: Any, samples: int) -> Any:
 
 
 def first_samples(value: Any, count: int) -> Any:
-    """The same of the first samples: of every tensor in it, and of lists that hold something else for each sample."""
+    """The value cut to the first samples: every tensor in it, and every list with an item for each sample."""
     if isinstance(value, Tensor):
         return value[:count] if value.ndim else value
     if isinstance(value, Mapping):
@@ -86,9 +83,9 @@ def first_samples(value: Any, count: int) -> Any:
 
 
 def samples_in(batch: Sequence[Any]) -> int:
-    """The length of the target's first axis; of that of the first tensor in the batch, if the target is no tensor.
+    """The length of the target's first axis, or of the first tensor in the batch if the target is not a tensor.
 
-    Without any tensor, the length of the target, and 1 if it has none.
+    Without any tensor: the length of the target, or 1 if it has none.
     """
     target = batch[-1]
     if isinstance(target, Tensor) and target.ndim:
@@ -100,17 +97,12 @@ def samples_in(batch: Sequence[Any]) -> int:
 
 
 def _first_tensor(value: Any) -> Tensor | None:
-    if isinstance(value, Tensor):
-        return value if value.ndim else None
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (tuple, list)):
-        return next((found for item in value if (found := _first_tensor(item)) is not None), None)
-    return None
+    """The first tensor that has axes."""
+    return next((tensor for tensor in tensors_in(value) if tensor.ndim), None)
 
 
 def joined(outputs: Sequence[Any]) -> Any:
-    """The outputs of all batches behind one another; for a model with several outputs, each of them."""
+    """The outputs of all batches concatenated; for a model with several outputs, each of them."""
     if isinstance(outputs[0], (tuple, list)):
         return tuple([joined(parts) for parts in zip(*outputs, strict=True)])
     return cat(list(outputs))

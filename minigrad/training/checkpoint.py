@@ -1,7 +1,7 @@
-"""Checkpoints: the whole state of a training in one file, which is whole or not there.
+"""Checkpoints: the whole state of a training in one file, which appears complete or not at all.
 
-:func:`minigrad.save` writes beside the place, flushes to the disk and moves; so a kill at any moment leaves the file
-before. A digest over all that is in it tells a file that was damaged later from one that is as it was written.
+:func:`minigrad.save` writes to another name, flushes to the disk and renames, so that a kill at any moment leaves the
+earlier file. A digest of the content reveals damage that happened later.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ..random import get_rng_state, set_rng_state
 from ..serialization import SerializationError, load, save
 from ..tensor import Tensor
 
@@ -25,26 +23,26 @@ _NAME = re.compile(r"step-(\d+)\.safetensors")
 
 
 class CheckpointError(ValueError, RuntimeError):
-    """A checkpoint that is damaged, not there, or of another training."""
+    """A checkpoint that is damaged, missing, or of another training."""
 
 
 def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a state (nested dicts and lists of tensors, arrays, numbers and text) with a digest of it.
 
-    In a loop of one's own::
+    In a loop of your own::
 
         save_checkpoint({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, path)
 
-    Raises OSError if it cannot be written; what stood at ``path`` still stands then.
+    Raises OSError if it cannot be written; an earlier file at ``path`` stays then.
     """
     save({"state": dict(state), "digest": _digest(state)}, path)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a checkpoint; a folder stands for the newest one in it.
+    """Read a checkpoint, or the newest one in a folder.
 
     Raises CheckpointError if there is none, if it is another kind of file, or if it is damaged: the message then names
-    the newest whole one in the same folder.
+    the newest undamaged one in the same folder.
     """
     place = Path(path)
     if place.is_dir():
@@ -58,29 +56,23 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise CheckpointError(f"there is no checkpoint {place}") from None
     except SerializationError as error:
         others = [other for other in reversed(checkpoints_in(place.parent)) if other != place]
-        whole = next((other for other in others if _whole(other)), None)
+        intact = next((other for other in others if _undamaged(other)), None)
         advice = (
-            f"go on from the one before it, which is whole: {whole}"
-            if whole is not None
+            f"go on from the one before it, which is whole: {intact}"
+            if intact is not None
             else "there is no other one in its folder that is whole"
         )
         raise CheckpointError(f"the checkpoint {place} is damaged ({error}); {advice}") from error
 
 
 def checkpoints_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """The checkpoints of a folder by their step, the newest last."""
+    """The checkpoints in a folder, ordered by step."""
     found = [(int(match[1]), path) for path in Path(folder).glob("step-*") if (match := _NAME.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
 
 def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}.safetensors"
-
-
-def remove_drafts(folder: str | os.PathLike[str]) -> None:
-    """Remove what a kill in the middle of a save left in a folder that is nobody else's."""
-    for draft in Path(folder).glob(".minigrad-*.tmp"):
-        draft.unlink()
 
 
 def _read(place: Path) -> dict[str, Any]:
@@ -93,7 +85,7 @@ def _read(place: Path) -> dict[str, Any]:
     return state
 
 
-def _whole(place: Path) -> bool:
+def _undamaged(place: Path) -> bool:
     try:
         _read(place)
     except (SerializationError, CheckpointError, OSError):
@@ -109,7 +101,7 @@ def _digest(state: Any) -> str:
 
 
 def _parts(value: Any) -> Iterator[bytes]:
-    """Everything in a nested state as bytes, in order."""
+    """All values of a nested state as bytes, in order."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _parts(key)
@@ -123,28 +115,5 @@ def _parts(value: Any) -> Iterator[bytes]:
         yield f"{array.dtype}{array.shape}".encode()
         yield array.tobytes()
     else:
-        # As the file has it: an enum's member is a number or text there, a NumPy number is Python's.
+        # As in the file: an enum's member is a number or text there, a NumPy number one of Python's.
         yield json.dumps(value.item() if isinstance(value, np.generic) else value, default=repr).encode()
-
-
-# ------------------------------------------------------------------------------------------------------- random numbers
-
-
-def random_state() -> dict[str, Any]:
-    """Where the generators stand that a training may draw from: minigrad's (CPU), NumPy's old one, Python's."""
-    version, numbers, gauss = random.getstate()
-    kind, key, *rest = np.random.get_state()
-    return {
-        "minigrad": get_rng_state(),
-        "numpy": [kind, np.asarray(key, np.int64), *rest],  # files have no uint32
-        "python": [version, np.array(numbers, np.int64), gauss],
-    }
-
-
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Go back to a :func:`random_state`."""
-    version, numbers, gauss = state["python"]
-    kind, key, *rest = state["numpy"]
-    set_rng_state(state["minigrad"])
-    np.random.set_state((kind, key.astype(np.uint32), *rest))
-    random.setstate((version, tuple(numbers.tolist()), gauss))

@@ -1,4 +1,4 @@
-"""True and predicted classes of a batch: one convention for metrics and for callbacks that look at predictions."""
+"""True and predicted classes of a batch, for metrics and callbacks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..tensor import Tensor
 def classes_of(who: str, output: Tensor, target: Tensor, threshold: float = 0.0) -> tuple[Any, Any]:
     """(true, predicted) classes, arrays (N,) on the tensors' device.
 
-    Outputs (N, K) are scores, the target (N,) numbers or (N, K) one-hot rows; outputs (N,) or (N, 1) are scores of
-    class 1 of two, which is predicted above ``threshold``. Raises ValueError for other shapes and TypeError for what is
-    no tensor, by the name of ``who``.
+    Outputs (N, K) are scores, the target (N,) class indices or (N, K) one-hot rows; outputs (N,) or (N, 1) are scores
+    of class 1 of two, which is predicted above ``threshold``. Raises ValueError for other shapes and TypeError for
+    other values than tensors, with the name ``who``.
     """
     for name, value in (("output", output), ("target", target)):
         if not isinstance(value, Tensor):
@@ -37,7 +37,7 @@ def classes_of(who: str, output: Tensor, target: Tensor, threshold: float = 0.0)
 
 
 def _class_of_rows(who: str, rows: Any) -> Any:
-    """The class that each row (K,) is highest in."""
+    """The index of the largest element of each row (K,)."""
     largest = (rows == rows.max(1, keepdims=True)).sum(1)
     if (largest != 1).any():
         row = int((largest != 1).argmax())

@@ -1,7 +1,7 @@
-"""How good predictions are: scikit-learn's metrics, on tensors.
+"""scikit-learn's metrics on tensors.
 
-Every function takes the truth first, as scikit-learn does. Both arguments may be tensors on any device, arrays or
-lists, of integer labels and of one length (N,).
+Every function takes the true labels first, as scikit-learn does. Both arguments are integer labels (N,): tensors on any
+device, arrays or lists.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["accuracy", "classification_report", "confusion_matrix"]
 
 
 def accuracy(target: Any, predicted: Any) -> float:
-    """The share of labels that were predicted right, 0 … 1.
+    """The share of labels that were predicted correctly, 0 … 1.
 
     Raises ValueError for labels that are not whole numbers of shape (N,), for N = 0 or two different N.
     Source: sklearn.metrics.accuracy_score.
@@ -41,7 +41,7 @@ def classification_report(target: Any, predicted: Any, names: Sequence[str] | No
 
 
 def confusion_matrix(target: Any, predicted: Any, classes: int | None = None) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """How often class i (row) was taken for class j (column): an array (classes, classes) of counts.
+    """How often class i (row) was predicted as class j (column): an array (classes, classes) of counts.
 
     Raises ValueError as `accuracy`, and for a label not in 0 … classes − 1. Source: sklearn.metrics.confusion_matrix.
     """

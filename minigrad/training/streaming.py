@@ -1,4 +1,4 @@
-"""Metrics that see a data set batch by batch."""
+"""Metrics that are computed batch by batch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .classes import classes_of
 
 
 class Metric:
-    """A number over many batches: ``update(output, target)`` for each, ``compute()`` at the end, ``reset()`` before.
+    """A number over many batches: ``reset()``, then ``update(output, target)`` for each batch, then ``compute()``.
 
-    A metric of one's own overrides these three and keeps what it gathers in attributes, from which ``state_dict`` is
-    made: numbers, NumPy arrays, tensors, and lists of them. ``output`` and ``target`` are the model's and the batch's,
-    whatever those are: tuples, where the model has several outputs.
+    A metric of your own overrides these three and keeps its state in attributes: numbers, NumPy arrays, tensors, and
+    lists of them, from which ``state_dict`` is made. ``output`` is the model's (a tuple if it has several), ``target``
+    the batch's.
     """
 
     def reset(self) -> None:
@@ -32,7 +32,7 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__}: compute is missing")
 
     def clone(self) -> Self:
-        """One with the same settings that shares nothing with this one."""
+        """An independent copy with the same settings."""
         return copy.deepcopy(self)
 
     def state_dict(self) -> dict[str, Any]:
@@ -43,9 +43,9 @@ class Metric:
 
 
 class Mean(Metric):
-    """The mean over samples of a number that comes as a mean (or sum) over each batch: Σ nᵢ vᵢ / Σ nᵢ.
+    """The mean over samples of a number that is given as a mean (or sum) over each batch: Σ nᵢ vᵢ / Σ nᵢ.
 
-    A batch of weight 0 counts for nothing, also if its mean, 0 / 0, is NaN.
+    A batch of weight 0 is ignored, also if its mean, 0 / 0, is NaN.
     """
 
     def __init__(self) -> None:
@@ -56,9 +56,10 @@ class Mean(Metric):
         self.count: Any = 0
 
     def update(self, value: Any, weight: Any = 1, count: Any = None) -> None:
-        """``value`` (a number or a tensor of one element) stands for ``weight`` times itself, and ``count`` samples.
+        """Add ``weight`` times ``value`` (a number or a tensor of one element), for ``count`` samples.
 
-        A batch's mean loss: weight n. A batch's summed loss: weight 1, count n. Weighted samples: the sum of weights.
+        For a batch's mean loss weight is n; for a summed loss weight is 1 and count n; for weighted samples weight is
+        the sum of weights. ``count`` is ``weight`` if None.
         """
         if isinstance(value, Tensor):
             # On a GPU the sum stays there: fetching it would wait for the device at every batch.
@@ -79,15 +80,14 @@ class Mean(Metric):
 
 
 class Accuracy(Metric):
-    """The share of samples whose class is predicted right, 0 … 1.
+    """The share of samples whose class is predicted correctly, 0 … 1.
 
-    Outputs (N, K) are scores of K classes, the target class numbers (N,) or one-hot rows (N, K); rows of probabilities
-    count by their largest. Rows with no largest or several equal ones, as of samples of several classes, are refused by
-    a ValueError. Outputs (N,) or (N, 1)
+    Outputs (N, K) are scores of K classes, the target class indices (N,) or rows (N, K), one-hot or probabilities,
+    whose largest element is the class. A row without a single largest element raises ValueError. Outputs (N,) or (N, 1)
     are scores of class 1 of two, which is predicted above ``threshold``; the target is 0 or 1, of either shape.
 
     Args:
-        threshold: for two classes: 0 for logits, 0.5 for probabilities.
+        threshold: for two classes; 0 for logits, 0.5 for probabilities.
     """
 
     def __init__(self, threshold: float = 0.0) -> None:
@@ -113,8 +113,8 @@ class Accuracy(Metric):
 class AUC(Metric):
     """The area under the ROC curve: how often a sample of class 1 is scored above one of class 0.
 
-    Outputs (N,) or (N, 1) are scores, in any scale; the target is 0 or 1. All of them are kept until ``compute``.
-    NaN as long as one of the classes has not been seen, and if a score is NaN. Source: sklearn.metrics.roc_auc_score.
+    Outputs (N,) or (N, 1) are scores of any scale; the target is 0 or 1. All are kept until ``compute``. The result is
+    NaN if one of the classes has no samples, or a score is NaN. Source: sklearn.metrics.roc_auc_score.
     """
 
     def __init__(self) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from ..autograd.modes import modes
 from ..devices import array_module
 from ..dtypes import as_dtype, float32, float64, get_default_dtype
+from ..pixels import scaled_to_bytes
 from ..tensor import Tensor
-from ..utils.images import scaled_to_bytes
 from ._image import is_pil
 
 # dtype → PIL modes of one channel, the usual one first

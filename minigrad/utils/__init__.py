@@ -1,5 +1,5 @@
-"""Beside the network: `data` (datasets and loaders), `tensorboard` (a log writer), `summary` and `flops` (tables),
-`make_grid` and `save_image` (pictures)."""
+"""PyTorch's `torch.utils`: `data` (datasets and loaders), `tensorboard` (a log writer), `summary` and `flops` of a
+model; and torchvision's `make_grid` and `save_image`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import importlib
 from typing import Any
 
 _SUBMODULES = ("data", "tensorboard")
-_FUNCTIONS = {"flops": "model_summary", "make_grid": "images", "save_image": "images", "summary": "model_summary"}
+_FUNCTIONS = {  # the file that each is in
+    "flops": "minigrad.nn.inspection.summary",
+    "make_grid": "minigrad.plot.grid",
+    "save_image": "minigrad.plot.grid",
+    "summary": "minigrad.nn.inspection.summary",
+}
 
 __all__ = ["data", "flops", "make_grid", "save_image", "summary", "tensorboard"]
 
@@ -17,7 +22,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     raise AttributeError(
         f"minigrad.utils has no {name!r}. It offers {', '.join(__all__)}; the rest of torch.utils and "
         "torchvision.utils is not part of minigrad."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import minigrad
-from minigrad.training import Run
+from minigrad.runs import Run
 
 LABS = Path(__file__).parents[2] / "labs"
 sys.path.insert(0, str(LABS))

@@ -9,7 +9,7 @@ import advice
 import lab4_lenet
 import pytest
 
-from minigrad.training.runs import RunRecord
+from minigrad.runs import RunRecord
 
 
 def record(name="run", accuracy=0.9, history=(), config=None, **results):

@@ -28,7 +28,7 @@ from compare_torch import Recipe, Twin
 from support import torch
 
 import minigrad
-from minigrad.training import Run
+from minigrad.runs import Run
 
 LABS = Path(compare_torch.__file__).parent
 MODELS = Path(models.__file__).parent

@@ -14,7 +14,7 @@ import pytest
 from models.lenet import LeNet5, initialise
 
 import minigrad
-from minigrad.training.runs import RunRecord
+from minigrad.runs import RunRecord
 
 LAB = Path(lab.__file__)
 

@@ -15,7 +15,7 @@ from lab_run import runner
 
 import minigrad
 from minigrad import optim
-from minigrad.training.runs import RunRecord
+from minigrad.runs import RunRecord
 
 run = runner(lab)
 of_run = cnn_report.of_run

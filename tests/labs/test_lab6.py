@@ -21,8 +21,7 @@ from models.residual import ResidualBlock
 
 import minigrad
 from minigrad import nn
-from minigrad.training import Run
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Run, RunRecord
 
 NETWORKS = {  # {network: (parameters for MNIST, receptive field)}
     "kernel-3": (9_898, 5),

@@ -21,8 +21,7 @@ from layer_trials import TRIALS, Times, Trial
 import minigrad
 from minigrad import nn
 from minigrad.errors import ShapeError
-from minigrad.training import Run
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Run, RunRecord
 
 run = runner(lab)
 

@@ -21,8 +21,8 @@ from sklearn.metrics import roc_auc_score
 
 import minigrad
 from minigrad import nn
-from minigrad.training import Run, load_checkpoint
-from minigrad.training.runs import RunRecord
+from minigrad.runs import Run, RunRecord
+from minigrad.training import load_checkpoint
 
 HEADER = ["id", *loan_data.COLUMNS, loan_data.TARGET]
 ROW = ["7", "30", "50000", "RENT", "4.0", "MEDICAL", "B", "9000", "11.5", "0.18", "N", "6", "0"]

@@ -222,7 +222,7 @@ def test_an_unknown_lab_and_a_folder_that_cannot_be(tmp_path, capsys):
 def test_a_key_that_no_run_has_does_not_lose_the_comparison(toy, capsys):
     assert toy("--set", "lr=0.5", "--key", "test_auc") == 0
     said = capsys.readouterr()
-    assert "no run has the figure 'test_auc'" in said.err
+    assert "no run has the metric 'test_auc'" in said.err
     assert "Best test_accuracy: 0.5000" in said.out
 
 

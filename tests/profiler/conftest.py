@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from profiler_support import network
 
 from minigrad.autograd import Function, Op
 from minigrad.autograd.engine import Walk
@@ -24,3 +25,13 @@ def _nothing_is_left_behind() -> Iterator[None]:
     assert [vars(owner).get(name) for owner, name in ENTRANCES] == before
     with profile():
         pass
+
+
+@pytest.fixture(scope="module")
+def recorded() -> profile:
+    """Two steps of a small network."""
+    _, _, step = network()
+    with profile() as p:
+        for _ in range(2):
+            step()
+    return p

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import resumable
 
 import minigrad
 from minigrad.training import load_checkpoint
 from minigrad.training.checkpoint import checkpoints_in
-from tests import resumable
 
 ENVIRONMENT = {
     **os.environ,

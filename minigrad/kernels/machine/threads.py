@@ -6,7 +6,7 @@ use: those it is bound to, and no more than its container's share of processor t
 NumPy's BLAS has threads of its own, which stall as OpenMP's do: with one core
 kept busy a product of 512 × 512 float64 matrices takes two of them 4 to 6 ms on average and up to 24, one of them 3.5
 (1.8 where the machine is quiet). Under OpenMP each pool also waits where the other one spins. So once kernels are in
-use, the products of float32 matrices are ours (``kernels/cpu/gemm.py``) and BLAS, left with small ones and with
+use, the products of float32 matrices are ours (``kernels/matmul/gemm.py``) and BLAS, left with small ones and with
 float64, gets one thread. ``threadpoolctl.threadpool_limits`` gives it more again if you know better.
 
 In a forked child one thread does all the work, in the same shares (``parallel_for.py``).

@@ -12,32 +12,26 @@ from ..parameter import Parameter
 from .arguments import naturals
 
 
-class _Activation(Module):
-    """An activation without settings, or with ``inplace`` alone."""
+class _Inplace(Module):
+    """An activation whose only setting is whether it writes its output over its input."""
 
-    inplace: bool = False
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
 
 
-class ReLU(_Activation):
+class ReLU(_Inplace):
     """y = max(x, 0). ``inplace=True`` writes y over x."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
 
 
-class ReLU6(_Activation):
+class ReLU6(_Inplace):
     """y = min(max(x, 0), 6)."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu6(input, self.inplace)
@@ -64,6 +58,8 @@ class PReLU(Module):
     ``weight`` (num_parameters,) starts at ``init``. Source: He et al. 2015.
     """
 
+    _shown_in_repr = ("num_parameters",)
+
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         naturals("PReLU", num_parameters=num_parameters)
@@ -73,9 +69,6 @@ class PReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight)
-
-    def extra_repr(self) -> str:
-        return f"num_parameters={self.num_parameters}"
 
 
 class ELU(Module):
@@ -93,26 +86,22 @@ class ELU(Module):
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Module):
     """y = 1 / (1 + e⁻ˣ)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
-class Tanh(_Activation):
+class Tanh(Module):
     """y = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
-class SiLU(_Activation):
+class SiLU(_Inplace):
     """y = x σ(x), also known as swish with β = 1. Source: Elfwing et al. 2017."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
@@ -148,6 +137,8 @@ class GELU(Module):
     Source: Hendrycks and Gimpel 2016.
     """
 
+    _shown_in_repr = ("approximate",)
+
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         if approximate not in ("none", "tanh"):
@@ -157,12 +148,11 @@ class GELU(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.gelu(input, approximate=self.approximate)
 
-    def extra_repr(self) -> str:
-        return f"approximate={self.approximate!r}"
-
 
 class Softplus(Module):
     """y = log(1 + e^(βx)) / β, a smooth ReLU; where βx > ``threshold``, y = x."""
+
+    _shown_in_repr = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -171,9 +161,6 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class Hardtanh(Module):
@@ -194,12 +181,8 @@ class Hardtanh(Module):
         return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
 
 
-class Hardsigmoid(_Activation):
+class Hardsigmoid(_Inplace):
     """y = min(max(x + 3, 0), 6) / 6: a sigmoid of straight lines."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardsigmoid(input, self.inplace)
@@ -208,12 +191,8 @@ class Hardsigmoid(_Activation):
         return ""  # as PyTorch's
 
 
-class Hardswish(_Activation):
+class Hardswish(_Inplace):
     """y = x · min(max(x + 3, 0), 6) / 6: a swish of lines and a parabola. Source: Howard et al. 2019."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardswish(input, self.inplace)
@@ -222,29 +201,23 @@ class Hardswish(_Activation):
         return ""  # as PyTorch's
 
 
-class Softmax(Module):
-    """yᵢ = e^(xᵢ) / Σⱼ e^(xⱼ) along axis ``dim``: positive, summing to 1."""
+class _AlongAxis(Module):
+    _shown_in_repr = ("dim",)
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
+
+
+class Softmax(_AlongAxis):
+    """yᵢ = e^(xᵢ) / Σⱼ e^(xⱼ) along axis ``dim``: positive, summing to 1."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim)
 
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
 
-
-class LogSoftmax(Module):
+class LogSoftmax(_AlongAxis):
     """yᵢ = xᵢ − log Σⱼ e^(xⱼ) along axis ``dim``: the logarithm of softmax, without its underflow."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"

@@ -21,7 +21,7 @@ from .normalization import BatchNorm1d, BatchNorm2d
 
 # Activations whose slope can be read off their output.
 _FUSED: dict[type, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
-# Layers that may do one of them on the way, by their method ``with_activation``, and which.
+# Layers whose method ``with_activation`` includes one of them, and which ones.
 _ALL, _RELU = frozenset(_FUSED.values()), frozenset({"relu"})
 _LEADS: dict[type, frozenset[str]] = {Linear: _ALL, Conv2d: _ALL, BatchNorm1d: _RELU, BatchNorm2d: _RELU}
 
@@ -322,7 +322,7 @@ class ParameterList(_NumberedItems[Parameter]):
         return dict(self._parameters)
 
     def extra_repr(self) -> str:
-        return _listing(self._named_items())
+        return _parameter_lines(self._named_items())
 
 
 class ParameterDict(_NamedItems[Parameter]):
@@ -340,7 +340,7 @@ class ParameterDict(_NamedItems[Parameter]):
         return self._parameters
 
     def extra_repr(self) -> str:
-        return _listing(self._named_items())
+        return _parameter_lines(self._named_items())
 
 
 def _as_parameter(container: str, item: Any) -> Parameter:
@@ -349,7 +349,7 @@ def _as_parameter(container: str, item: Any) -> Parameter:
     return item if isinstance(item, Parameter) else Parameter(item)
 
 
-def _listing(parameters: Mapping[str, Parameter]) -> str:
+def _parameter_lines(parameters: Mapping[str, Parameter]) -> str:
     return "\n".join(
         f"({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
         for name, p in parameters.items()

@@ -88,27 +88,68 @@ class _Convolution(Module):
             init.uniform_(self.bias, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
     def extra_repr(self) -> str:
-        none = (0,) * self.axes
+        none, bias = (0,) * self.axes, self.bias is not None
+        optional = {  # name: (setting, default)
+            "padding": (self.padding, none),
+            "dilation": (self.dilation, (1,) * self.axes),
+            "output_padding": (self.output_padding, none),
+            "groups": (self.groups, 1),
+            "bias": (bias, True),
+            "padding_mode": (self.padding_mode, "zeros"),
+        }
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
-        if self.padding != none:
-            parts.append(f"padding={self.padding}")
-        if self.dilation != (1,) * self.axes:
-            parts.append(f"dilation={self.dilation}")
-        if self.output_padding != none:
-            parts.append(f"output_padding={self.output_padding}")
-        if self.groups != 1:
-            parts.append(f"groups={self.groups}")
-        if self.bias is None:
-            parts.append("bias=False")
-        if self.padding_mode != "zeros":
-            parts.append(f"padding_mode={self.padding_mode}")
-        return ", ".join(parts)
+        return ", ".join(parts + [f"{name}={value}" for name, (value, usual) in optional.items() if value != usual])
+
+
+class _Direct(_Convolution):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, 0),
+            *(groups, bias, padding_mode, device, dtype),
+        )
 
     def _padded(self, input: Tensor) -> tuple[Tensor, Any]:
         """The input within a frame of its own elements, if such is asked for, and the zeros that are still to come."""
         if self.padding_mode == "zeros":
             return input, self.padding
         return F.pad(input, self._frame, mode=self.padding_mode), 0
+
+
+class _Transposed(_Convolution):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding),
+            *(groups, bias, padding_mode, device, dtype),
+        )
 
     def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
         """The ``output_padding`` that gives the output a size that was asked for."""
@@ -134,7 +175,7 @@ class _Convolution(Module):
         return tuple(n - m for n, m in zip(wanted, least, strict=True))
 
 
-class Conv1d(_Convolution):
+class Conv1d(_Direct):
     """:class:`Conv2d` along one axis.
 
     Shapes: x (N, in_channels, L) → y (N, out_channels, OL), or both without N; weight
@@ -143,41 +184,12 @@ class Conv1d(_Convolution):
 
     axes = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            0,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
-
     def forward(self, input: Tensor) -> Tensor:
         x, padding = self._padded(input)
         return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-class Conv2d(_Convolution):
+class Conv2d(_Direct):
     """y[n, o, i, j] = bias[o] + Σ_{c, u, v} weight[o, c, u, v] · x[n, c, i s + u d − p, j s + v d − p].
 
     Shapes: x (N, in_channels, H, W) → y (N, out_channels, OH, OW), or both without N, with
@@ -199,35 +211,6 @@ class Conv2d(_Convolution):
 
     axes = 2
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            0,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
-
     def forward(self, input: Tensor) -> Tensor:
         x, padding = self._padded(input)
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
@@ -240,7 +223,7 @@ class Conv2d(_Convolution):
         return conv2d_activation(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, name)
 
 
-class ConvTranspose1d(_Convolution):
+class ConvTranspose1d(_Transposed):
     """:class:`ConvTranspose2d` along one axis.
 
     Shapes: x (N, in_channels, L) → y (N, out_channels, OL), or both without N; weight
@@ -248,37 +231,6 @@ class ConvTranspose1d(_Convolution):
     """
 
     axes = 1
-    transposed = True
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            output_padding,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
         rest = self._output_padding(input, output_size)
@@ -287,7 +239,7 @@ class ConvTranspose1d(_Convolution):
         )
 
 
-class ConvTranspose2d(_Convolution):
+class ConvTranspose2d(_Transposed):
     """The transpose of a convolution: each input element lays the kernel, times its value, onto the output.
 
     Shapes: x (N, in_channels, H, W) → y (N, out_channels, OH, OW), or both without N, with
@@ -305,37 +257,6 @@ class ConvTranspose2d(_Convolution):
     """
 
     axes = 2
-    transposed = True
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            output_padding,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
         rest = self._output_padding(input, output_size)
@@ -346,6 +267,8 @@ class ConvTranspose2d(_Convolution):
 
 class _Windows(Module):
     """The settings that :class:`Unfold` and :class:`Fold` share."""
+
+    _shown_in_repr = ("kernel_size", "dilation", "padding", "stride")
 
     def __init__(self, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> None:
         super().__init__()
@@ -358,9 +281,6 @@ class _Windows(Module):
         self.dilation = dilation
         self.padding = padding
         self.stride = stride
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
 
 
 class Unfold(_Windows):

@@ -29,11 +29,11 @@ class NormalizedSwish(Module):
 
 
 class SpatialAttention(Module):
-    """Each place of an image weighted by how much there is to see: (N, C, H, W) or (C, H, W) → the same shape.
+    """Each pixel of an image weighted by an attention map: (N, C, H, W) or (C, H, W) → the same shape.
 
         y = x ⊙ a,   a = σ(k ∗ [mean_c x; max_c x] + b)        a: (N, 1, H, W)
 
-    The mean and the maximum over the channels tell of each place how strong and how outstanding its features are. A
+    The mean and the maximum over the channels measure how strong the features of each pixel are. A
     convolution of both with a kernel k (1, 2, K, K) looks at the surroundings, and σ turns the result into a weight
     between 0 and 1 that multiplies all channels alike. With K = 7 and a bias that makes 99 parameters.
 

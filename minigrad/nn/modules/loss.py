@@ -27,7 +27,7 @@ class _Loss(Module):
         """What ``reduction="mean"`` divides the sum of the losses by: the number of elements, or the sum of weights.
 
         The mean over a set is Σ divisor · mean / Σ divisor over its batches, whatever their sizes. A number; on a GPU
-        a tensor, so that nobody waits for the device.
+        a tensor, so that the CPU need not wait for it.
         """
         return max(input.numel(), target.numel())
 
@@ -47,9 +47,18 @@ class _WeightedLoss(_Loss):
 
 
 class _ClassLoss(_WeightedLoss):
-    """A loss whose targets may be class numbers, of which some may be ignored."""
+    """A loss whose targets may be class indices, of which one may be ignored."""
 
-    ignore_index: int
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
 
     def divisor(self, input: Tensor, target: Tensor) -> Any:
         if target.is_floating_point():  # probabilities: a sum over the classes for each sample or pixel
@@ -148,21 +157,10 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 
 class NLLLoss(_ClassLoss):
-    """−w[y] · x[y] for log-probabilities x (N, C) or (N, C, …) and class numbers y (N,) or (N, …).
+    """−w[y] · x[y] for log-probabilities x (N, C) or (N, C, …) and class indices y (N,) or (N, …).
 
-    The mean is weighted: Σ losses / Σ w[y]. Targets equal to ``ignore_index`` count for nothing.
+    The mean is weighted: Σ losses / Σ w[y]. Targets equal to ``ignore_index`` are ignored.
     """
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: Any = None,
-        ignore_index: int = -100,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
@@ -171,7 +169,7 @@ class NLLLoss(_ClassLoss):
 class CrossEntropyLoss(_ClassLoss):
     """LogSoftmax and NLLLoss in one: −w[y] log softmax(x)[y] for logits x (N, C) or (N, C, …).
 
-    The target holds class numbers (N,) or (N, …), or probabilities of the shape of x. ``label_smoothing`` ε
+    The target holds class indices (N,) or (N, …), or probabilities of the shape of x. ``label_smoothing`` ε
     mixes it with the uniform distribution: (1 − ε) · target + ε / C.
     """
 
@@ -184,10 +182,9 @@ class CrossEntropyLoss(_ClassLoss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"CrossEntropyLoss: label_smoothing must lie between 0 and 1, got {label_smoothing!r}")
-        self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

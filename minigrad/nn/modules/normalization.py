@@ -49,13 +49,14 @@ class _RunningStatistics(_Affine):
     def __init__(
         self,
         num_features: int,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
-        device: Any,
-        dtype: Any,
-        bias: bool,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         naturals(type(self).__name__, num_features=num_features)
@@ -103,20 +104,6 @@ class _BatchNorm(_RunningStatistics):
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
     shapes: ClassVar[str]
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
-
     def forward(self, input: Tensor) -> Tensor:
         return self._normalize(F.batch_norm, input)
 
@@ -153,8 +140,8 @@ class BatchNorm1d(_BatchNorm):
     Shapes: x (N, C) or (N, C, L), y the same; weight (γ) and bias (β) (C).
 
     While training, μ and σ² are the batch's own, over all axes but C, and the running statistics follow them:
-    running ← (1 − momentum) · running + momentum · batch's (the variance's with n − 1 in place of n). After ``eval()``
-    the running statistics take their place, so that a sample's result does not depend on its company.
+    running ← (1 − momentum) · running + momentum · batch's (the variance with n − 1 instead of n). After ``eval()``
+    the running statistics are used instead, so that a sample's result does not depend on the rest of the batch.
 
     Args:
         num_features: C.
@@ -197,7 +184,7 @@ class _InstanceNorm(_RunningStatistics):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (self.axes - 1, self.axes):
@@ -362,7 +349,7 @@ class GroupNorm(_Affine):
 class LocalResponseNorm(Module):
     """y = x / (k + alpha · mean of x² over ``size`` neighbouring channels)^beta.
 
-    Shapes: x (N, C, places …), y the same. Source: Krizhevsky et al. 2012; torch.nn.LocalResponseNorm.
+    Shapes: x (N, C, …), y the same. Source: Krizhevsky et al. 2012; torch.nn.LocalResponseNorm.
 
     Raises:
         ShapeError: (when called) an input with less than 3 axes.

@@ -20,6 +20,13 @@ class _Padding(Module):
     axes: ClassVar[int]
     mode: ClassVar[str] = "constant"
 
+    def __init_subclass__(cls, axes: int | None = None, mode: str | None = None) -> None:
+        super().__init_subclass__()
+        if axes is not None:
+            cls.axes = axes
+        if mode is not None:
+            cls.mode = mode
+
     def __init__(self, padding: int | tuple[int, ...]) -> None:
         super().__init__()
         name, count = type(self).__name__, 2 * self.axes
@@ -53,100 +60,61 @@ class _ConstantPadding(_Padding):
         return f"padding={self.padding}, value={self.value}"
 
 
-class ConstantPad1d(_ConstantPadding):
+class ConstantPad1d(_ConstantPadding, axes=1):
     """A frame of ``value`` at the ends of the last axis: (…, W) → (…, left + W + right)."""
 
-    axes = 1
 
-
-class ConstantPad2d(_ConstantPadding):
+class ConstantPad2d(_ConstantPadding, axes=2):
     """A frame of ``value`` around the last two axes: (…, H, W) → (…, top + H + bottom, left + W + right)."""
 
-    axes = 2
 
-
-class ConstantPad3d(_ConstantPadding):
+class ConstantPad3d(_ConstantPadding, axes=3):
     """A frame of ``value`` around the last three axes."""
 
-    axes = 3
 
-
-class ZeroPad1d(_Padding):
+class ZeroPad1d(_Padding, axes=1):
     """Zeros at the ends of the last axis: (…, W) → (…, left + W + right)."""
 
-    axes = 1
 
-
-class ZeroPad2d(_Padding):
+class ZeroPad2d(_Padding, axes=2):
     """A frame of zeros around the last two axes: (…, H, W) → (…, top + H + bottom, left + W + right)."""
 
-    axes = 2
 
-
-class ZeroPad3d(_Padding):
+class ZeroPad3d(_Padding, axes=3):
     """A frame of zeros around the last three axes."""
 
-    axes = 3
 
-
-class ReflectionPad1d(_Padding):
+class ReflectionPad1d(_Padding, axes=1, mode="reflect"):
     """The last axis mirrored at its ends, which are not repeated: d c b | a b c d | c b a. Widths below W."""
 
-    axes = 1
-    mode = "reflect"
 
-
-class ReflectionPad2d(_Padding):
+class ReflectionPad2d(_Padding, axes=2, mode="reflect"):
     """The last two axes mirrored at their ends, which are not repeated. Widths below H and W."""
 
-    axes = 2
-    mode = "reflect"
 
-
-class ReflectionPad3d(_Padding):
+class ReflectionPad3d(_Padding, axes=3, mode="reflect"):
     """The last three axes mirrored at their ends, which are not repeated. Widths below D, H and W."""
 
-    axes = 3
-    mode = "reflect"
 
-
-class ReplicationPad1d(_Padding):
+class ReplicationPad1d(_Padding, axes=1, mode="replicate"):
     """The ends of the last axis repeated: a a a | a b c d | d d d."""
 
-    axes = 1
-    mode = "replicate"
 
-
-class ReplicationPad2d(_Padding):
+class ReplicationPad2d(_Padding, axes=2, mode="replicate"):
     """The edge of the last two axes repeated, its corners in the corners."""
 
-    axes = 2
-    mode = "replicate"
 
-
-class ReplicationPad3d(_Padding):
+class ReplicationPad3d(_Padding, axes=3, mode="replicate"):
     """The faces of the last three axes repeated."""
 
-    axes = 3
-    mode = "replicate"
 
-
-class CircularPad1d(_Padding):
+class CircularPad1d(_Padding, axes=1, mode="circular"):
     """The last axis continued from its other end: b c d | a b c d | a b c. Widths up to W."""
 
-    axes = 1
-    mode = "circular"
 
-
-class CircularPad2d(_Padding):
+class CircularPad2d(_Padding, axes=2, mode="circular"):
     """The last two axes continued from their other ends, as on a torus. Widths up to H and W."""
 
-    axes = 2
-    mode = "circular"
 
-
-class CircularPad3d(_Padding):
+class CircularPad3d(_Padding, axes=3, mode="circular"):
     """The last three axes continued from their other ends. Widths up to D, H and W."""
-
-    axes = 3
-    mode = "circular"

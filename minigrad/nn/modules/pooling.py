@@ -15,6 +15,7 @@ Outputs = int | None | tuple[int | None, ...]
 
 
 class _MaxPool(Module):
+    _shown_in_repr = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
     count: int  # axes that windows slide over
 
     def __init__(
@@ -35,15 +36,9 @@ class _MaxPool(Module):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
-
 
 class MaxPool2d(_MaxPool):
-    """The largest number of each window: (N, C, H, W) → (N, C, OH, OW), or without N.
+    """The largest element of each window: (N, C, H, W) → (N, C, OH, OW), or without N.
 
     OH = ⌊(H + 2 padding − dilation (kernel_size − 1) − 1) / stride⌋ + 1, and OW likewise; ⌈⌉ with ``ceil_mode``, where
     the last window must start inside the input or its left padding. Settings are one integer or a pair (rows,
@@ -60,7 +55,7 @@ class MaxPool2d(_MaxPool):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest number of each window: (N, C, L) → (N, C, OL), or without N. See :class:`MaxPool2d`."""
+    """The largest element of each window: (N, C, L) → (N, C, OL), or without N. See :class:`MaxPool2d`."""
 
     count = 1
 
@@ -70,12 +65,29 @@ class MaxPool1d(_MaxPool):
         )
 
 
+class _Sized(Module):
+    """Windows whose settings are kept as one number for each axis."""
+
+    _shown_in_repr = ("kernel_size", "stride", "padding")
+    count: int
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        super().__init__()
+        name = self._get_name()
+        check_settings(name, self.count, kernel_size, stride, padding)
+        self.kernel_size = sizes(kernel_size, self.count, name, "kernel_size")
+        self.stride = stride_of(stride, self.kernel_size, name)
+        self.padding = sizes(padding, self.count, name, "padding")
+
+
 class AvgPool2d(Module):
     """The mean of each window: (N, C, H, W) → (N, C, OH, OW), or without N.
 
     Sizes as for :class:`MaxPool2d`, without dilation. Padding is 0, and counts in the mean if ``count_include_pad``;
     ``divisor_override`` divides the sum by a number of its own. Source: torch.nn.AvgPool2d.
     """
+
+    _shown_in_repr = ("kernel_size", "stride", "padding")
 
     def __init__(
         self,
@@ -106,12 +118,11 @@ class AvgPool2d(Module):
             self.divisor_override,
         )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
-
-class AvgPool1d(Module):
+class AvgPool1d(_Sized):
     """The mean of each window: (N, C, L) → (N, C, OL), or without N. See :class:`AvgPool2d`."""
+
+    count = 1
 
     def __init__(
         self,
@@ -121,22 +132,16 @@ class AvgPool1d(Module):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        super().__init__()
-        check_settings("AvgPool1d", 1, kernel_size, stride, padding)
-        self.kernel_size = sizes(kernel_size, 1, "AvgPool1d", "kernel_size")
-        self.stride = stride_of(stride, self.kernel_size, "AvgPool1d")
-        self.padding = sizes(padding, 1, "AvgPool1d", "padding")
+        super().__init__(kernel_size, stride, padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
 
 class _LPPool(Module):
+    _shown_in_repr = ("norm_type", "kernel_size", "stride", "ceil_mode")
     count: int
 
     def __init__(
@@ -149,12 +154,6 @@ class _LPPool(Module):
         self.kernel_size = kernel_size
         self.stride = stride
         self.ceil_mode = ceil_mode
-
-    def extra_repr(self) -> str:
-        return (
-            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"ceil_mode={self.ceil_mode}"
-        )
 
 
 class LPPool2d(_LPPool):
@@ -183,12 +182,11 @@ class LPPool1d(_LPPool):
 class _Adaptive(Module):
     """``output_size`` is one integer or a pair; None keeps the input's size."""
 
+    _shown_in_repr = ("output_size",)
+
     def __init__(self, output_size: Outputs) -> None:
         super().__init__()
         self.output_size = output_size
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
 
 
 class AdaptiveAvgPool2d(_Adaptive):
@@ -233,23 +231,8 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
         return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
-class _MaxUnpool(Module):
-    count: int
-
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
-        super().__init__()
-        name = self._get_name()
-        check_settings(name, self.count, kernel_size, stride, padding)
-        self.kernel_size = sizes(kernel_size, self.count, name, "kernel_size")
-        self.stride = stride_of(stride, self.kernel_size, name)
-        self.padding = sizes(padding, self.count, name, "padding")
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class MaxUnpool2d(_MaxUnpool):
-    """The numbers of a max pool back at their places, zeros elsewhere: (N, C, H, W) → (N, C, OH, OW), or without N.
+class MaxUnpool2d(_Sized):
+    """The values of a max pool at their indices, zeros elsewhere: (N, C, H, W) → (N, C, OH, OW), or without N.
 
     ``forward(input, indices, output_size=None)`` takes what ``MaxPool2d(…, return_indices=True)`` returned.
     OH = (H − 1) stride − 2 padding + kernel_size, unless ``output_size`` says which of the possible sizes it was.
@@ -262,8 +245,8 @@ class MaxUnpool2d(_MaxUnpool):
         return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
-class MaxUnpool1d(_MaxUnpool):
-    """The numbers of a max pool back at their places: (N, C, L) → (N, C, OL). See :class:`MaxUnpool2d`."""
+class MaxUnpool1d(_Sized):
+    """The values of a max pool at their indices: (N, C, L) → (N, C, OL). See :class:`MaxUnpool2d`."""
 
     count = 1
 

@@ -9,6 +9,8 @@ from ..module import Module
 class Flatten(Module):
     """Axes ``start_dim`` to ``end_dim`` become one: (N, C, H, W) → (N, C·H·W) by default."""
 
+    _shown_in_repr = ("start_dim", "end_dim")
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim = start_dim
@@ -17,15 +19,14 @@ class Flatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         return input.flatten(self.start_dim, self.end_dim)
 
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
-
 
 class Unflatten(Module):
     """Axis ``dim`` becomes several: ``Unflatten(1, (C, H, W))`` takes (N, C·H·W) → (N, C, H, W).
 
     One size may be -1: it follows from the others.
     """
+
+    _shown_in_repr = ("dim", "unflattened_size")
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
         super().__init__()
@@ -39,6 +40,3 @@ class Unflatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return input.unflatten(self.dim, self.unflattened_size)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

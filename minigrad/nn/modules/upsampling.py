@@ -69,6 +69,8 @@ class PixelShuffle(Module):
     Source: Shi et al. 2016; the equation stands at :func:`minigrad.nn.functional.pixel_shuffle`.
     """
 
+    _shown_in_repr = ("upscale_factor",)
+
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
         self.upscale_factor = upscale_factor
@@ -76,12 +78,11 @@ class PixelShuffle(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.pixel_shuffle(input, self.upscale_factor)
 
-    def extra_repr(self) -> str:
-        return f"upscale_factor={self.upscale_factor}"
-
 
 class PixelUnshuffle(Module):
-    """(…, C, H·r, W·r) → (…, C·r², H, W): each r × r pixels become r² channels; the way back of PixelShuffle."""
+    """(…, C, H·r, W·r) → (…, C·r², H, W): each r × r pixels become r² channels; the inverse of PixelShuffle."""
+
+    _shown_in_repr = ("downscale_factor",)
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
@@ -89,6 +90,3 @@ class PixelUnshuffle(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.pixel_unshuffle(input, self.downscale_factor)
-
-    def extra_repr(self) -> str:
-        return f"downscale_factor={self.downscale_factor}"

@@ -1,4 +1,4 @@
-"""Callbacks: what happens around the loop of a :class:`minigrad.training.Trainer`, a file a subject."""
+"""Callbacks: what happens at the events of a :class:`minigrad.training.Trainer`."""
 
 from .activation_monitor import ActivationMonitor
 from .base import Callback, CancelBatch, CancelEpoch, CancelFit, Order

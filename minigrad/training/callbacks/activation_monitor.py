@@ -1,30 +1,26 @@
-"""What the layers put out, epoch by epoch."""
+"""Measures the outputs of the layers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from ...tensor import Tensor
 from ..probes import ActivationProbe
-from .base import Callback
-from .writers import checked_writer, opened
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from ..trainer_base import TrainerBase
+from .monitor import Monitor
 
 
-class ActivationMonitor(Callback):
-    """Measure the layers' outputs for one fixed batch at the end of each epoch, in evaluation mode.
+class ActivationMonitor(Monitor):
+    """Measure the layers' outputs for one fixed batch at the end of each epoch, in eval mode.
 
-    Logged are ``saturated``, the largest share of saturated outputs that a Tanh or Sigmoid of the model has, and
-    ``dead``, the largest share of dead units of a ReLU, if the model has such modules. For TensorBoard, at the epoch:
-    each layer's histogram (``activations/…``) and its shares (``saturated/…``, ``dead/…``). Activations that a
-    ``forward`` computes by functions (``F.tanh``) are not seen; see :class:`minigrad.training.probes.ActivationProbe`,
-    also for what the shares are.
+    It logs ``saturated``, the largest share of saturated outputs of any Tanh or Sigmoid, and ``dead``, the largest
+    share of dead units of any ReLU, if the model has such modules. For TensorBoard, at the epoch: each layer's
+    histogram (``activations/…``) and its shares (``saturated/…``, ``dead/…``). Activations that a ``forward`` computes
+    by functions (``F.tanh``) are not measured: see :class:`minigrad.training.probes.ActivationProbe`.
 
     Args:
-        batch: an input, or (input, …, target) as a DataLoader yields it. Some 100 samples tell enough.
+        batch: an input, or (input, …, target) as a DataLoader yields it; about 100 samples are enough.
         writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is written.
         layers, saturation: as of the probe.
     Attributes:
@@ -42,19 +38,17 @@ class ActivationMonitor(Callback):
         self.batch = batch
         self.layers = layers if layers is None or isinstance(layers, str) else list(layers)
         self.saturation = saturation
-        self.history: list[dict[str, Any]] = []
-        self._writer = checked_writer("ActivationMonitor", writer)
+        super().__init__(writer)
 
     def log_names(self) -> Iterable[str]:
         return ("saturated", "dead")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
+        super().on_fit_start(trainer)
         self._probe = ActivationProbe(trainer.model, self.layers, self.saturation)
-        if not trainer.resumed:
-            self.history = []
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        writer = opened(self._writer)
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
+        writer = self.summary_writer
         layers: dict[str, dict[str, float]] = {}
         for name, seen in self._probe.measure(self.batch).items():
             shares = {"saturated": seen.saturated, "dead": seen.dead}
@@ -65,13 +59,7 @@ class ActivationMonitor(Callback):
                 for what, share in known.items():
                     writer.add_scalar(f"{what}/{name}", share, trainer.epoch)
         for what in self.log_names():
-            shares_of_all = [figures[what] for figures in layers.values() if what in figures]
+            shares_of_all = [measured[what] for measured in layers.values() if what in measured]
             if shares_of_all:
                 trainer.log(what, max(shares_of_all))
         self.history.append({"epoch": trainer.epoch, "layers": layers})
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"history": list(self.history)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.history = list(state["history"])

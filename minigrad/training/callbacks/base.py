@@ -1,28 +1,25 @@
-"""What a callback is: an object that listens to the events of a :class:`minigrad.training.Trainer`."""
+"""The base class of callbacks, which handle the events of a :class:`minigrad.training.Trainer`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from typing import Any, ClassVar
 
 
 class Order(IntEnum):
-    """Who hears an event first. Callbacks of one rank hear it in the order in which they were given."""
+    """Which callbacks handle an event first. Those of equal rank do so in the order in which they were given."""
 
-    MEASURE = 0  # look at the network, and log numbers
-    CONTROL = 10  # act on numbers: stop, change the learning rate
-    REPORT = 20  # show and write numbers
-    SAVE = 30  # write a checkpoint, once everybody's state is that of this moment
+    MEASURE = 0  # examine the network, and log metrics
+    CONTROL = 10  # act on metrics: stop, change the learning rate
+    REPORT = 20  # show and write metrics
+    SAVE = 30  # write a checkpoint, after all other callbacks have updated their state
 
 
 class Callback:
-    """Override the events that matter; each gets the trainer, whose attributes tell and change everything.
+    """Override the methods of the events of interest; each gets the trainer, whose attributes may be read and changed.
 
-    In the order in which they come::
+    In the order in which they are called::
 
         on_fit_start
           on_epoch_start
@@ -36,46 +33,48 @@ class Callback:
           on_validation_start         only with a val_loader, as the next two
             on_validation_batch_end   trainer.batch, trainer.output, trainer.loss
           on_validation_end
-          on_epoch_end                trainer.logs holds all figures of the epoch
+          on_epoch_end                trainer.logs holds all metrics of the epoch
         on_fit_end                    also after a stop; not after an error
-        on_exception                  instead of it: an error ended the fit
+        on_exception                  instead of on_fit_end: an error ended the fit
 
-    Three exceptions are no errors: they skip what is left, also for the callbacks behind. Until ``on_batch_end``
-    :class:`CancelBatch` skips what is left of the batch (with its update) and :class:`CancelEpoch` of the epoch's
-    training (validation and ``on_epoch_end`` come all the same); :class:`CancelFit` skips what is left of the fit.
-    ``trainer.stop(reason)`` lets everybody hear the event to its end first, and is the way to end a training.
+    Three exceptions skip the rest of something, also for the callbacks that come later: :class:`CancelBatch` the rest
+    of the batch (with its update), :class:`CancelEpoch` the rest of the epoch's training (validation and
+    ``on_epoch_end`` follow), both until ``on_batch_end``; :class:`CancelFit` the rest of the fit.
+    ``trainer.stop(reason)``, the usual way to end a training, first lets all callbacks handle the event.
+
+    ``trainer`` is typed as Any, so that an override may say Trainer, which imports this file.
 
     Attributes:
         order: the rank among the callbacks, see :class:`Order`.
-        monitor: the name of the figure that it acts on; checked before the training begins. None: it needs none.
+        monitor: the name of the metric that it acts on, checked before the training begins; None if there is none.
     """
 
     order: ClassVar[Order] = Order.MEASURE
     monitor: str | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None: ...
-    def on_epoch_start(self, trainer: Trainer) -> None: ...
-    def on_batch_start(self, trainer: Trainer) -> None: ...
-    def on_before_backward(self, trainer: Trainer) -> None: ...
-    def on_before_step(self, trainer: Trainer) -> None: ...
-    def on_batch_end(self, trainer: Trainer) -> None: ...
-    def on_validation_start(self, trainer: Trainer) -> None: ...
-    def on_validation_batch_end(self, trainer: Trainer) -> None: ...
-    def on_validation_end(self, trainer: Trainer) -> None: ...
-    def on_epoch_end(self, trainer: Trainer) -> None: ...
-    def on_fit_end(self, trainer: Trainer) -> None: ...
-    def on_exception(self, trainer: Trainer, error: BaseException) -> None: ...
+    def on_fit_start(self, trainer: Any) -> None: ...
+    def on_epoch_start(self, trainer: Any) -> None: ...
+    def on_batch_start(self, trainer: Any) -> None: ...
+    def on_before_backward(self, trainer: Any) -> None: ...
+    def on_before_step(self, trainer: Any) -> None: ...
+    def on_batch_end(self, trainer: Any) -> None: ...
+    def on_validation_start(self, trainer: Any) -> None: ...
+    def on_validation_batch_end(self, trainer: Any) -> None: ...
+    def on_validation_end(self, trainer: Any) -> None: ...
+    def on_epoch_end(self, trainer: Any) -> None: ...
+    def on_fit_end(self, trainer: Any) -> None: ...
+    def on_exception(self, trainer: Any, error: BaseException) -> None: ...
 
     def log_names(self) -> Iterable[str]:
-        """The names under which it calls ``trainer.log`` each epoch, so that others may monitor them."""
+        """The names of the metrics that it logs in each epoch, so that others may monitor them."""
         return ()
 
     def state_dict(self) -> dict[str, Any]:
-        """What must outlive an interruption: tensors, arrays, numbers, text, in dicts and lists."""
+        """The state that a checkpoint must hold: tensors, arrays, numbers, text, in dicts and lists."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a :meth:`state_dict`."""
+        """Load a :meth:`state_dict`."""
 
     def __repr__(self) -> str:
         return type(self).__name__
@@ -85,22 +84,22 @@ EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class Cancel(Exception):
-    """The base of the three exceptions that skip what is left of something."""
+    """The base of the three exceptions that skip the rest of something."""
 
 
 class CancelBatch(Cancel):
-    """Skip what is left of this batch; raised before the optimizer's step, it makes no update.
+    """Skip the rest of this batch, and its update if raised before the optimizer's step.
 
-    To be raised from ``on_batch_start`` to ``on_batch_end``.
+    To be raised in ``on_batch_start`` to ``on_batch_end``.
     """
 
 
 class CancelEpoch(Cancel):
-    """Skip what is left of this epoch's training; validation and ``on_epoch_end`` follow.
+    """Skip the rest of this epoch's training; validation and ``on_epoch_end`` follow.
 
-    To be raised from ``on_epoch_start`` to ``on_batch_end``.
+    To be raised in ``on_epoch_start`` to ``on_batch_end``.
     """
 
 
 class CancelFit(Cancel):
-    """Skip what is left of the fit; ``on_fit_end`` follows. ``CancelFit("why")`` says why, as ``trainer.stop`` does."""
+    """Skip the rest of the fit; ``on_fit_end`` follows. The reason may be given as with ``trainer.stop``."""

@@ -1,4 +1,4 @@
-"""Which of two figures is better; shared by all callbacks that watch one."""
+"""The best value of a metric, for callbacks that monitor one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "perplexity")
 
 
 class Best:
-    """The best value of a figure so far. NaN is never better, and any number is better than none.
+    """The best value of a metric so far. NaN is never better; any number is better than none.
 
     Args:
         who: the callback, for error messages.
-        monitor: the figure's name.
+        monitor: the metric's name.
         mode: "min" or "max": whether small or large is good; None: by the name (`val_loss`: small, `accuracy`: large).
-        min_delta: how much better counts as better.
-    Raises ValueError for another mode, for a name that does not tell, and for a negative min_delta.
+        min_delta: only a larger gain counts.
+    Raises ValueError for another mode, a name that does not tell the mode, and a negative min_delta.
     """
 
     def __init__(self, who: str, monitor: str, mode: Mode | None = None, min_delta: float = 0.0) -> None:
@@ -43,7 +43,7 @@ class Best:
         self.epoch = 0
 
     def improved(self, value: float, epoch: int) -> bool:
-        """Whether ``value`` is better than all before it; it is remembered then."""
+        """Whether ``value`` is better than all before; then it is kept."""
         if math.isnan(value):
             return False
         if self.value is not None:
@@ -57,7 +57,7 @@ class Best:
         return {"monitor": self.monitor, "value": self.value, "epoch": self.epoch}
 
     def load_state_dict(self, state: Any) -> None:
-        """Raises ValueError for the best value of another figure."""
+        """Raises ValueError for the best value of another metric."""
         if state["monitor"] != self.monitor:
             raise ValueError(f"the best {state['monitor']} is no measure for {self.monitor}")
         self.value, self.epoch = state["value"], state["epoch"]

@@ -1,25 +1,23 @@
-"""Keeping gradients small."""
+"""Clips gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...nn.utils import clip_grad_norm_, clip_grad_value_
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
 
 
 class GradientClipping(Callback):
     """Scale all gradients together to a norm of at most ``max_norm``, or cut each element to ±``max_value``.
 
-    It acts after the monitors, which see the gradients as they came. Source: torch.nn.utils.clip_grad_norm_ and
+    It runs after the monitors, which see the gradients before clipping. Source: torch.nn.utils.clip_grad_norm_ and
     clip_grad_value_. Raises ValueError unless exactly one of the two is given, above 0.
 
     Attributes:
-        clipped: how many batches of the training had a larger norm (only with ``max_norm``).
+        clipped: the number of batches with a larger norm (only with ``max_norm``).
     """
 
     order = Order.CONTROL
@@ -34,11 +32,11 @@ class GradientClipping(Callback):
         self.max_value = max_value
         self.clipped = 0
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self.clipped = 0
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         if self.max_value is not None:
             clip_grad_value_(trainer.model.parameters(), self.max_value)
         elif self.max_norm is not None:

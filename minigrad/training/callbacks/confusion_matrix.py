@@ -1,37 +1,36 @@
-"""Which classes are taken for which."""
+"""Counts of true and predicted classes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ... import plot
 from ..classes import classes_on_host
 from ..metrics import confusion_matrix
-from .base import Callback
-from .writers import checked_count, checked_writer, opened
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from ..trainer_base import TrainerBase
+from .monitor import ValidationPicture, checked_count
 
 
-class ConfusionMatrix(Callback):
+class ConfusionMatrix(ValidationPicture):
     """Count over each validation set how often a class is predicted as another.
 
     For TensorBoard the counts are drawn as a picture (``confusion_matrix``) at the end of the fit: drawing takes about
     a second.
 
     Args:
-        classes: how many there are, or their names in order; found out from the output if None.
+        classes: their number, or their names in order; taken from the output if None.
         writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is drawn.
-        every: draw a picture also every so many epochs, if not None.
+        every: also draw a picture every so many epochs, if not None.
         threshold: for two classes with one score: see :class:`minigrad.training.Accuracy`.
     Attributes:
-        counts: (K, K) whole numbers, of the last validation: true class (row), predicted class (column). None before.
+        counts: (K, K) integers, of the last validation: true class (row), predicted class (column). None before.
         epoch: which epoch that was; 0 before.
     """
+
+    name = "confusion_matrix"
 
     def __init__(
         self,
@@ -40,26 +39,24 @@ class ConfusionMatrix(Callback):
         every: int | None = None,
         threshold: float = 0.0,
     ) -> None:
+        super().__init__(writer, every)
         self.names = None if classes is None or isinstance(classes, int) else list(classes)
         self.classes = classes if isinstance(classes, int) else None if self.names is None else len(self.names)
         if self.classes is not None:
             checked_count("ConfusionMatrix", "classes", self.classes, 2)
-        self.every = None if every is None else checked_count("ConfusionMatrix", "every", every)
         self.threshold = threshold
         self.counts: np.ndarray[Any, np.dtype[np.int64]] | None = None
-        self.epoch = 0
-        self._writer = checked_writer("ConfusionMatrix", writer)
         self._true: list[Any] = []
         self._predicted: list[Any] = []
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self.counts, self.epoch = None, 0
 
-    def on_validation_start(self, trainer: Trainer) -> None:
+    def on_validation_start(self, trainer: TrainerBase) -> None:
         self._true, self._predicted = [], []
 
-    def on_validation_batch_end(self, trainer: Trainer) -> None:
+    def on_validation_batch_end(self, trainer: TrainerBase) -> None:
         if self.classes is None:
             shape = trainer.output.shape
             self.classes = shape[1] if len(shape) == 2 and shape[1] > 1 else 2
@@ -67,20 +64,13 @@ class ConfusionMatrix(Callback):
         self._true.append(true)
         self._predicted.append(predicted)
 
-    def on_validation_end(self, trainer: Trainer) -> None:
+    def on_validation_end(self, trainer: TrainerBase) -> None:
         self.counts = confusion_matrix(np.concatenate(self._true), np.concatenate(self._predicted), self.classes)
-        self.epoch = trainer.epoch
-        if self.every is not None and trainer.epoch % self.every == 0:
-            self._draw()
+        self._validated(trainer)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
-        if self.counts is not None and (self.every is None or self.epoch % self.every):
-            self._draw()
-
-    def _draw(self) -> None:
-        if (writer := opened(self._writer)) is not None:
-            figure = plot.confusion_matrix(self.counts, self.names)
-            writer.add_figure("confusion_matrix", figure, self.epoch)
+    def figure(self) -> Any:
+        """The counts as a picture."""
+        return plot.confusion_matrix(self.counts, self.names)
 
     def state_dict(self) -> dict[str, Any]:
         return {"counts": self.counts, "epoch": self.epoch}

@@ -1,33 +1,32 @@
-"""Ending a training that no longer gets better."""
+"""Ends a training that no longer improves."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
 from .best import Best, Mode
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .monitor import checked_count
 
 
 class EarlyStopping(Callback):
-    """End the fit when a figure has not improved for ``patience`` epochs in a row, and go back to the best weights.
+    """End the fit when a metric has not improved for ``patience`` epochs in a row, and go back to the best weights.
 
-    An epoch whose figure is NaN is one without improvement.
+    An epoch whose metric is NaN counts as one without improvement.
 
     Args:
-        monitor: the figure's name.
+        monitor: the metric's name.
         mode: "min" or "max"; by the name if None.
-        patience: so many epochs without improvement end the fit; 1: the first one does.
-        min_delta: a gain that is not larger than this is none.
-        restore_best: put the weights of the best epoch back at the end of the fit, however it ended, except by Ctrl-C:
-            what is to go on later must not go back now.
+        patience: the number of epochs without improvement that ends the fit; 1: the first one does.
+        min_delta: a gain must be larger than this to count as an improvement.
+        restore_best: load the weights of the best epoch at the end of the fit, unless Ctrl-C ended it, since the
+            training may then be resumed.
     Attributes:
-        best: ``best.value`` and ``best.epoch``. They begin anew with each fit that does not resume another.
-        waited: epochs since then.
+        best: ``best.value`` and ``best.epoch``, reset by each fit that does not resume another.
+        waited: epochs since the best one.
     """
 
     order = Order.CONTROL
@@ -40,10 +39,8 @@ class EarlyStopping(Callback):
         mode: Mode | None = None,
         restore_best: bool = True,
     ) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"EarlyStopping: patience = {patience!r}, expected a whole number above 0")
         self.monitor: str = monitor
-        self.patience = patience
+        self.patience = checked_count("EarlyStopping", "patience", patience)
         self.restore_best = restore_best
         self.best = Best("EarlyStopping", monitor, mode, min_delta)
         self._reset()
@@ -53,11 +50,11 @@ class EarlyStopping(Callback):
         self.waited = 0
         self._weights: dict[str, Any] | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self._reset()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         value = trainer.value(self.monitor, repr(self))
         if self.best.improved(value, trainer.epoch):
             self.waited = 0
@@ -70,7 +67,7 @@ class EarlyStopping(Callback):
             epochs = f"{self.waited} epochs" if self.waited > 1 else "an epoch"
             trainer.stop(f"{self.monitor} has not improved on {best} for {epochs} (EarlyStopping)")
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if not self.restore_best or self._weights is None or trainer.interrupted:
             return
         if self.best.epoch != trainer.epoch:

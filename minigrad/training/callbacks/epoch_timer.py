@@ -1,23 +1,21 @@
-"""How long an epoch takes."""
+"""Measures the time of an epoch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..batches import samples_in
+from ..trainer_base import TrainerBase
 from .base import Callback
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
 
 
 class EpochTimer(Callback):
     """Log ``epoch_seconds``, from the start of an epoch to the end of its validation, and ``samples_per_second``.
 
-    Samples are counted over the training part alone, and include the time that loading them took. Both figures depend
-    on the machine (``trainer.performance``). Of an epoch that was interrupted and resumed, the parts add up.
+    The second is measured over the training part, loading included. Both depend on the machine
+    (``trainer.performance``). For an epoch that was interrupted and resumed, the times of the parts are added.
     """
 
     def __init__(self) -> None:
@@ -28,18 +26,18 @@ class EpochTimer(Callback):
     def log_names(self) -> Iterable[str]:
         return ("epoch_seconds", "samples_per_second")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         self._since = self._trained = time.perf_counter()
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._seconds, self._samples = 0.0, 0
         self._since = self._trained = time.perf_counter()
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         self._samples += samples_in(trainer.batch)
         self._trained = time.perf_counter()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         training = self._seconds + self._trained - self._since
         trainer.log("epoch_seconds", self._seconds + time.perf_counter() - self._since, performance=True)
         trainer.log("samples_per_second", self._samples / training if training else 0.0, performance=True)

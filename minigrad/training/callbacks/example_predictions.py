@@ -1,41 +1,39 @@
-"""Some images with what the network takes them for."""
+"""Example images with their true and predicted classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ... import plot
 from ..classes import classes_on_host
-from .base import Callback
-from .writers import checked_count, checked_writer, opened
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from ..trainer_base import TrainerBase
+from .monitor import ValidationPicture, checked_count
 
 
-class ExamplePredictions(Callback):
-    """Keep some images of each validation with their true and predicted classes: those it gets wrong, mostly.
+class ExamplePredictions(ValidationPicture):
+    """Keep some images of each validation with their true and predicted classes, by default the wrong ones first.
 
     For TensorBoard they are drawn as one picture (``predictions``) at the end of the fit: drawing takes seconds. They
-    are not part of checkpoints: the next validation chooses again.
+    are not part of checkpoints; the next validation chooses new ones.
 
     Args:
-        names: of the classes, in order; their numbers if None.
+        names: of the classes, in order; their indices if None.
         writer: a SummaryWriter, a Run or a TensorBoardLogger; None: nothing is drawn.
-        count: how many images.
-        wrong_first: the first wrong ones, and right ones only if those are too few; otherwise the first ones as they
-            come.
-        every: draw a picture also every so many epochs, if not None.
+        count: the number of images.
+        wrong_first: take wrong ones first, and right ones if those are too few; otherwise simply the first images.
+        every: also draw a picture every so many epochs, if not None.
         threshold: for two classes with one score: see :class:`minigrad.training.Accuracy`.
     Attributes:
         images, true, predicted: arrays (count, C, H, W) or (count, H, W), (count,) and (count,), of the last
-            validation, less if that is smaller; None before.
+            validation, fewer if that is smaller; None before.
         epoch: which epoch that was; 0 before.
     Raises ValueError in the first validation if the model's first input is not of images, or a class has no name.
     """
+
+    name = "predictions"
 
     def __init__(
         self,
@@ -46,12 +44,11 @@ class ExamplePredictions(Callback):
         every: int | None = None,
         threshold: float = 0.0,
     ) -> None:
+        super().__init__(writer, every)
         self.names = None if names is None else list(names)
         self.count = checked_count("ExamplePredictions", "count", count)
-        self.every = None if every is None else checked_count("ExamplePredictions", "every", every)
         self.wrong_first = wrong_first
         self.threshold = threshold
-        self._writer = checked_writer("ExamplePredictions", writer)
         self._forget()
 
     def _forget(self) -> None:
@@ -60,14 +57,14 @@ class ExamplePredictions(Callback):
         self.predicted: Any = None
         self.epoch = 0
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         self._forget()
 
-    def on_validation_start(self, trainer: Trainer) -> None:
+    def on_validation_start(self, trainer: TrainerBase) -> None:
         self._first: list[tuple[Any, Any, Any]] = []  # those wanted: wrong ones, or all
         self._rest: list[tuple[Any, Any, Any]] = []  # right ones, should there be too few of those
 
-    def on_validation_batch_end(self, trainer: Trainer) -> None:
+    def on_validation_batch_end(self, trainer: TrainerBase) -> None:
         if len(self._first) >= self.count:
             return
         images = trainer.batch[0]
@@ -82,21 +79,14 @@ class ExamplePredictions(Callback):
             for i in np.flatnonzero(here)[: self.count - len(kept)].tolist():
                 kept.append((images[i].numpy(force=True).copy(), true[i], predicted[i]))
 
-    def on_validation_end(self, trainer: Trainer) -> None:
+    def on_validation_end(self, trainer: TrainerBase) -> None:
         chosen = [*self._first, *self._rest][: self.count]
         self.images, self.true, self.predicted = (np.stack(column) for column in zip(*chosen, strict=True))
-        self.epoch = trainer.epoch
         last = int(max(self.true.max(), self.predicted.max()))
         if self.names is not None and last >= len(self.names):
             raise ValueError(f"ExamplePredictions: {len(self.names)} names, but there is a class {last}")
-        if self.every is not None and trainer.epoch % self.every == 0:
-            self._draw()
+        self._validated(trainer)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
-        if self.images is not None and (self.every is None or self.epoch % self.every):
-            self._draw()
-
-    def _draw(self) -> None:
-        if (writer := opened(self._writer)) is not None:
-            figure = plot.predictions(self.images, self.true, self.predicted, self.names, limit=self.count)
-            writer.add_figure("predictions", figure, self.epoch)
+    def figure(self) -> Any:
+        """The images as one picture."""
+        return plot.predictions(self.images, self.true, self.predicted, self.names, limit=self.count)

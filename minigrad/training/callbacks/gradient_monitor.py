@@ -1,24 +1,21 @@
-"""How large the gradients are, layer by layer."""
+"""Measures gradients by layer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..probes import GradientProbe
-from .base import Callback
-from .writers import checked_count, checked_writer, opened
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from ..trainer_base import TrainerBase
+from .monitor import Monitor, checked_count
 
 
-class GradientMonitor(Callback):
-    """Log ``grad_norm``, and judge for each epoch which layers' gradients vanish or explode.
+class GradientMonitor(Monitor):
+    """Log ``grad_norm``, and report for each epoch which layers' gradients vanish or explode.
 
     ``grad_norm`` is the L2 norm of all gradients as one vector, averaged over the measured batches of the epoch: the
-    first and every so many after it. Gradients are seen as the backward pass left them, before clipping. For
+    first and then every ``every``-th. Gradients are measured after the backward pass, before clipping. For
     TensorBoard: each parameter's mean norm (``gradient_norm/…``) and, of the epoch's first batch, the histogram of its
     gradient (``gradients/…``), at the epoch.
 
@@ -28,7 +25,7 @@ class GradientMonitor(Callback):
         vanishing, exploding, limit: the thresholds of :meth:`minigrad.training.probes.GradientProbe.verdict`.
     Attributes:
         history: for each epoch ``{"epoch": …, "layers": {parameter: {"norm": mean norm, "rms": per element}}}``.
-        verdicts: what was found wrong, as text: "epoch 2: conv1.weight: gradient of …".
+        verdicts: the problems found, as text: "epoch 2: conv1.weight: gradient of …".
     """
 
     def __init__(
@@ -39,10 +36,9 @@ class GradientMonitor(Callback):
         exploding: float = 1e4,
         limit: float = 1e6,
     ) -> None:
-        self._writer = checked_writer("GradientMonitor", writer)
+        super().__init__(writer)
         self.every = checked_count("GradientMonitor", "every", every)
         self.thresholds = {"vanishing": vanishing, "exploding": exploding, "limit": limit}
-        self.history: list[dict[str, Any]] = []
         self.verdicts: list[str] = []
         self._begin()
 
@@ -54,14 +50,15 @@ class GradientMonitor(Callback):
     def log_names(self) -> Iterable[str]:
         return ("grad_norm",)
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
+        super().on_fit_start(trainer)
         if not trainer.resumed:
-            self.history, self.verdicts = [], []
+            self.verdicts = []
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._begin()
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         if (trainer.batch_index - 1) % self.every:
             return
         probe = GradientProbe(trainer.model)
@@ -69,12 +66,12 @@ class GradientMonitor(Callback):
         self._total += math.hypot(*norms.values())
         for name, norm in norms.items():
             self._norms[name] = self._norms.get(name, 0.0) + norm
-        if self._measured == 0 and (writer := opened(self._writer)) is not None:
+        if self._measured == 0 and (writer := self.summary_writer) is not None:
             for name, histogram in probe.histograms().items():
                 histogram.add_to(writer, f"gradients/{name}", trainer.epoch)
         self._measured += 1
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         n = self._measured
         trainer.log("grad_norm", self._total / n if n else math.nan)
         if n == 0:
@@ -85,7 +82,7 @@ class GradientMonitor(Callback):
         sizes = {name: p.numel() for name, p in trainer.model.named_parameters()}
         layers = {name: {"norm": norm, "rms": norm / math.sqrt(sizes[name])} for name, norm in norms.items()}
         self.history.append({"epoch": trainer.epoch, "layers": layers})
-        if (writer := opened(self._writer)) is not None:
+        if (writer := self.summary_writer) is not None:
             for name, norm in norms.items():
                 writer.add_scalar(f"gradient_norm/{name}", norm, trainer.epoch)
 
@@ -94,10 +91,11 @@ class GradientMonitor(Callback):
             "measured": self._measured,
             "total": self._total,
             "norms": dict(self._norms),
-            "history": list(self.history),
+            **super().state_dict(),
             "verdicts": list(self.verdicts),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._measured, self._total, self._norms = state["measured"], state["total"], dict(state["norms"])
-        self.history, self.verdicts = list(state["history"]), list(state["verdicts"])
+        self.verdicts = list(state["verdicts"])
+        super().load_state_dict(state)

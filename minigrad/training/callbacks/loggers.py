@@ -1,26 +1,24 @@
-"""Writing the figures of a training down: as a table, for TensorBoard, or into the folder of a run."""
+"""Write the metrics of a training: as a table, for TensorBoard, or into the folder of a run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..table import make_writable, write_table
+from ...csv_table import write_table
+from ...files import make_writable
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..run import Run
-    from ..trainer import Trainer
 
 
 class CSVLogger(Callback):
-    """Keep ``trainer.history`` in a CSV file, a row for each epoch; the file is whole at any moment.
+    """Write ``trainer.history`` to a CSV file, a row for each epoch; the file is complete at any moment.
 
     Args:
-        path: of the file, whose folder is made if need be; what it held before is replaced after the first epoch.
-        performance: write what depends on the machine, too.
+        path: of the file; its folder is made if necessary. An older file is replaced after the first epoch.
+        performance: also write the metrics that depend on the machine.
     Raises OSError before the training begins if nothing can be written there.
     """
 
@@ -30,10 +28,10 @@ class CSVLogger(Callback):
         self.path = Path(path)
         self.performance = performance
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         make_writable(self.path.parent)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         rows = trainer.history
         if self.performance:
             rows = [{**row, **more} for row, more in zip(rows, trainer.performance_history, strict=True)]
@@ -41,16 +39,16 @@ class CSVLogger(Callback):
 
 
 class TensorBoardLogger(Callback):
-    """Write every figure of an epoch, and the loss of every so many batches, for TensorBoard.
+    """Write every metric of an epoch, and the loss of every ``every``-th batch, for TensorBoard.
 
-    Steps of the figures are epochs. The loss of batches is counted in updates, so it goes into a log of its own, the
-    folder ``batches`` below. On resuming, what was logged beyond the checkpoint is hidden.
+    The steps of the metrics are epochs, those of the loss of batches are updates; that loss has its own log in the
+    subfolder ``batches``. On resuming, entries after the checkpoint are hidden.
 
     Args:
         folder: of the logs.
         every: batches between two losses; 0: none.
         model_input: an input (or a tuple of them) with which the model's graph is written once.
-        hparams: settings, which are written at the end with the last epoch's figures, for the comparison of runs.
+        hparams: settings, written at the end with the last epoch's metrics, to compare runs.
     """
 
     order = Order.REPORT
@@ -69,7 +67,7 @@ class TensorBoardLogger(Callback):
         self._writer: Any = None
         self._batch_writer: Any = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         from ...utils.tensorboard import SummaryWriter
 
         done = trainer.epoch - trainer.inside_epoch
@@ -83,24 +81,24 @@ class TensorBoardLogger(Callback):
 
     @property
     def writer(self) -> Any:
-        """The SummaryWriter of the figures, open during a fit."""
+        """The SummaryWriter of the metrics, open during a fit."""
         return self._writer
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self.every and trainer.step % self.every == 0:
             self._batch_writer.add_scalar("batch/loss", trainer.loss, trainer.step)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         for name, value in {**trainer.logs, **trainer.performance}.items():
             self._writer.add_scalar(name, value, trainer.epoch)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if self.hparams is not None and trainer.history:
-            figures = {name: value for name, value in trainer.history[-1].items() if name != "epoch"}
-            self._writer.add_hparams(self.hparams, figures, run_name="hparams")
+            metrics = {name: value for name, value in trainer.history[-1].items() if name != "epoch"}
+            self._writer.add_hparams(self.hparams, metrics, run_name="hparams")
         self._close()
 
-    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+    def on_exception(self, trainer: TrainerBase, error: BaseException) -> None:
         self._close()
 
     def _close(self) -> None:
@@ -110,7 +108,7 @@ class TensorBoardLogger(Callback):
 
 
 class RunLogger(Callback):
-    """Write the figures into the folder of a :class:`minigrad.training.Run`: history, TensorBoard's logs.
+    """Write the metrics into the folder of a :class:`minigrad.runs.Run`: history, TensorBoard's logs.
 
     Args:
         run: the run.
@@ -120,26 +118,26 @@ class RunLogger(Callback):
 
     order = Order.REPORT
 
-    def __init__(self, run: Run, every: int = 50, model_input: Any = None) -> None:
+    def __init__(self, run: Any, every: int = 50, model_input: Any = None) -> None:
         self.run = run
         self.every = every
         self.model_input = model_input
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if trainer.resumed:
             self.run.rewind(trainer.history, trainer.performance_history, trainer.step)
         elif self.model_input is not None:
             self.run.writer.add_graph(trainer.model, self.model_input)
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self.every and trainer.step % self.every == 0:
             self.run.batch_writer.add_scalar("batch/loss", trainer.loss, trainer.step)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         self.run.log(trainer.epoch, **trainer.logs)
         self.run.log_performance(trainer.epoch, **trainer.performance)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         if trainer.interrupted:
             self.run.interrupt(f"Stopped by Ctrl-C in epoch {trainer.epoch} after batch {trainer.batch_index}")
         elif trainer.stopped is not None:

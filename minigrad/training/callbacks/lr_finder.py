@@ -1,38 +1,37 @@
-"""A learning rate found by trying them all."""
+"""Finds a learning rate by trying a range of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...plot import curves
 from ..batches import checked_loader
+from ..trainer_state import ResumableTrainer
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .monitor import checked_count
 
 
 class LRFinder(Callback):
-    """Before the training, raise the learning rate from batch to batch, and see where the loss falls fastest.
+    """Before the training, raise the learning rate from batch to batch, and find where the loss falls fastest.
 
-    lrᵢ = lowest · (highest / lowest)^(i / (steps − 1)). The losses are smoothed as TensorBoard does it; the search ends
-    when a smoothed loss exceeds ``diverged`` times the lowest one. The suggestion is the rate of the steepest descent
+    lrᵢ = lowest · (highest / lowest)^(i / (steps − 1)). The losses are smoothed as in TensorBoard; the search ends when
+    a smoothed loss exceeds ``diverged`` times the lowest one. The suggestion is the rate where the loss falls fastest
     over log lr. Everything is put back afterwards. Ctrl-C ends search and fit. Source: L. N. Smith, "Cyclical Learning
     Rates for Training Neural Networks" (2017), the learning rate range test.
 
     Args:
         lowest, highest: the rates tried.
-        steps: batches; the loader is begun anew as often as need be.
-        diverged: how many times the lowest loss ends the search.
-        smoothing: weight of the past, 0 … 1.
-        apply: train with the suggestion from then on (all parameter groups), if there is one. A scheduler that was made
-            before knows nothing of it.
+        steps: the number of batches; the loader is started again as often as necessary.
+        diverged: the multiple of the lowest loss that ends the search.
+        smoothing: weight of the earlier losses, 0 … 1.
+        apply: train with the suggestion (all parameter groups), if there is one. A scheduler that was made before does
+            not take it into account.
     Attributes:
-        rates, losses: what was tried, and the smoothed loss there.
+        rates, losses: the rates tried, and the smoothed loss at each.
         suggestion: a rate, or None if the loss never fell.
     """
 
@@ -49,13 +48,11 @@ class LRFinder(Callback):
     ) -> None:
         if not 0 < lowest < highest:
             raise ValueError(f"LRFinder: lowest = {lowest!r}, highest = {highest!r}, expected 0 < lowest < highest")
-        if not isinstance(steps, int) or steps < 10:
-            raise ValueError(f"LRFinder: steps = {steps!r}, expected a whole number, 10 or more")
         if not diverged > 1 or not 0 <= smoothing < 1:
             raise ValueError(f"LRFinder: diverged = {diverged!r} must be above 1, smoothing = {smoothing!r} in [0, 1)")
         self.lowest = lowest
         self.highest = highest
-        self.steps = steps
+        self.steps = checked_count("LRFinder", "steps", steps, 10)
         self.diverged = diverged
         self.smoothing = smoothing
         self.apply = apply
@@ -63,21 +60,21 @@ class LRFinder(Callback):
         self.losses: list[float] = []
         self.suggestion: float | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: ResumableTrainer) -> None:
         if trainer.resumed:
             return
         checked_loader("LRFinder: train_loader", trainer.train_loader, passes=2)
-        with trainer.undisturbed(), np.errstate(all="ignore"):  # it goes on until the numbers run away
+        with trainer.undisturbed(), np.errstate(all="ignore"):  # the search runs until the loss diverges
             self._search(trainer)
         self.suggestion = self._steepest()
         if self.apply and self.suggestion is not None:
             for group in trainer.optimizer.param_groups:
                 group["lr"] = self.suggestion
 
-    def _search(self, trainer: Trainer) -> None:
+    def _search(self, trainer: ResumableTrainer) -> None:
         self.rates, self.losses = [], []
         average = 0.0
-        for i, batch in zip(range(self.steps), _again_and_again(trainer.train_loader), strict=False):
+        for i, batch in zip(range(self.steps), _endless(trainer.train_loader), strict=False):
             if trainer.stopped is not None:
                 return
             rate = self.lowest * (self.highest / self.lowest) ** (i / (self.steps - 1))
@@ -98,16 +95,16 @@ class LRFinder(Callback):
             self.losses.append(smoothed)
 
     def _steepest(self) -> float | None:
-        """The rate at which the loss falls fastest per decade, the first and last few apart."""
+        """The rate at which the loss falls fastest per decade, without the first and last few."""
         falls = [
             (self.losses[i + 1] - self.losses[i - 1], self.rates[i]) for i in range(2, len(self.losses) - 2)
-        ]  # the rates lie evenly in log lr, so a difference of losses is a slope
+        ]  # the rates are evenly spaced in log lr, so a difference of losses is a slope
         if not falls or min(falls)[0] >= 0:
             return None
         return min(falls)[1]
 
     def figure(self) -> Any:
-        """The loss over the rate, on a logarithmic axis, with the suggestion. Raises ValueError before a search."""
+        """A picture of the loss over the rate, on a logarithmic axis. Raises ValueError before a search."""
         if not self.rates:
             raise ValueError("LRFinder.figure: nothing was tried yet; it is done at the start of fit")
         figure = curves({"smoothed loss": (self.rates, self.losses)}, "learning rate", "loss")
@@ -119,8 +116,8 @@ class LRFinder(Callback):
         return figure
 
 
-def _again_and_again(loader: Any) -> Iterator[Any]:
-    """A loader's batches without an end; none if it has none."""
+def _endless(loader: Any) -> Iterator[Any]:
+    """A loader's batches, over and over; none if it has none."""
     while True:
         empty = True
         for batch in loader:

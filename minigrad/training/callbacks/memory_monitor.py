@@ -1,28 +1,24 @@
-"""How much memory a training takes."""
+"""Measures the memory of a training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ..probes import gpu_memory, peak_memory, resident_memory
+from ..trainer_base import TrainerBase
 from .base import Callback
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
 
 
 class MemoryMonitor(Callback):
-    """Log at the end of each epoch, in MiB, the main memory that the process has, the most it ever had, and the GPU's.
+    """Log the memory in MiB at the end of each epoch: ``rss_mib`` and ``peak_rss_mib`` of the process, and ``gpu_mib``.
 
-    The figures ``rss_mib``, ``peak_rss_mib`` and ``gpu_mib`` (what arrays hold there; 0 without a GPU) depend on the
-    machine (``trainer.performance``).
+    The last is that of arrays on the GPU, 0 without one. All depend on the machine (``trainer.performance``).
     """
 
     def log_names(self) -> Iterable[str]:
         return ("rss_mib", "peak_rss_mib", "gpu_mib")
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         trainer.log("rss_mib", resident_memory(), performance=True)
         trainer.log("peak_rss_mib", peak_memory(), performance=True)
         trainer.log("gpu_mib", gpu_memory(), performance=True)

@@ -1,4 +1,4 @@
-"""Keeping what was trained: checkpoints to go on from, and the weights of the best epoch."""
+"""Saves checkpoints to resume from, and the weights of the best epoch."""
 
 from __future__ import annotations
 
@@ -7,45 +7,44 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ...files import make_writable, remove_drafts
 from ...serialization import save
-from ..checkpoint import checkpoint_name, checkpoints_in, remove_drafts, save_checkpoint
-from ..table import make_writable
+from ..checkpoint import checkpoint_name, checkpoints_in, save_checkpoint
+from ..trainer_state import ResumableTrainer
 from .base import Callback, Order
 from .best import Best, Mode
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .monitor import checked_count
 
 
 class ModelCheckpoint(Callback):
-    """Write the whole state of the training every so many epochs or steps, and the best epoch's weights.
+    """Write the whole state of the training every few epochs or steps, and the best epoch's weights.
 
-    In the folder stand afterwards
+    The folder then contains
 
     - ``step-<number>.safetensors``: all that ``Trainer.fit(resume=…)`` needs; the newest ``keep`` of them. One is
-      written at the end of the fit in any case, also after Ctrl-C in the middle of an epoch;
-    - ``best.safetensors``: the ``state_dict`` of the model after the best epoch, if a figure is monitored;
-    - ``after-error.safetensors``: that of the model when an error ended the fit.
+      always written at the end of the fit, also after Ctrl-C in the middle of an epoch;
+    - ``best.safetensors``: the ``state_dict`` of the model after the best epoch, if a metric is monitored;
+    - ``after-error.safetensors``: the ``state_dict`` of the model when an error ended the fit.
 
-    A file appears whole or not at all. At least two checkpoints are kept, so that there is another one should one be
-    damaged. Where a training went back to one that is not the newest, the newer ones go when the next is written.
+    A file appears complete or not at all. At least two checkpoints are kept, in case one is damaged. If a training was
+    resumed from an older checkpoint, the newer ones are removed when the next one is written.
 
-    A checkpoint inside an epoch needs a training loader that can tell its place, such as a DataLoader. With another one
-    ``every_steps`` is refused, and a fit that ends inside an epoch is kept until the epoch before, with a warning.
+    A checkpoint inside an epoch needs a training loader with a ``state_dict``, such as a DataLoader. With another one
+    ``every_steps`` is refused, and a fit that ends inside an epoch is saved up to the epoch before, with a warning.
 
     Args:
-        folder: made if need be.
-        monitor: the figure by which an epoch is the best; None: no best weights are kept.
+        folder: made if necessary.
+        monitor: the metric that decides which epoch is the best; None: no best weights are kept.
         mode: "min" or "max"; by the name if None.
-        every_epochs: write a checkpoint after so many epochs.
-        every_steps: and after so many updates, if not None.
-        keep: how many checkpoints stay, 2 or more.
+        every_epochs: epochs from one checkpoint to the next.
+        every_steps: also updates from one to the next, if not None.
+        keep: the number of checkpoints kept, 2 or more.
     Attributes:
         best: ``best.value`` and ``best.epoch``.
     Raises before the training begins: OSError if the folder cannot be written, FileExistsError if it holds the
-    checkpoints of another training, ValueError for every_steps with a loader that cannot tell its place.
+    checkpoints of another training, ValueError for every_steps with a loader without a state.
     """
 
     order = Order.SAVE
@@ -59,34 +58,30 @@ class ModelCheckpoint(Callback):
         every_steps: int | None = None,
         keep: int = 2,
     ) -> None:
-        counts = (("every_epochs", every_epochs, 1), ("every_steps", every_steps, 1), ("keep", keep, 2))
-        for name, value, least in counts:
-            if name == "every_steps" and value is None:
-                continue
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"ModelCheckpoint: {name} = {value!r}, expected a whole number, {least} or more")
         self.folder = Path(folder)
         self.monitor = monitor
-        self.every_epochs = every_epochs
-        self.every_steps = every_steps
-        self.keep = keep
+        self.every_epochs = checked_count("ModelCheckpoint", "every_epochs", every_epochs)
+        self.every_steps = None
+        if every_steps is not None:
+            self.every_steps = checked_count("ModelCheckpoint", "every_steps", every_steps)
+        self.keep = checked_count("ModelCheckpoint", "keep", keep, 2)
         self.best = Best("ModelCheckpoint", monitor, mode) if monitor is not None else None
-        self._saved: tuple[int, int, bool] | None = None  # the place of the last one
+        self._saved: tuple[int, int, bool] | None = None  # the position of the last one
 
     @property
     def best_weights(self) -> Path:
-        """Where the best epoch's weights lie, if there was one."""
+        """The path of the best epoch's weights."""
         return self.folder / "best.safetensors"
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: ResumableTrainer) -> None:
         make_writable(self.folder)
-        if self.every_steps is not None and not _knows_its_place(trainer):
+        if self.every_steps is not None and not _loader_has_state(trainer):
             raise ValueError(
                 f"ModelCheckpoint: every_steps = {self.every_steps} needs a train_loader that can tell its place "
                 f"(state_dict), such as a DataLoader; this one is a {type(trainer.train_loader).__name__}"
             )
         remove_drafts(self.folder)
-        self._saved = _place(trainer) if trainer.resumed else None
+        self._saved = _position(trainer) if trainer.resumed else None
         if not trainer.resumed:
             for old in (*checkpoints_in(self.folder), self.best_weights):
                 if old.exists():
@@ -97,11 +92,11 @@ class ModelCheckpoint(Callback):
             if self.best is not None:
                 self.best.reset()
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: ResumableTrainer) -> None:
         if self.every_steps is not None and trainer.step % self.every_steps == 0:
             self._save(trainer)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: ResumableTrainer) -> None:
         if self.best is not None and self.monitor is not None:
             value = trainer.value(self.monitor, repr(self))
             if math.isnan(value):
@@ -115,10 +110,10 @@ class ModelCheckpoint(Callback):
         if trainer.epoch % self.every_epochs == 0 or trainer.epoch == trainer.epochs or trainer.stopped is not None:
             self._save(trainer)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
-        if trainer.epoch == 0 or self._saved == _place(trainer):
+    def on_fit_end(self, trainer: ResumableTrainer) -> None:
+        if trainer.epoch == 0 or self._saved == _position(trainer):
             return
-        if not trainer.inside_epoch or _knows_its_place(trainer):
+        if not trainer.inside_epoch or _loader_has_state(trainer):
             self._save(trainer)
         else:
             warnings.warn(
@@ -128,16 +123,16 @@ class ModelCheckpoint(Callback):
                 stacklevel=2,
             )
 
-    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+    def on_exception(self, trainer: ResumableTrainer, error: BaseException) -> None:
         if trainer.step:
             save(trainer.model.state_dict(), self.folder / "after-error.safetensors")
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: ResumableTrainer) -> None:
         newest = self.folder / checkpoint_name(trainer.step)
         save_checkpoint(trainer.state_dict(), newest)
-        self._saved = _place(trainer)
+        self._saved = _position(trainer)
         found = checkpoints_in(self.folder)
-        kept = found[: found.index(newest) + 1][-self.keep :]  # those behind it are of a future that was left
+        kept = found[: found.index(newest) + 1][-self.keep :]  # later ones are from before the training was resumed
         for old in found:
             if old not in kept:
                 old.unlink()
@@ -150,9 +145,9 @@ class ModelCheckpoint(Callback):
             self.best.load_state_dict(state["best"])
 
 
-def _place(trainer: Trainer) -> tuple[int, int, bool]:
+def _position(trainer: ResumableTrainer) -> tuple[int, int, bool]:
     return trainer.epoch, trainer.batch_index, trainer.inside_epoch
 
 
-def _knows_its_place(trainer: Trainer) -> bool:
+def _loader_has_state(trainer: ResumableTrainer) -> bool:
     return hasattr(trainer.train_loader, "state_dict")

@@ -1,29 +1,27 @@
-"""Ending a training whose numbers are no longer numbers."""
+"""Ends a training before a NaN reaches the weights."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ...utils.undisturbed import Buffers
+from ...nn.inspection.preserved import snapshot
 from ..diagnosis import diagnose
+from ..trainer_base import TrainerBase
 from .base import Callback, CancelBatch, Order
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
 
 
 class TerminateOnNaN(Callback):
     """End the fit before a NaN or an infinity reaches the weights, and say in which layer and op it began.
 
-    The loss of each batch is looked at, and the sum of squares of each gradient: one pass over the gradients. At the
-    first one that is not finite the batch is run once more to find the place, its update is skipped, and the fit ends.
-    Of batch norm's running statistics, which have seen the batch by then, a copy from before it is kept and put back.
+    It checks the loss of each batch, and the sum of squares of each gradient. At the first that is not finite, the
+    batch is run again to find the origin, its update is skipped, the buffers (batch norm's running statistics) go back
+    to their values before the batch, and the fit ends.
 
     Attributes:
-        diagnosis: where it began, or None. It is the trainer's ``stopped``, too.
+        diagnosis: where it began, or None; also part of ``trainer.stopped``.
     """
 
     order = Order.MEASURE
@@ -31,28 +29,28 @@ class TerminateOnNaN(Callback):
     def __init__(self) -> None:
         self.diagnosis: str | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         self.diagnosis = None
 
-    def on_batch_start(self, trainer: Trainer) -> None:
-        self._buffers = Buffers(trainer.model)
+    def on_batch_start(self, trainer: TrainerBase) -> None:
+        self._put_buffers_back = snapshot(trainer.model, "buffers")
 
-    def on_before_backward(self, trainer: Trainer) -> None:
+    def on_before_backward(self, trainer: TrainerBase) -> None:
         if not math.isfinite(trainer.loss.item()) and trainer.loss_weight:
             self._end(trainer)
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         for parameter in trainer.model.parameters():
             if parameter.grad is not None:
                 g = parameter.grad._array.ravel()
                 with np.errstate(all="ignore"):
                     square = g @ g
-                # Overflow of the squares alone is no reason to stop, so a doubtful sum is looked at again.
+                # The squares alone may overflow, so that the largest element decides.
                 if not math.isfinite(square) and not math.isfinite(abs(g).max()):
                     self._end(trainer)
 
-    def _end(self, trainer: Trainer) -> Any:
-        self._buffers.put_back()
+    def _end(self, trainer: TrainerBase) -> Any:
+        self._put_buffers_back()
         self.diagnosis = diagnose(trainer)
         trainer.stop(f"{self.diagnosis} (TerminateOnNaN)")
         raise CancelBatch

@@ -1,39 +1,37 @@
-"""The oldest check in the trade: a network that cannot learn one batch by heart will learn nothing from many."""
+"""Checks that the network can fit a single batch; otherwise it will not learn from many either."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..batches import checked_loader, first_samples, samples_in
 from ..streaming import Metric
+from ..trainer_state import ResumableTrainer
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .monitor import checked_count
 
 
 class OverfitError(RuntimeError):
-    """The network could not learn a single batch by heart: model, loss or data are at fault."""
+    """The network could not fit a single batch: something is wrong with model, loss or data."""
 
 
 class OverfitOneBatch(Callback):
-    """Before the training, learn the first samples by heart, and put everything back afterwards.
+    """Before the training, fit the first samples, and put everything back afterwards.
 
-    Dropout is active while it learns, as in the training.
-
-    The trainer's model and optimizer make up to ``steps`` updates on one small batch. Learned by heart means that the
-    metric reaches ``target``, or, without one, that the loss fell to ``loss_share`` of what it was.
+    The trainer's model and optimizer make up to ``steps`` updates on one small batch, with dropout active as in the
+    training. The check is passed when the metric reaches ``target`` or, without a metric, when the loss has fallen to
+    ``loss_share`` of the first.
 
     Args:
-        samples: so many of the first batch.
-        steps: updates at the most.
-        metric: such as Accuracy(); measured on the outputs of the step itself.
-        target: what it must reach.
-        loss_share: of the first loss, if there is no metric.
-        required: raise OverfitError if it failed (True), or only remember it in ``passed``.
+        samples: how many of the first batch.
+        steps: the most updates.
+        metric: such as Accuracy(); computed on the outputs of each step.
+        target: the value that it must reach.
+        loss_share: the share of the first loss, if there is no metric.
+        required: raise OverfitError if the check fails (True), or only set ``passed``.
     Attributes:
-        passed, steps_taken, first_loss, last_loss: what came of it.
+        passed, steps_taken, first_loss, last_loss: the result.
     """
 
     order = Order.MEASURE
@@ -47,10 +45,8 @@ class OverfitOneBatch(Callback):
         loss_share: float = 0.01,
         required: bool = True,
     ) -> None:
-        if samples < 1 or steps < 1:
-            raise ValueError(f"OverfitOneBatch: samples = {samples!r}, steps = {steps!r}, expected 1 or more")
-        self.samples = samples
-        self.steps = steps
+        self.samples = checked_count("OverfitOneBatch", "samples", samples)
+        self.steps = checked_count("OverfitOneBatch", "steps", steps)
         self.metric = metric
         self.target = target
         self.loss_share = loss_share
@@ -59,7 +55,7 @@ class OverfitOneBatch(Callback):
         self.steps_taken = 0
         self.first_loss = self.last_loss = float("nan")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: ResumableTrainer) -> None:
         if trainer.resumed:
             return
         checked_loader("OverfitOneBatch: train_loader", trainer.train_loader, passes=2)
@@ -78,7 +74,7 @@ class OverfitOneBatch(Callback):
                 "layer, the loss, the learning rate and the labels"
             )
 
-    def _learn(self, trainer: Trainer, batch: Any) -> None:
+    def _learn(self, trainer: ResumableTrainer, batch: Any) -> None:
         metric = copy.deepcopy(self.metric)
         self.passed = False
         for step in range(self.steps):

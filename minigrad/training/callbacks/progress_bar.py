@@ -1,27 +1,23 @@
-"""What a training says while it runs."""
+"""Shows the progress of a training."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...terminal import fitting, is_terminal, say
-from ..report import shown
+from ...terminal import fitting, is_terminal, say, shown
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
 
 _DRAW_EVERY = 0.2  # seconds
 
 
 class ProgressBar(Callback):
-    """A bar for each epoch (tqdm's, on stderr) with the running loss; a plain line for each epoch where there is no
-    terminal, such as in a log file.
+    """A bar for each epoch (tqdm's, on stderr) with the current loss; without a terminal, a line for each epoch.
 
     Args:
-        label: stands before the epoch's number.
+        label: text before the epoch's number.
     """
 
     order = Order.REPORT
@@ -30,11 +26,11 @@ class ProgressBar(Callback):
         self.label = label
         self._bar: Any = None
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_epoch_start(self, trainer: TrainerBase) -> None:
         self._started = self._drawn = time.perf_counter()
         self._open(trainer)
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self._bar is None:
             return
         now = time.perf_counter()
@@ -43,32 +39,32 @@ class ProgressBar(Callback):
             self._bar.set_postfix_str(f"loss {trainer.loss.item():.4g}", refresh=False)
             self._bar.update(trainer.batch_index - self._bar.n)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        figures = ", ".join(f"{name} {shown(value)}" for name, value in trainer.logs.items())
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
+        metrics = ", ".join(f"{name} {shown(value)}" for name, value in trainer.logs.items())
         if self._bar is not None:
-            self._bar.set_postfix_str(fitting(figures, sys.stderr), refresh=False)
+            self._bar.set_postfix_str(fitting(metrics, sys.stderr), refresh=False)
             self._bar.update(trainer.batch_index - self._bar.n)
             self._close()
         else:
             seconds = time.perf_counter() - getattr(self, "_started", time.perf_counter())
-            say(f"{self._title(trainer)}: {figures} ({seconds:.1f} s)")
+            say(f"{self._title(trainer)}: {metrics} ({seconds:.1f} s)")
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if trainer.inside_epoch:  # resumed there
             self.on_epoch_start(trainer)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: TrainerBase) -> None:
         self._close()
         if trainer.stopped is not None:
             say(f"Stopped after epoch {trainer.epoch}, batch {trainer.batch_index}: {trainer.stopped}")
 
-    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+    def on_exception(self, trainer: TrainerBase, error: BaseException) -> None:
         self._close()
 
-    def _title(self, trainer: Trainer) -> str:
+    def _title(self, trainer: TrainerBase) -> str:
         return f"{self.label} {trainer.epoch}/{trainer.epochs}"
 
-    def _open(self, trainer: Trainer) -> None:
+    def _open(self, trainer: TrainerBase) -> None:
         if is_terminal(sys.stderr):
             from tqdm import tqdm
 

@@ -1,15 +1,13 @@
-"""Learning rates that change while a network learns."""
+"""Changes the learning rate during the training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ...optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from ..trainer_base import TrainerBase
 from .base import Callback, Order
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
 
 
 class LRSchedule(Callback):
@@ -19,14 +17,14 @@ class LRSchedule(Callback):
         LRSchedule(CyclicLR(optimizer, 1e-4, 5e-3, step_size_up=2000), interval="batch")
         LRSchedule(ReduceLROnPlateau(optimizer, factor=0.5, patience=2), monitor="val_loss")
 
-    A batch without an update (CancelBatch) is not counted. In a second fit a schedule goes on where the first one left
-    it; what ReduceLROnPlateau has seen is forgotten, unless the fit resumes another.
+    A batch without an update (CancelBatch) is not counted. In a second fit a schedule continues where the first one
+    ended, except that ReduceLROnPlateau is reset, unless the fit resumes another.
 
     Args:
         scheduler: made for the trainer's optimizer.
         interval: "epoch" or "batch".
-        monitor: the figure that ReduceLROnPlateau watches (which has its own ``mode``); for no other scheduler.
-    Raises ValueError and TypeError for what does not fit together.
+        monitor: the metric for ReduceLROnPlateau (which has its own ``mode``); not allowed for another scheduler.
+    Raises TypeError for another scheduler, ValueError for arguments that do not fit it.
     """
 
     order = Order.CONTROL
@@ -40,24 +38,24 @@ class LRSchedule(Callback):
             raise ValueError(f"LRSchedule: interval = {interval!r}, expected 'epoch' or 'batch'")
         watches = isinstance(scheduler, ReduceLROnPlateau)
         if watches and (monitor is None or interval != "epoch"):
-            raise ValueError("LRSchedule: ReduceLROnPlateau needs monitor, the figure to watch, and interval='epoch'")
+            raise ValueError("LRSchedule: ReduceLROnPlateau needs monitor, the metric to watch, and interval='epoch'")
         if not watches and monitor is not None:
-            raise ValueError(f"LRSchedule: {type(scheduler).__name__} watches no figure; leave monitor out")
+            raise ValueError(f"LRSchedule: {type(scheduler).__name__} watches no metric; leave monitor out")
         self.scheduler = scheduler
         self.interval = interval
         self.monitor = monitor
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if self.scheduler.optimizer is not trainer.optimizer:
             raise ValueError(f"{self!r}: its scheduler is of another optimizer than the trainer's")
         if isinstance(self.scheduler, ReduceLROnPlateau) and not trainer.resumed:
             self.scheduler._reset()
 
-    def on_batch_end(self, trainer: Trainer) -> None:
+    def on_batch_end(self, trainer: TrainerBase) -> None:
         if self.interval == "batch":
             self.scheduler.step()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         if self.monitor is not None:
             self.scheduler.step(trainer.value(self.monitor, repr(self)))  # type: ignore[arg-type]
         elif self.interval == "epoch":
@@ -78,14 +76,14 @@ class LRSchedule(Callback):
 class LearningRateMonitor(Callback):
     """Log ``lr``, the learning rate of the epoch's last update (of the first parameter group)."""
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: TrainerBase) -> None:
         if not trainer.resumed:
             self._rate = trainer.optimizer.param_groups[0]["lr"]
 
-    def on_before_step(self, trainer: Trainer) -> None:
+    def on_before_step(self, trainer: TrainerBase) -> None:
         self._rate = trainer.optimizer.param_groups[0]["lr"]
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: TrainerBase) -> None:
         trainer.log("lr", self._rate)
 
     def log_names(self) -> tuple[str, ...]:

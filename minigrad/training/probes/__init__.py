@@ -1,4 +1,4 @@
-"""Looking into a network while it learns. Probes need no Trainer: they read a model, and leave it as it was."""
+"""Measure a network while it trains. Probes work without a Trainer: they read a model, and leave it as it was."""
 
 from .activations import Activation, ActivationProbe
 from .gradients import GradientProbe

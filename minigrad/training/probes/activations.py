@@ -1,4 +1,4 @@
-"""What layers put out for a fixed batch: how it is spread, and how much of it is stuck."""
+"""Measures the outputs of layers for a batch: their distribution, and how many are saturated or dead."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from ... import nn
 from ...autograd import no_grad
+from ...nn.inspection.preserved import preserved
 from ...tensor import Tensor
-from ...utils.undisturbed import undisturbed
 from .histogram import Histogram
 
-# In evaluation mode they put out what they are given.
-_PASSING_ON = (
+# These return their input unchanged in eval mode.
+_UNCHANGED_IN_EVAL = (
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
     *(nn.Flatten, nn.Unflatten, nn.Identity),
 )
@@ -27,10 +27,10 @@ class Activation:
     Attributes:
         kind: the layer's class, such as "Tanh".
         histogram: of all elements.
-        saturated: for Tanh and Sigmoid, the share of elements (0 … 1) so near to a limit that hardly any gradient
-            passes; None for other layers.
-        dead: for ReLU and ReLU6, the share of units that are 0 for the whole batch, so that none of it teaches them
-            anything; a unit is a channel of (N, C, …), a neuron of (N, F). None for other layers.
+        saturated: for Tanh and Sigmoid, the share of elements (0 … 1) so close to a limit that their gradient is almost
+            0; None for other layers.
+        dead: for ReLU and ReLU6, the share of units that are 0 for the whole batch, so that they get no gradient from
+            it; a unit is a channel of (N, C, …), a neuron of (N, F). None for other layers.
     """
 
     kind: str
@@ -48,19 +48,19 @@ class Activation:
 
 
 class ActivationProbe:
-    """Measures the outputs of a model's layers on a batch, in evaluation mode and without a graph.
+    """Measures the outputs of a model's layers on a batch, in eval mode and without a graph.
 
         for name, activation in ActivationProbe(model).measure(images).items():
             print(name, activation.mean, activation.std, activation.saturated, activation.dead)
 
-    Hooks see the outputs, and are there only while it measures: they keep a layer and its activation from running as
-    one op. What a ``forward`` computes by functions (``F.tanh(x)``, ``x.relu()``) is no module and stays unseen: write
-    it as ``nn.Tanh()``. The model is left as it was: training flags, hooks, running statistics, random numbers.
+    It uses hooks, which keep a layer and its activation from running as one op, and removes them afterwards. What a
+    ``forward`` computes by functions (``F.tanh(x)``, ``x.relu()``) is not a module and is not measured: write it as
+    ``nn.Tanh()``. The model is left as it was.
 
     Args:
-        layers: the names of modules to look at. None: every module that has no other modules in it, but for those that
-            pass on what they are given (Flatten, dropout, …).
-        saturation: the share of its limit from which an output counts as saturated: |y| > saturation for Tanh,
+        layers: the names of the modules to measure. None: every module without sub-modules, except those that return
+            their input unchanged (Flatten, dropout, …).
+        saturation: the share of the limit above which an output counts as saturated: |y| > saturation for Tanh,
             y < 1 − saturation or y > saturation for Sigmoid.
         bins: of the histograms.
     Raises ValueError for a name that the model does not have, or a saturation that is not in 0.5 … 1.
@@ -78,7 +78,9 @@ class ActivationProbe:
         self.bins = bins
         modules = dict(model.named_modules())
         if layers is None:
-            self.layers = {name: m for name, m in modules.items() if not m._modules and not isinstance(m, _PASSING_ON)}
+            self.layers = {
+                name: m for name, m in modules.items() if not m._modules and not isinstance(m, _UNCHANGED_IN_EVAL)
+            }
         else:
             chosen = [layers] if isinstance(layers, str) else list(layers)
             unknown = [name for name in chosen if name not in modules]
@@ -88,16 +90,16 @@ class ActivationProbe:
             self.layers = {name: modules[name] for name in chosen}
 
     def measure(self, batch: Any) -> dict[str, Activation]:
-        """{layer: what it put out}, in the order in which the layers ran.
+        """{layer: its output}, in the order in which the layers ran.
 
-        A layer that runs again in the same forward pass is called "name:2", "name:3", …; one whose output is no
+        A layer that runs again in the same forward pass is called "name:2", "name:3", …; one whose output is not a
         floating-point tensor is left out.
 
         Args:
             batch: an input, or (input, …, target) as a DataLoader yields it; it is moved to the model's device.
         """
         found: dict[str, Activation] = {}
-        with undisturbed(self.model), self._hooked(found), no_grad():
+        with preserved(self.model), self._hooked(found), no_grad():
             self.model.eval()
             self.model(*self._inputs(batch))
         return found
@@ -113,23 +115,19 @@ class ActivationProbe:
         names = {id(module): name or type(module).__name__ for name, module in self.layers.items()}
         calls: dict[str, int] = {}
 
-        def look(module: nn.Module, args: Any, output: Any) -> None:
+        def record(module: nn.Module, args: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.is_floating_point():
                 name = names[id(module)]
                 calls[name] = calls.get(name, 0) + 1
-                found[name if calls[name] == 1 else f"{name}:{calls[name]}"] = self._look_at(module, output._array)
+                found[name if calls[name] == 1 else f"{name}:{calls[name]}"] = self._measured(module, output._array)
 
-        handles = []
-        try:
+        with contextlib.ExitStack() as hooks:
             for module in self.layers.values():
-                handles.append(module.register_forward_hook(look))  # noqa: PERF401 (those before a failure count)
+                hooks.enter_context(module.register_forward_hook(record))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
-    def _look_at(self, module: nn.Module, y: Any) -> Activation:
-        """``y``: the array (N, C, …) that the module put out."""
+    def _measured(self, module: nn.Module, y: Any) -> Activation:
+        """``y``: the array (N, C, …) that the module returned."""
         saturated = dead = None
         if y.size and isinstance(module, nn.Tanh):
             saturated = float((abs(y) > self.saturation).mean())

@@ -1,4 +1,4 @@
-"""Gradients by layer: how large they are, how they are spread, and which layers get too little or too much."""
+"""Measures gradients by layer, and reports those that vanish or explode."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class GradientProbe:
         limit: float = 1e6,
         norms: Mapping[str, float] | None = None,
     ) -> list[str]:
-        """What is wrong with the gradients, a sentence a layer; empty if nothing is.
+        """The problems with the gradients, one sentence for each layer; empty if there are none.
 
-        Judged is the root mean square r = ‖g‖ / √n of each layer's weights (parameters of two axes and more; biases
-        only if there is nothing else) that are to be trained. The layers are taken in the order of
-        ``named_parameters``, which is that of depth where a model defines its layers in the order of their use; the
-        measure is r₀, the value of the last of them, since every other gradient comes from there.
+        It compares the root mean square r = ‖g‖ / √n of each layer's trainable weights (parameters with two or more
+        axes; biases only if there is nothing else) with r₀, that of the last layer, from which the gradients come. The
+        layers are taken in the order of ``named_parameters``: their depth, if a model defines its layers in the order
+        of use.
 
         Args:
-            vanishing: r < vanishing · r₀ is said to vanish.
-            exploding: r > exploding · r₀ is said to explode.
-            limit: so is r > limit, and what is NaN or infinite.
-            norms: {name: norm}, such as means over several batches, in the place of the gradients there are now.
+            vanishing: a gradient with r < vanishing · r₀ vanishes.
+            exploding: a gradient with r > exploding · r₀ explodes.
+            limit: so does one with r > limit, or that is NaN or infinite.
+            norms: {name: norm}, such as means over several batches, instead of the current gradients.
         """
         norms = self.norms() if norms is None else norms
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]

@@ -1,4 +1,4 @@
-"""How values are spread: counts in bins of equal width, with the sums that mean and deviation are made of."""
+"""Histograms: counts in bins of equal width, with the sums that give mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...utils.tensorboard_messages import on_host
+from ...nested import on_host
 
 _BLOCK = 1 << 16  # elements of a pass; in float64 they stay in a core's cache
 _HUGE = 1e150  # beyond it, squares overflow
@@ -23,13 +23,13 @@ class Histogram:
         h.add_to(writer, "weights/fc1", epoch)
 
     Attributes:
-        edges: the bounds of the bins, (B + 1,), rising. Around a constant c, or without any value, a bin's worth is
-            made up: c ± |c|/2, or ± 0.5 around 0.
-        counts: values in each bin, (B,), whole numbers; the last bin includes its upper bound.
+        edges: the bounds of the bins, (B + 1,), rising. For a constant c they span c ± |c|/2; for 0, or without values,
+            ± 0.5.
+        counts: the number of values in each bin, (B,); the last bin includes its upper bound.
         min, max: NaN without any value.
         number: of values counted.
         total, squares: Σx and Σx², in float64.
-        nonfinite: how many values were NaN or infinite (or beyond ±1e150); they are in none of the figures above.
+        nonfinite: the number of values that were NaN or infinite (or beyond ±1e150), which are not counted above.
     """
 
     edges: np.ndarray[Any, np.dtype[np.float64]]
@@ -45,8 +45,8 @@ class Histogram:
     def of(cls, values: Any, bins: int = 64) -> Histogram:
         """The histogram of a tensor's or array's elements, of any shape and on any device.
 
-        A value so near to an edge that float64 cannot tell may be counted on either side of it.
-        Raises ValueError for less than one bin.
+        A value within float64 rounding of an edge may be counted on either side of it.
+        Raises ValueError if ``bins`` is below 1.
         """
         if bins < 1:
             raise ValueError(f"Histogram.of: bins = {bins!r}, expected 1 or more")
@@ -80,7 +80,7 @@ class Histogram:
 
     @property
     def std(self) -> float:
-        """√(Σ(x − mean)² / n), the deviation of these very values; NaN without any."""
+        """√(Σ(x − mean)² / n), the population's standard deviation; NaN without any value."""
         return math.sqrt(max(0.0, self.squares / self.number - self.mean**2)) if self.number else math.nan
 
     @property
@@ -94,7 +94,7 @@ class Histogram:
             return
         writer.add_histogram_raw(
             tag,
-            # TensorBoard takes these two for the outer bounds of the bins, which they are but for a constant.
+            # TensorBoard takes these two as the outer bounds of the bins; for a constant, min and max are not.
             min=float(self.edges[0]),
             max=float(self.edges[-1]),
             num=self.number,
@@ -107,7 +107,7 @@ class Histogram:
 
 
 def squared_norm(array: Any) -> float:
-    """Σx² of an array, summed in float64: gradients of 1e-25 do not vanish, nor do large ones overflow."""
+    """Σx² of an array, summed in float64, so that gradients of 1e-25 do not underflow, nor large ones overflow."""
     x = array.reshape(-1).astype(np.float64)
     return float(x.dot(x))
 

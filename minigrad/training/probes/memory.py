@@ -1,4 +1,4 @@
-"""How much memory the process holds."""
+"""Measures the memory of the process."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _MIB = 1 << 20
 
 
 def resident_memory() -> float:
-    """The main memory that the process has now, in MiB (its resident set, as the system's tools show it)."""
+    """The resident memory of the process, in MiB."""
     import psutil
 
     return float(psutil.Process().memory_info().rss / _MIB)
 
 
 def peak_memory() -> float:
-    """The most main memory that the process ever had, in MiB."""
+    """The largest resident memory that the process has had, in MiB."""
     if sys.platform == "win32":
         import psutil
 
         return float(psutil.Process().memory_info().peak_wset / _MIB)
-    # On Linux getrusage also counts what the parent had when it started this process; this line does not.
+    # On Linux getrusage includes the parent's memory when it started this process; VmHWM does not.
     if sys.platform == "linux" and (peak := _high_water_mark()) is not None:
         return peak
     import resource
@@ -34,13 +34,13 @@ def peak_memory() -> float:
 
 def gpu_memory() -> float:
     """The GPU memory in use by this process's arrays, in MiB; 0 where CuPy has not been used."""
-    if "cupy" not in sys.modules:  # asking for it would import it and take GPU memory for that alone
+    if "cupy" not in sys.modules:  # importing it would take GPU memory
         return 0.0
     return cuda.memory_allocated() / _MIB
 
 
 def _high_water_mark() -> float | None:
-    """Linux's own record in MiB, if the system keeps one."""
+    """Linux's VmHWM in MiB, if there is one."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             found = re.search(r"^VmHWM:\s*(\d+) kB", file.read(), re.MULTILINE)

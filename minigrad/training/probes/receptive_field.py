@@ -1,4 +1,4 @@
-"""Which pixels of the input one output looks at, and how much each of them counts."""
+"""Measures which pixels of the input one output depends on, and how much."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ...autograd import enable_grad, grad
 from ...creation import from_numpy, zeros_like
 from ...errors import ShapeError
 from ...nn import Module
+from ...nn.inspection.preserved import preserved
 from ...tensor import Tensor
-from ...utils.undisturbed import undisturbed
 
 _TAIL = 0.0455  # 1 − 0.9545: what lies beyond two standard deviations of a normal distribution
 
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """What the output in the middle of the last feature maps has looked at.
+    """The pixels that the central output of the last feature maps depends on.
 
     Attributes:
         gradients: (H, W), for each pixel of the input the mean over images and channels of |∂y/∂x|.
@@ -53,17 +53,17 @@ class ReceptiveFieldProbe:
         seen = ReceptiveFieldProbe(model.features).measure(images)
         print(seen.box, seen.effective_size)
 
-    A random positive number is sent back from each channel of the output in the middle, 0 from all others; a pixel on
-    which that output depends gets a gradient. A ReLU lets nothing through where its input was negative, so one image
-    would leave gaps: the mean over many images, each with other ReLUs open, has none. Nor can gradients of opposite
-    sign cancel, since absolute values are averaged. Toward the edges of the field fewer paths lead from a pixel to the
-    output, so its gradients fade, about as a normal distribution does: the *effective* field is smaller.
+    The upstream gradient is a random positive number in each channel of the central output, and 0 elsewhere; each pixel
+    on which that output depends gets a gradient. A ReLU passes no gradient where its input was negative, so a single
+    image would leave gaps; the mean over many images has none. Absolute values are averaged, so that gradients of
+    opposite sign do not cancel. Toward the edges of the field fewer paths lead from a pixel to the output, so its
+    gradients decrease, about as a normal distribution does: the *effective* field is smaller.
 
-    The model is left as it was: training flags, gradients, running statistics, random numbers. It runs in evaluation
-    mode: statistics of a batch would make each output depend on every pixel.
+    The model runs in eval mode, since the statistics of a batch would make each output depend on every pixel, and is
+    left as it was.
 
     Args:
-        features: the part of a network that ends in feature maps (N, C, H, W), without pooling to one place.
+        features: the part of a network that ends in feature maps (N, C, H, W), before global pooling.
     """
 
     def __init__(self, features: Module) -> None:
@@ -72,7 +72,7 @@ class ReceptiveFieldProbe:
         self.features = features
 
     def measure(self, images: Tensor) -> ReceptiveField:
-        """The field for these images (N, C, H, W), floats; some tens are enough to leave no gaps.
+        """The field for these images (N, C, H, W), floats; a few tens are enough to leave no gaps.
 
         Raises ShapeError if images or feature maps have another shape.
         """
@@ -80,8 +80,8 @@ class ReceptiveFieldProbe:
             raise ShapeError(
                 f"ReceptiveFieldProbe.measure: images is {_what(images)}, expected a tensor (N, C, H, W), not empty"
             )
-        # Winograd's convolutions would leave roundings where a gradient is 0.
-        with undisturbed(self.features), enable_grad(), kernels.disabled():
+        # Winograd convolutions would leave rounding errors where a gradient is 0.
+        with preserved(self.features), enable_grad(), kernels.disabled():
             self.features.eval()
             x = images.detach().requires_grad_()
             y = self.features(x)

@@ -1,4 +1,4 @@
-"""Weights by layer: how they are spread, and how far they have moved."""
+"""Measures weights by layer: their distribution, and how far they have moved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .histogram import Histogram, squared_norm
 
 
 class WeightProbe:
-    """Reads a model's parameters, and measures how far they are from where they were marked.
+    """Reads a model's parameters, and measures how far they have moved since a mark.
 
         probe = WeightProbe(model)
         probe.mark()
@@ -19,8 +19,8 @@ class WeightProbe:
         print(probe.ratio)                       # ‖Δw‖ / ‖w‖ of this step
         print(probe.histograms()["fc1.weight"].std)
 
-    Around a single step, the ratio tells whether the learning rate fits: near 1e-3 is usual, 1e-5 learns next to
-    nothing, 1e-1 tears the weights about. Parameters are known by their names in ``model.named_parameters()``.
+    For a single step, the ratio shows whether the learning rate fits: about 1e-3 is usual, 1e-5 hardly learns, 1e-1 is
+    unstable. Parameters are known by their names in ``model.named_parameters()``.
     Nothing is changed.
 
     Attributes:
@@ -35,11 +35,11 @@ class WeightProbe:
         self.marked: Mapping[str, Tensor] = {}
 
     def histograms(self, bins: int = 64) -> dict[str, Histogram]:
-        """{name: the parameter's histogram}, which knows mean, std and norm, too."""
+        """{name: the parameter's histogram}, which also has mean, std and norm."""
         return {name: Histogram.of(p, bins) for name, p in self.model.named_parameters()}
 
     def mark(self) -> None:
-        """Remember the weights as they are now."""
+        """Keep a copy of the current weights."""
         self.marked = {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
     def changes(self) -> dict[str, float]:

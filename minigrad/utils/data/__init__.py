@@ -24,7 +24,7 @@ while workers start: OpenBLAS stops its threads at a fork, and that other thread
 *Deadlocks.* A worker that is killed while it holds a queue's lock hangs everyone else. Here nothing is shared
 that could be left locked: the loader waits on the worker's socket and on the worker's death at once, so a
 killed worker is an error with its number and signal. Batches lie in shared memory without a name
-(:mod:`.transport`) and the messages are a few bytes, so that nobody ever blocks in the middle of sending.
+(:mod:`.transport`) and the messages are a few bytes, so that sending never blocks.
 
 *Processes left behind.* The pool ends its workers when the epoch ends, when an error or Ctrl-C passes through
 the iterator, when the iterator is dropped, and when the program ends; a worker whose loader was killed

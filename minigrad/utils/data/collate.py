@@ -6,8 +6,7 @@ several types meet in the type that holds them, and containers must have the sam
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from ...autograd.modes import modes
 from ...devices import array_module, of_array
 from ...dtypes import as_dtype, result_type
 from ...errors import DtypeError, ShapeError
+from ...nested import rebuilt
 from ...ops.shape import stack
 from ...tensor import Tensor
 
@@ -41,7 +41,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
 
 def _collate(batch: Sequence[Any], path: str) -> Any:
-    family = _family(batch[0])
+    family = _collator_of(batch[0])
     if family is None:
         raise TypeError(
             f"default_collate: {path} is {batch[0]!r:.60} ({type(batch[0]).__name__}); expected tensors, NumPy arrays, "
@@ -49,7 +49,7 @@ def _collate(batch: Sequence[Any], path: str) -> Any:
             "collate_fn."
         )
     for i, sample in enumerate(batch):
-        if _family(sample) is not family:
+        if _collator_of(sample) is not family:
             raise TypeError(
                 f"default_collate: {path} is {batch[0]!r:.60} ({type(batch[0]).__name__}) in the first sample of the "
                 f"batch and {sample!r:.60} ({type(sample).__name__}) in sample {i}; these make no batch"
@@ -57,12 +57,12 @@ def _collate(batch: Sequence[Any], path: str) -> Any:
     return family(batch, path)
 
 
-def _family(leaf: Any) -> Any:
+def _collator_of(leaf: Any) -> Any:
     """The function that collates leaves like this one; None if there is none."""
     if isinstance(leaf, (str, bytes)):
         return _texts
     if isinstance(leaf, (Tensor, np.ndarray, np.generic, bool, int, float)):
-        return _numbers
+        return _stacked
     if isinstance(leaf, Mapping):
         return _mappings
     return _sequences if isinstance(leaf, Sequence) else None
@@ -72,7 +72,7 @@ def _texts(batch: Sequence[Any], path: str) -> Any:
     return batch
 
 
-def _numbers(batch: Sequence[Any], path: str) -> Tensor:
+def _stacked(batch: Sequence[Any], path: str) -> Tensor:
     """Tensors, arrays and numbers of one shape, stacked in the dtype in which they meet."""
     dtype = _common(batch, path)
     tensors = [isinstance(x, Tensor) for x in batch]
@@ -96,7 +96,7 @@ def _numbers(batch: Sequence[Any], path: str) -> Tensor:
 
 def _common(batch: Sequence[Any], path: str) -> np.dtype[Any]:
     """The dtype in which all these meet, by the rule of :mod:`minigrad.dtypes`."""
-    kinds = dict.fromkeys(_kind(x) for x in batch)
+    kinds = dict.fromkeys(_dtype_of(x) for x in batch)
     for kind in kinds:
         try:
             as_dtype(kind)
@@ -107,7 +107,7 @@ def _common(batch: Sequence[Any], path: str) -> np.dtype[Any]:
     return result_type(*[np.empty(1, kind) for kind in kinds])
 
 
-def _kind(x: Any) -> Any:
+def _dtype_of(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x._array.dtype
     if isinstance(x, (np.ndarray, np.generic)):
@@ -155,26 +155,6 @@ def default_convert(data: Any) -> Any:
         fields = [default_convert(value) for value in data]
         return rebuilt(data, fields) if hasattr(data, "_fields") or not isinstance(data, tuple) else fields
     return data
-
-
-def rebuilt(container: Any, fields: Any) -> Any:
-    """A container like this one with other fields (a dict, or a list in its order); it keeps its type.
-
-    A subclass of dict or list keeps its attributes too, such as a defaultdict's factory. What cannot be made from its
-    fields becomes a plain dict or list.
-    """
-    kind = type(container)
-    if kind is dict or kind is list:
-        return fields
-    try:
-        if isinstance(container, (MutableMapping, MutableSequence)):
-            made = copy.copy(container)
-            for key, value in fields.items() if isinstance(fields, dict) else enumerate(fields):
-                made[key] = value
-            return made
-        return kind(*fields) if hasattr(container, "_fields") else kind(fields)
-    except TypeError:
-        return fields
 
 
 def _same_shape(arrays: Sequence[Any], path: str) -> None:

@@ -14,7 +14,16 @@ from .dataset import Dataset, IterableDataset, TensorDataset
 from .fetch import Fetcher, TensorFetcher, make_fetcher
 from .iterators import LocalIterator, Replay, WorkerIterator, index_tasks
 from .pool import WorkerPool, get_context
-from .resuming import Progress, is_stateful, mark_of_task, own_sources, program_sources, put_state, refusal, state_of
+from .resuming import (
+    EpochProgress,
+    is_stateful,
+    mark_of_task,
+    own_sources,
+    program_sources,
+    put_state,
+    refusal,
+    state_of,
+)
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
 from .worker import Plan
 
@@ -138,8 +147,8 @@ class DataLoader(Generic[T_co]):
         self._batched = batched
         self.collate_fn = collate_fn or (default_collate if batched else default_convert)
         self._pool: WorkerPool | None = None
-        self._progress: Progress | None = None  # of the epoch that was begun last
-        self._resume: Progress | None = None  # set by load_state_dict for the epoch to come
+        self._progress: EpochProgress | None = None  # of the epoch that was begun last
+        self._resume: EpochProgress | None = None  # set by load_state_dict for the epoch to come
         if num_workers and isinstance(dataset, TensorDataset):
             for i, t in enumerate(dataset.tensors):
                 if t.device.type != "cpu":
@@ -186,7 +195,7 @@ class DataLoader(Generic[T_co]):
         sources = self._sources()
         now = [state_of(source) for source in sources]
         resumed, self._resume = self._resume, None
-        progress = resumed or Progress(start=now)
+        progress = resumed or EpochProgress(start=now)
         replay = Replay(progress, type(self.dataset).__name__) if self._replays() else None
         local, pool = None, None
         try:
@@ -203,8 +212,8 @@ class DataLoader(Generic[T_co]):
             else:
                 pool = self._workers(base_seed)
         finally:
-            # The order was drawn again only to find the place; the generators go on from where they were. A sampler
-            # that keeps its own state has come to where it was by itself.
+            # The order was drawn again only to find the position; the generators continue from where they were. A
+            # sampler that keeps its own state is there already.
             if resumed:
                 for source, state in zip(sources, now, strict=True):
                     if not is_stateful(source):
@@ -242,7 +251,7 @@ class DataLoader(Generic[T_co]):
     def _fetcher(self) -> Fetcher:
         return make_fetcher(self.dataset, self.collate_fn, self.batch_size, self.drop_last, self._batched)
 
-    def _tasks(self, fetcher: Fetcher | None, progress: Progress, replay: Replay | None) -> Iterator[Any]:
+    def _tasks(self, fetcher: Fetcher | None, progress: EpochProgress, replay: Replay | None) -> Iterator[Any]:
         """What the fetcher is to get, batch by batch: in a resumed epoch what was not handed out yet, or all again."""
         if self._streams:
             return itertools.repeat(None)
@@ -277,7 +286,7 @@ class DataLoader(Generic[T_co]):
         return pool
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: plain numbers, fit for `minigrad.save` and for JSON.
+        """The position of the loader: plain numbers, fit for `minigrad.save` and for JSON.
 
         Within an epoch: how many batches were handed out, marks of their order, and the states in which the random
         generators of the program, the loader, its samplers and its dataset stood when the epoch began, so that
@@ -288,7 +297,7 @@ class DataLoader(Generic[T_co]):
         progress = self._progress if self._progress is not None and not self._progress.finished else self._resume
         begun = progress is not None and progress is not self._resume
         stream = self.dataset.state_dict() if begun and self._tells_place() else getattr(progress, "stream", None)  # type: ignore[attr-defined]
-        progress = progress or Progress([])
+        progress = progress or EpochProgress([])
         return {
             "batches": progress.yielded,
             "drawn": progress.drawn,
@@ -301,11 +310,11 @@ class DataLoader(Generic[T_co]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where `state` was taken: the next `iter(loader)` yields the rest of that epoch.
+        """Go to the position of `state`: the next `iter(loader)` yields the rest of that epoch.
 
-        It finds the place by beginning the epoch again from the same random states: the sampler draws its order again,
-        a stream (IterableDataset) is read again from its beginning, unless it runs in this process and has
-        `state_dict` and `load_state_dict` of its own. What comes out is compared with what came out before.
+        It finds the position by starting the epoch again from the same random states: the sampler draws its order
+        again, a stream (IterableDataset) is read again from its beginning, unless it runs in this process and has
+        `state_dict` and `load_state_dict` of its own. The result is compared with the earlier one.
         Raises ValueError, changing nothing, for a state of another loader. Where sampler or stream come out
         differently, `iter(loader)`, or with workers its first batch, raises RuntimeError.
         """
@@ -342,8 +351,8 @@ class DataLoader(Generic[T_co]):
             put_state(source, snapshot)
         self._progress = self._resume = None
         if state["epoch_start"] is not None:
-            place = {"yielded": state["batches"], **{key: state[key] for key in ("drawn", "order", "content")}}
-            self._resume = Progress(list(state["epoch_start"]), stream=state["stream"], **place)
+            position = {"yielded": state["batches"], **{key: state[key] for key in ("drawn", "order", "content")}}
+            self._resume = EpochProgress(list(state["epoch_start"]), stream=state["stream"], **position)
 
     def _length(self) -> int | None:
         try:

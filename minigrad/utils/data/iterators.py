@@ -11,14 +11,14 @@ import numpy as np
 
 from .fetch import EXHAUSTED, Fetcher
 from .pool import Worker, WorkerPool
-from .resuming import Progress, mark_of, refusal
+from .resuming import EpochProgress, mark_of, refusal
 from .sampler import BatchSampler, IndexSampler, SequentialSampler
 
 
 def index_tasks(batch_sampler: Any) -> Iterator[Any] | None:
     """A sampler's batches as slices or index arrays, for the fast path.
 
-    No index becomes a Python object. None for a sampler whose order is no array.
+    No index becomes a Python object. None for a sampler whose order is not an array.
     """
     if type(batch_sampler) is not BatchSampler or not isinstance(batch_sampler.sampler, IndexSampler):
         return None
@@ -31,10 +31,10 @@ def index_tasks(batch_sampler: Any) -> Iterator[Any] | None:
         order = sampler.draw()
         n = len(order)
     end = n - n % size if batch_sampler.drop_last else n
-    return _cut(order, size, end)
+    return _slices(order, size, end)
 
 
-def _cut(order: np.ndarray | None, size: int, end: int) -> Iterator[Any]:
+def _slices(order: np.ndarray | None, size: int, end: int) -> Iterator[Any]:
     for i in range(0, end, size):
         yield slice(i, min(i + size, end)) if order is None else order[i : min(i + size, end)]
 
@@ -46,7 +46,7 @@ class Replay:
     is handed out.
     """
 
-    def __init__(self, progress: Progress, who: str) -> None:
+    def __init__(self, progress: EpochProgress, who: str) -> None:
         self._progress = progress
         self._who = who
         self._behind = progress.yielded
@@ -73,7 +73,7 @@ class LocalIterator:
     """Makes each batch when it is asked for."""
 
     def __init__(
-        self, fetcher: Fetcher, tasks: Iterable[Any], progress: Progress, replay: Replay | None = None
+        self, fetcher: Fetcher, tasks: Iterable[Any], progress: EpochProgress, replay: Replay | None = None
     ) -> None:
         self._fetcher = fetcher
         self._tasks = iter(tasks)
@@ -118,7 +118,7 @@ class WorkerIterator:
         self,
         pool: WorkerPool,
         tasks: Iterable[Any],
-        progress: Progress,
+        progress: EpochProgress,
         timeout: float,
         keep: bool,
         replay: Replay | None = None,

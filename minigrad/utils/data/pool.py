@@ -171,7 +171,7 @@ class WorkerPool:
 
 
 def _end(workers: list[Worker], owner: int) -> None:
-    """Ask the workers to stop, wait a moment, then make them. They hold no lock, so nobody is harmed."""
+    """Ask the workers to stop, wait a moment, then make them. They hold no lock that others wait for."""
     if os.getpid() != owner:
         return  # a forked copy of the pool is being dropped; the workers are the loader's, not ours
     for worker in workers:

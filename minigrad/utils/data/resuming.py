@@ -1,8 +1,8 @@
-"""What it takes to begin an epoch again and come to the same place: states of random sources, and marks to compare.
+"""Starting an epoch again and reaching the same batch: states of random sources, and checksums to compare.
 
 An order cannot be stored in general: it comes out of a sampler's or a stream's own code as it goes. So a resumed
-DataLoader puts all random sources it can find back to where the epoch began, runs that code again up to the place, and
-compares what came out with a mark of what came out before. Where the two differ, it refuses to go on.
+DataLoader puts all random sources it can find back to where the epoch began, runs that code again up to the same batch,
+and compares the result with a checksum of the earlier one. If the two differ, it refuses to continue.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RANDOM = (Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
 @dataclass
-class Progress:
+class EpochProgress:
     """How far an epoch has come, and what it takes to begin it again the same way."""
 
     start: list[Any]  # states of the random sources just before the epoch began
@@ -113,7 +113,7 @@ def state_of(source: Any) -> Any:
         version, numbers, gauss = source.getstate()
         return [version, list(numbers), gauss]
     state = source.bit_generator.state if isinstance(source, np.random.Generator) else source.get_state(legacy=False)
-    return _converted(state, np.ndarray, lambda array: array.tolist())
+    return _replaced(state, np.ndarray, lambda array: array.tolist())
 
 
 def put_state(source: Any, state: Any) -> None:
@@ -126,16 +126,16 @@ def put_state(source: Any, state: Any) -> None:
         version, numbers, gauss = state
         source.setstate((version, tuple(numbers), gauss))
     else:
-        state = _converted(state, list, lambda numbers: np.array(numbers, dtype=np.uint64))
+        state = _replaced(state, list, lambda numbers: np.array(numbers, dtype=np.uint64))
         if isinstance(source, np.random.Generator):
             source.bit_generator.state = state
         else:
             source.set_state(state)
 
 
-def _converted(state: Any, kind: type, function: Any) -> Any:
+def _replaced(state: Any, kind: type, function: Any) -> Any:
     if isinstance(state, dict):
-        return {key: _converted(value, kind, function) for key, value in state.items()}
+        return {key: _replaced(value, kind, function) for key, value in state.items()}
     return function(state) if isinstance(state, kind) else state
 
 

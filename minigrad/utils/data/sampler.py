@@ -139,7 +139,7 @@ class SubsetRandomSampler(IndexSampler):
     """The given indices in random order, each once. Source: torch.utils.data.SubsetRandomSampler.
 
     Args: indices: a list, range, array, tensor or other sequence; of anything, if the dataset is indexed by it.
-    Raises TypeError for what is no sequence.
+    Raises TypeError if it is not a sequence.
     """
 
     def __init__(self, indices: Sequence[Any], generator: Generator | None = None) -> None:
