@@ -36,19 +36,7 @@ from ..autograd.engine import _Walk
 from ..autograd.function import Function, Node, Op, Output
 from ..autograd.variable import Variable
 from ..optim import Optimizer
-from .records import (
-    BACKWARD,
-    DELIVER,
-    ENGINE,
-    FORWARD,
-    KERNEL,
-    OPTIMIZER,
-    TEXTBOOK,
-    USER,
-    WALK,
-    Record,
-    Recording,
-)
+from .records import BACKWARD, DELIVER, ENGINE, FORWARD, KERNEL, OPTIMIZER, TEXTBOOK, USER, WALK, Record, Recording
 
 _ABSENT = object()
 
