@@ -110,12 +110,7 @@ class Hookable:
         return self._register_hook("forward_pre", Hook(hook, with_kwargs), prepend)
 
     def register_forward_hook(
-        self,
-        hook: Callable[..., Any],
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """Run ``hook(module, args, output)`` after ``forward``. What it returns, unless None, is the output.
 

@@ -115,10 +115,7 @@ def trunc_normal_(
     z = ndtri(ndtr(low) + (ndtr(high) - ndtr(low)) * u)
     kind = array.dtype
     values = drawing.rounded(
-        mean + std * (-z if mirrored else z),
-        kind,
-        drawing.least(kind, a),
-        drawing.largest(kind, b, below=False),
+        mean + std * (-z if mirrored else z), kind, drawing.least(kind, a), drawing.largest(kind, b, below=False)
     )
     return _fill(tensor, values)
 

@@ -69,22 +69,20 @@ class Module(Hookable, Stateful["Module"], Printable["Module"]):
     def _check_replacement(self, name: str, value: Any) -> None:
         """A plain value must not silently replace a parameter, buffer or module."""
         attributes = vars(self)
-        old = attributes.get(name)
-        given = type(value).__name__
+        old, hint = attributes.get(name), ""
         if isinstance(old, Parameter):
-            raise TypeError(
-                f"{type(self).__name__}: cannot assign {given} as parameter {name!r} (Parameter or None "
-                "expected); wrap it, `nn.Parameter(value)`, or write into it under no_grad, "
-                f"`{name}.copy_(value)`"
-            )
-        if isinstance(old, Module):
-            raise TypeError(
-                f"{type(self).__name__}: cannot assign {given} as child module {name!r} (Module or None expected)"
-            )
-        if name in attributes.get("_persistent", ()) and not isinstance(value, Tensor):
-            raise TypeError(
-                f"{type(self).__name__}: cannot assign {given} as buffer {name!r} (Tensor or None expected)"
-            )
+            kind, expected = "parameter", "Parameter"
+            hint = f"; wrap it, `nn.Parameter(value)`, or write into it under no_grad, `{name}.copy_(value)`"
+        elif isinstance(old, Module):
+            kind, expected = "child module", "Module"
+        elif name in attributes.get("_persistent", ()) and not isinstance(value, Tensor):
+            kind, expected = "buffer", "Tensor"
+        else:
+            return
+        raise TypeError(
+            f"{type(self).__name__}: cannot assign {type(value).__name__} as {kind} {name!r} ({expected} or None "
+            f"expected){hint}"
+        )
 
     def _check_new_name(self, kind: str, name: str) -> None:
         self._check_initialised(f"register {kind} {name!r}")
@@ -95,14 +93,17 @@ class Module(Hookable, Stateful["Module"], Printable["Module"]):
         if hasattr(self, name):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
 
+    def _check_kind(self, kind: str, name: str, value: Any, expected: Any, hint: str = "") -> None:
+        if value is not None and not isinstance(value, expected):
+            raise TypeError(
+                f"{type(self).__name__}: cannot register {type(value).__name__} as {kind} {name!r} "
+                f"({expected.__name__} or None expected){hint}"
+            )
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter under ``name``. None is neither listed nor saved."""
         self._check_new_name("parameter", name)
-        if param is not None and not isinstance(param, Parameter):
-            raise TypeError(
-                f"{type(self).__name__}: cannot register {type(param).__name__} as parameter {name!r} "
-                "(Parameter or None expected); wrap it: `nn.Parameter(value)`"
-            )
+        self._check_kind("parameter", name, param, Parameter, "; wrap it: `nn.Parameter(value)`")
         setattr(self, name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -111,11 +112,7 @@ class Module(Hookable, Stateful["Module"], Printable["Module"]):
         ``persistent=False`` keeps it out of ``state_dict()``.
         """
         self._check_new_name("buffer", name)
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(
-                f"{type(self).__name__}: cannot register {type(tensor).__name__} as buffer {name!r} "
-                "(Tensor or None expected)"
-            )
+        self._check_kind("buffer", name, tensor, Tensor)
         self._persistent[name] = bool(persistent)
         setattr(self, name, tensor)
 

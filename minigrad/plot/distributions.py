@@ -13,11 +13,7 @@ _ROWS = 120  # of the picture's own bins
 
 
 def histograms_over_time(
-    histograms: Sequence[tuple[Any, Any]],
-    steps: Any,
-    xlabel: str = "epoch",
-    ylabel: str = "value",
-    title: str = "",
+    histograms: Sequence[tuple[Any, Any]], steps: Any, xlabel: str = "epoch", ylabel: str = "value", title: str = ""
 ) -> Any:
     """Histograms side by side as a heat map: a column for each step, darker where more of its values lie.
 

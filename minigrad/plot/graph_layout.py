@@ -145,10 +145,7 @@ def _move_apart(row: list[_Place]) -> None:
 
 
 def _ports(
-    sizes: Sequence[Point],
-    edges: Sequence[tuple[int, int]],
-    places: list[_Place],
-    bends: dict[tuple[int, int], _Place],
+    sizes: Sequence[Point], edges: Sequence[tuple[int, int]], places: list[_Place], bends: dict[tuple[int, int], _Place]
 ) -> dict[tuple[int, int], float]:
     """Where each edge meets the top of its target: side by side, in the order they come from."""
     incoming: dict[int, list[tuple[float, int]]] = {}

@@ -65,10 +65,7 @@ def make_grid(
 
 
 def save_image(
-    tensor: Tensor | Sequence[Tensor],
-    fp: str | os.PathLike[str] | IO[bytes],
-    format: str | None = None,
-    **kwargs: Any,
+    tensor: Tensor | Sequence[Tensor], fp: str | os.PathLike[str] | IO[bytes], format: str | None = None, **kwargs: Any
 ) -> None:
     """Write images, values 0 … 1, into one picture file: byte = ⌊255 · value + ½⌋, clipped to 0 … 255.
 

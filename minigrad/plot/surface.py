@@ -11,11 +11,7 @@ from .canvas import COLOURS, as_chart, new_figure, to_array
 
 
 def decision_surface(
-    predict: Callable[[np.ndarray[Any, Any]], Any],
-    x: Any,
-    target: Any,
-    title: str = "",
-    resolution: int = 200,
+    predict: Callable[[np.ndarray[Any, Any]], Any], x: Any, target: Any, title: str = "", resolution: int = 200
 ) -> Any:
     """The probability of class 1 over a grid, by `contourf`, with the line where it is one half, and the samples.
 

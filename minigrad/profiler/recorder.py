@@ -38,19 +38,7 @@ from ..autograd.node import Node, Output
 from ..autograd.op import Op
 from ..autograd.variable import Variable
 from ..optim import Optimizer
-from .records import (
-    BACKWARD,
-    DELIVER,
-    ENGINE,
-    FORWARD,
-    KERNEL,
-    OPTIMIZER,
-    TEXTBOOK,
-    USER,
-    WALK,
-    Record,
-    Recording,
-)
+from .records import BACKWARD, DELIVER, ENGINE, FORWARD, KERNEL, OPTIMIZER, TEXTBOOK, USER, WALK, Record, Recording
 
 _ABSENT = object()
 

@@ -24,6 +24,7 @@ from ..plot.graph_svg import GraphPicture
 from ..serialization import save
 from ..tensor import Tensor
 from ..terminal import say
+from ..utils.tensorboard import SummaryWriter
 from .json_file import plain, read_json, read_summary, write_json
 from .names import flat, in_words
 from .progress import Progress
@@ -192,8 +193,6 @@ class Run:
         return self._writer_of("tensorboard/batches")
 
     def _writer_of(self, folder: str) -> Any:
-        from ..utils.tensorboard import SummaryWriter
-
         if folder not in self._writers:
             self._writers[folder] = SummaryWriter(self.folder / folder, purge_step=self._purge.get(folder))
         return self._writers[folder]

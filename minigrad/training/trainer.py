@@ -71,11 +71,7 @@ class Trainer(ResumableTrainer):
     # ------------------------------------------------------------------------------------------------------ the loop
 
     def fit(
-        self,
-        train_loader: Iterable[Any],
-        val_loader: Iterable[Any] | None = None,
-        epochs: int = 1,
-        resume: Any = None,
+        self, train_loader: Iterable[Any], val_loader: Iterable[Any] | None = None, epochs: int = 1, resume: Any = None
     ) -> list[Row]:
         """Train until ``epochs`` epochs are done; returns ``history``.
 

@@ -13,14 +13,14 @@ from .arguments import naturals
 
 
 class _Inplace(Module):
-    """An activation whose only setting is whether it writes its output over its input."""
+    """An activation that may write its output over its input."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
     def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+        return ", ".join(filter(None, [super().extra_repr(), "inplace=True" if self.inplace else ""]))
 
 
 class ReLU(_Inplace):
@@ -37,19 +37,17 @@ class ReLU6(_Inplace):
         return F.relu6(input, self.inplace)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_Inplace):
     """y = x where x > 0, else negative_slope · x: some gradient passes everywhere."""
 
+    _shown_in_repr = ("negative_slope",)
+
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.negative_slope = negative_slope
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.leaky_relu(input, self.negative_slope, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 class PReLU(Module):
@@ -71,19 +69,17 @@ class PReLU(Module):
         return F.prelu(input, self.weight)
 
 
-class ELU(Module):
+class ELU(_Inplace):
     """y = x where x > 0, else alpha (eˣ − 1). Source: Clevert et al. 2015."""
 
+    _shown_in_repr = ("alpha",)
+
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.alpha = alpha
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
 class Sigmoid(Module):
@@ -163,22 +159,20 @@ class Softplus(Module):
         return F.softplus(input, self.beta, self.threshold)
 
 
-class Hardtanh(Module):
+class Hardtanh(_Inplace):
     """y = x, but no less than ``min_val`` and no more than ``max_val``."""
 
+    _shown_in_repr = ("min_val", "max_val")
+
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         if not min_val < max_val:
             raise ValueError(f"Hardtanh: min_val must lie below max_val, got {min_val} and {max_val}")
         self.min_val = min_val
         self.max_val = max_val
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
 
 
 class Hardsigmoid(_Inplace):

@@ -29,12 +29,7 @@ class GradientMonitor(Monitor):
     """
 
     def __init__(
-        self,
-        writer: Any = None,
-        every: int = 50,
-        vanishing: float = 1e-4,
-        exploding: float = 1e4,
-        limit: float = 1e6,
+        self, writer: Any = None, every: int = 50, vanishing: float = 1e-4, exploding: float = 1e4, limit: float = 1e6
     ) -> None:
         super().__init__(writer)
         self.every = checked_count("GradientMonitor", "every", every)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...csv_table import write_table
 from ...files import make_writable
+from ...utils.tensorboard import SummaryWriter
 from ..trainer_base import TrainerBase
 from .base import Callback, Order
 
@@ -68,8 +69,6 @@ class TensorBoardLogger(Callback):
         self._batch_writer: Any = None
 
     def on_fit_start(self, trainer: TrainerBase) -> None:
-        from ...utils.tensorboard import SummaryWriter
-
         done = trainer.epoch - trainer.inside_epoch
         self._writer = SummaryWriter(self.folder, purge_step=done + 1 if trainer.resumed else None)
         if self.every:

@@ -77,12 +77,7 @@ class WeightMonitor(Monitor):
                 writer.add_scalar(f"weight_change/{name}", changes[name], trainer.epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "start": dict(self._start),
-            "measured": self._measured,
-            "ratios": self._ratios,
-            **super().state_dict(),
-        }
+        return {"start": dict(self._start), "measured": self._measured, "ratios": self._ratios, **super().state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._start = dict(state["start"])

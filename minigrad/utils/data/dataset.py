@@ -165,8 +165,7 @@ def random_split(
         for i, count in enumerate(counts):
             if count == 0:
                 warnings.warn(
-                    f"random_split: part {i} is empty ({total} samples cut into fractions {sizes})",
-                    stacklevel=2,
+                    f"random_split: part {i} is empty ({total} samples cut into fractions {sizes})", stacklevel=2
                 )
     elif all(float(s).is_integer() and s >= 0 for s in sizes) and sum(sizes) == total:
         counts = [int(s) for s in sizes]

@@ -135,11 +135,7 @@ def tensor_fetcher(dataset: Any, collate_fn: Callable[[Any], Any]) -> TensorFetc
 
 
 def make_fetcher(
-    dataset: Dataset[Any],
-    collate_fn: Callable[[Any], Any],
-    batch_size: int | None,
-    drop_last: bool,
-    batched: bool,
+    dataset: Dataset[Any], collate_fn: Callable[[Any], Any], batch_size: int | None, drop_last: bool, batched: bool
 ) -> Fetcher:
     """The fetcher that fits the dataset."""
     if isinstance(dataset, IterableDataset):

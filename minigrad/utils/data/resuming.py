@@ -20,14 +20,7 @@ from ...devices import CPU, move
 from ...random import Generator, default_generator
 from ...tensor import Tensor
 from .dataset import Dataset
-from .sampler import (
-    BatchSampler,
-    RandomSampler,
-    Sampler,
-    SequentialSampler,
-    SubsetRandomSampler,
-    WeightedRandomSampler,
-)
+from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler
 
 _FEW = 100  # elements of a container that are looked through for generators
 _OURS = (SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler, range, list, tuple)

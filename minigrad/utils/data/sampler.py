@@ -167,11 +167,7 @@ class WeightedRandomSampler(IndexSampler):
     """
 
     def __init__(
-        self,
-        weights: Sequence[float],
-        num_samples: int,
-        replacement: bool = True,
-        generator: Generator | None = None,
+        self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Generator | None = None
     ) -> None:
         self.num_samples = _positive("WeightedRandomSampler: num_samples", num_samples)
         if not isinstance(replacement, bool):

@@ -18,6 +18,9 @@ from .event_file import EventFile, without_torch
 from .graph import graph_of
 from .messages import number, pixels, step_number
 
+Step = int | None
+Seconds = float | None  # since 1970; None is now
+
 
 class SummaryWriter:
     """Writes scalars, histograms, images, text, figures and a network's graph for TensorBoard to show.
@@ -66,7 +69,7 @@ class SummaryWriter:
         return self._files[folder]
 
     def _add(
-        self, summary: Any, global_step: Any, walltime: float | None, tag: str | None = None, folder: str | None = None
+        self, summary: Any, global_step: Any, walltime: Seconds, tag: str | None = None, folder: str | None = None
     ) -> None:
         """Write a message; ``tag`` replaces its own, in which tensorboardX has changed characters."""
         from tensorboardX.proto.event_pb2 import Event
@@ -85,8 +88,8 @@ class SummaryWriter:
         self,
         tag: str,
         scalar_value: Any,
-        global_step: int | None = None,
-        walltime: float | None = None,
+        global_step: Step = None,
+        walltime: Seconds = None,
         new_style: bool = False,
         double_precision: bool = False,
     ) -> None:
@@ -101,11 +104,7 @@ class SummaryWriter:
         self._add(messages.scalar(tag, scalar_value), global_step, walltime)
 
     def add_scalars(
-        self,
-        main_tag: str,
-        tag_scalar_dict: Mapping[str, Any],
-        global_step: int | None = None,
-        walltime: float | None = None,
+        self, main_tag: str, tag_scalar_dict: Mapping[str, Any], global_step: Step = None, walltime: Seconds = None
     ) -> None:
         """Several curves in one picture; each is a run of its own in a folder below."""
         summaries = {tag: messages.scalar(main_tag, value) for tag, value in tag_scalar_dict.items()}
@@ -117,9 +116,9 @@ class SummaryWriter:
         self,
         tag: str,
         values: Any,
-        global_step: int | None = None,
+        global_step: Step = None,
         bins: Any = "tensorflow",
-        walltime: float | None = None,
+        walltime: Seconds = None,
         max_bins: int | None = None,
     ) -> None:
         """How the elements of ``values`` (any shape) are spread. ``bins``: numpy.histogram's, or "tensorflow".
@@ -138,8 +137,8 @@ class SummaryWriter:
         sum_squares: Any,
         bucket_limits: Any,
         bucket_counts: Any,
-        global_step: int | None = None,
-        walltime: float | None = None,
+        global_step: Step = None,
+        walltime: Seconds = None,
     ) -> None:
         """A histogram that was counted already: bar i goes up to ``bucket_limits[i]``."""
         from tensorboardX.summary import histogram_raw
@@ -149,12 +148,7 @@ class SummaryWriter:
         self._add(histogram_raw(tag, *numbers, *bars), global_step, walltime)
 
     def add_image(
-        self,
-        tag: str,
-        img_tensor: Any,
-        global_step: int | None = None,
-        walltime: float | None = None,
-        dataformats: str = "CHW",
+        self, tag: str, img_tensor: Any, global_step: Step = None, walltime: Seconds = None, dataformats: str = "CHW"
     ) -> None:
         """One image, (C, H, W) unless dataformats says "HWC" or "HW"; floats in 0 … 1 or uint8 in 0 … 255.
 
@@ -166,12 +160,7 @@ class SummaryWriter:
         self._add(image("", array, dataformats=dataformats), global_step, walltime, tag)
 
     def add_images(
-        self,
-        tag: str,
-        img_tensor: Any,
-        global_step: int | None = None,
-        walltime: float | None = None,
-        dataformats: str = "NCHW",
+        self, tag: str, img_tensor: Any, global_step: Step = None, walltime: Seconds = None, dataformats: str = "NCHW"
     ) -> None:
         """A batch of images (N, C, H, W), shown side by side."""
         self.add_image(tag, img_tensor, global_step, walltime, dataformats)
@@ -181,8 +170,8 @@ class SummaryWriter:
         tag: str,
         img_tensor: Any,
         box_tensor: Any,
-        global_step: int | None = None,
-        walltime: float | None = None,
+        global_step: Step = None,
+        walltime: Seconds = None,
         rescale: float = 1,
         dataformats: str = "CHW",
         labels: Sequence[str] | None = None,
@@ -194,12 +183,7 @@ class SummaryWriter:
         self._add(image_boxes("", array, boxes, rescale, dataformats, labels), global_step, walltime, tag)
 
     def add_figure(
-        self,
-        tag: str,
-        figure: Any,
-        global_step: int | None = None,
-        close: bool = True,
-        walltime: float | None = None,
+        self, tag: str, figure: Any, global_step: Step = None, close: bool = True, walltime: Seconds = None
     ) -> None:
         """A Matplotlib figure, or a list of them, as an image."""
         from tensorboardX.utils import figure_to_image
@@ -209,7 +193,7 @@ class SummaryWriter:
         self.add_image(tag, figure_to_image(figures, close), global_step, walltime, dataformats)
 
     def add_video(
-        self, tag: str, vid_tensor: Any, global_step: int | None = None, fps: float = 4, walltime: float | None = None
+        self, tag: str, vid_tensor: Any, global_step: Step = None, fps: float = 4, walltime: Seconds = None
     ) -> None:
         """Films (N, T, C, H, W), as a GIF. Raises ImportError where the package moviepy is missing."""
         from tensorboardX.summary import video
@@ -220,21 +204,14 @@ class SummaryWriter:
         self._add(summary, global_step, walltime, tag)
 
     def add_audio(
-        self,
-        tag: str,
-        snd_tensor: Any,
-        global_step: int | None = None,
-        sample_rate: int = 44100,
-        walltime: float | None = None,
+        self, tag: str, snd_tensor: Any, global_step: Step = None, sample_rate: int = 44100, walltime: Seconds = None
     ) -> None:
         """A sound (L,), or (L, 2) for stereo, of samples in -1 … 1. Needs the package soundfile (else ImportError)."""
         from tensorboardX.summary import audio
 
         self._add(audio("", on_host(snd_tensor), sample_rate), global_step, walltime, tag)
 
-    def add_text(
-        self, tag: str, text_string: str, global_step: int | None = None, walltime: float | None = None
-    ) -> None:
+    def add_text(self, tag: str, text_string: str, global_step: Step = None, walltime: Seconds = None) -> None:
         """Text, read as Markdown."""
         from tensorboardX.summary import text
 
@@ -247,10 +224,10 @@ class SummaryWriter:
         tag: str,
         labels: Any,
         predictions: Any,
-        global_step: int | None = None,
+        global_step: Step = None,
         num_thresholds: int = 127,
         weights: Any = None,
-        walltime: float | None = None,
+        walltime: Seconds = None,
     ) -> None:
         """Precision against recall over the thresholds, from labels 0 and 1 and predicted probabilities.
 
@@ -271,10 +248,10 @@ class SummaryWriter:
         false_negative_counts: Any,
         precision: Any,
         recall: Any,
-        global_step: int | None = None,
+        global_step: Step = None,
         num_thresholds: int = 127,
         weights: Any = None,
-        walltime: float | None = None,
+        walltime: Seconds = None,
     ) -> None:
         """Precision against recall, counted already: each argument (thresholds,)."""
         from tensorboardX.summary import pr_curve_raw
@@ -288,7 +265,7 @@ class SummaryWriter:
         mat: Any,
         metadata: list[Any] | None = None,
         label_img: Any = None,
-        global_step: int | None = None,
+        global_step: Step = None,
         tag: str = "default",
         metadata_header: list[str] | None = None,
     ) -> None:
@@ -309,8 +286,8 @@ class SummaryWriter:
         colors: Any = None,
         faces: Any = None,
         config_dict: Mapping[str, Any] | None = None,
-        global_step: int | None = None,
-        walltime: float | None = None,
+        global_step: Step = None,
+        walltime: Seconds = None,
     ) -> None:
         """Points (N, P, 3) in space, with colours (N, P, 3) in 0 … 255, and faces (N, F, 3), indices of points."""
         from tensorboardX.summary import mesh
@@ -342,7 +319,7 @@ class SummaryWriter:
         metric_dict: Mapping[str, Any],
         hparam_domain_discrete: Mapping[str, list[Any]] | None = None,
         run_name: str | None = None,
-        global_step: int | None = None,
+        global_step: Step = None,
     ) -> None:
         """The settings of a run and what came of them, for the comparison of runs; kept as a run in a folder below.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
 import minigrad
 from minigrad import nn, plot, utils
+from minigrad.nn.inspection.preserved import EVERYTHING, preserved, snapshot
+from minigrad.random import random_state
 from minigrad.training import Trainer
 from minigrad.training.callbacks import LRFinder, OverfitOneBatch
 from minigrad.utils.tensorboard import SummaryWriter
@@ -113,3 +117,26 @@ def test_a_buffer_that_kept_its_value_may_still_be_needed_by_a_graph():
     utils.summary(model, (2, 3))
     y.backward(minigrad.rand(4, 3))
     assert x.grad is not None
+
+
+def test_weights_gradients_and_all_generators_are_put_back():
+    model = nn.Linear(2, 1)
+    gradient = model.weight.grad = minigrad.ones(1, 2)
+    before = state(model), repr(random_state())
+    with preserved(model, *EVERYTHING), minigrad.no_grad():
+        model.weight.fill_(7.0)
+        model.weight.grad = None
+        model.eval()
+        minigrad.rand(3), np.random.rand(3), random.random()
+    assert (state(model), repr(random_state())) == before
+    assert model.weight.grad is gradient
+
+
+def test_only_the_parts_that_are_named_are_put_back():
+    model = nn.BatchNorm1d(2)
+    put_back = snapshot(model, "buffers")
+    model(minigrad.rand(4, 2))
+    model.eval()
+    put_back()
+    assert model.running_mean.tolist() == [0, 0]
+    assert not model.training
