@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import compare_torch
-import labkit
-import lenet_data
-import lenet_report as reports
-from compare_torch import Recipe, Twin
-from models.lenet import LeNet5, initialise
+from kit import cli, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from lab4 import data
+from lab4 import report as reports
+from lab4.network import LeNet5, initialise
 
 import minigrad
 from minigrad import nn, optim
@@ -104,7 +104,7 @@ def schedule(settings: Settings, optimizer: optim.Optimizer) -> cb.LRSchedule:
     return cb.LRSchedule(plateau, monitor="val_loss")
 
 
-def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argparse.Namespace) -> None:
+def train(run: Run, digits: data.Digits, settings: Settings, args: argparse.Namespace) -> None:
     """One run, from new weights to its report."""
     model = LeNet5(settings.scale)
     initialise(model, settings.init)
@@ -118,8 +118,8 @@ def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argpars
         cb.GradientMonitor(run),
         cb.WeightMonitor(run),
         cb.ActivationMonitor(watched, run),
-        cb.ConfusionMatrix(lenet_data.CLASSES, run),
-        cb.ExamplePredictions(lenet_data.CLASSES, run),
+        cb.ConfusionMatrix(data.CLASSES, run),
+        cb.ExamplePredictions(data.CLASSES, run),
     ]
     checkpoint = cb.ModelCheckpoint(run.checkpoints, "val_accuracy")
     callbacks: list[cb.Callback] = [
@@ -137,7 +137,7 @@ def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argpars
     trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, {"accuracy": Accuracy()}, callbacks, args.device)
     before = reports.at_start(model, watched)
     try:
-        trainer.fit(training, validation, settings.epochs, resume=labkit.checkpoint_of(run, args))
+        trainer.fit(training, validation, settings.epochs, resume=lab_run.checkpoint_of(run, args))
     except minigrad.training.CheckpointError as error:
         raise SystemExit(f"error: --resume: {error}") from None
 
@@ -182,11 +182,11 @@ def resolved(name: str, args: argparse.Namespace) -> Settings:
     return replace(own, **given)
 
 
-def one(name: str, digits: lenet_data.Digits, args: argparse.Namespace, out: Path | None = None) -> Run:
+def one(name: str, digits: data.Digits, args: argparse.Namespace, out: Path | None = None) -> Run:
     settings = resolved(name, args)
     template = {**asdict(settings), "experiment": name}
     title = f"Lab 4: LeNet-5, {name} ({digits.kind})"
-    run = labkit.start(args, name, title, {"data": digits.kind, **asdict(settings)}, out=out, template=template)
+    run = lab_run.start(args, name, title, {"data": digits.kind, **asdict(settings)}, out=out, template=template)
     if digits.warning:
         run.notice(digits.warning, say=out is None)
     with run:
@@ -199,7 +199,7 @@ def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namesp
 
     None if it failed; what it said then stands above.
     """
-    done = labkit.finished(args, out, "baseline")
+    done = lab_run.finished(args, out, "baseline")
     if done is not None:
         return done
     out.mkdir(parents=True, exist_ok=True)
@@ -213,7 +213,7 @@ def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namesp
     return RunRecord.read(sorted(out.glob("*-baseline"))[-1])
 
 
-def profile_batches(parent: Run, digits: lenet_data.Digits, args: argparse.Namespace) -> None:
+def profile_batches(parent: Run, digits: data.Digits, args: argparse.Namespace) -> None:
     """What the size of a batch costs in time and memory, and where the time of a step goes."""
     sizes = (64, 256) if args.quick else (32, 64, 128, 256)
     settings = {size: {"batch_size": size, "epochs": 2} for size in sizes}
@@ -242,17 +242,17 @@ def compare_devices(parent: Run, args: argparse.Namespace) -> None:
     parent.results["devices"] = reports.batches(parent, records)
 
 
-def several(digits: lenet_data.Digits, args: argparse.Namespace) -> Run:
+def several(digits: data.Digits, args: argparse.Namespace) -> Run:
     """A run of runs: one after another, then what they have in common and what to do about it."""
     what = args.experiment
     names = members(what)
-    parent = labkit.start(args, what, f"Lab 4: LeNet-5, {what} ({digits.kind})", {"runs": names})
+    parent = lab_run.start(args, what, f"Lab 4: LeNet-5, {what} ({digits.kind})", {"runs": names})
     if digits.warning:
         parent.notice(digits.warning)
     with parent:
         records = []
         for name in names:
-            record = labkit.finished(args, parent.folder, name)
+            record = lab_run.finished(args, parent.folder, name)
             if record is None:
                 run = one(name, digits, args, parent.folder)
                 record = RunRecord.read(run.folder)
@@ -285,15 +285,15 @@ def compared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[
     return runs
 
 
-def beside_torch(runs: Mapping[str, Settings], digits: lenet_data.Digits, args: argparse.Namespace) -> Run:
+def beside_torch(runs: Mapping[str, Settings], digits: data.Digits, args: argparse.Namespace) -> Run:
     """The first steps of some runs, by minigrad and by PyTorch."""
     title = f"Lab 4: LeNet-5 in minigrad and in PyTorch ({digits.kind})"
-    run = labkit.start(args, "compare-torch", title, {"data": digits.kind, "runs": list(runs)}, unit="step")
+    run = lab_run.start(args, "compare-torch", title, {"data": digits.kind, "runs": list(runs)}, unit="step")
     if digits.warning:
         run.notice(digits.warning)
     twins = {
         name: Twin(
-            Recipe("models.lenet.LeNet5", scale=settings.scale),
+            Recipe("lab4.network.LeNet5", scale=settings.scale),
             Recipe("optim.Adam", lr=settings.lr),
             partial(initialise, how=settings.init),
         )
@@ -306,12 +306,12 @@ def beside_torch(runs: Mapping[str, Settings], digits: lenet_data.Digits, args: 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab4", EXPERIMENTS, resumable=True)
+    parser = cli.command_line(__doc__, "lab4", EXPERIMENTS, resumable=True)
     add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     runs = compared(parser, args) if compare_torch.requested(parser, args) else {}
-    digits = lenet_data.load(args.data, args.quick, args.seed, args.device)
+    digits = data.load(args.data, args.quick, args.seed, args.device)
     if runs:
         run = beside_torch(runs, digits, args)
     else:
@@ -323,16 +323,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """The lab's own options; each, if given, takes the place of the experiment's own setting."""
-    positive = labkit.positive
+    positive = cli.positive
     options: list[tuple[str, Any, str]] = [
-        ("--batch-size", labkit.at_least_one, "images in a batch"),
+        ("--batch-size", cli.at_least_one, "images in a batch"),
         ("--lr-strategy", ("fixed", "step", "cyclical"), "how the learning rate goes"),
         ("--lr", positive, "the learning rate, of fixed and step"),
-        ("--step-size", labkit.at_least_one, "step: after so many epochs the rate falls"),
+        ("--step-size", cli.at_least_one, "step: after so many epochs the rate falls"),
         ("--gamma", positive, "step: what the rate is multiplied by then"),
         ("--base-lr", positive, "cyclical: the lowest rate"),
         ("--max-lr", positive, "cyclical: the highest rate"),
-        ("--half-cycle", labkit.at_least_one, "cyclical: steps from the lowest to the highest"),
+        ("--half-cycle", cli.at_least_one, "cyclical: steps from the lowest to the highest"),
         ("--init", ("glorot", "wide"), "initial weights: Glorot's, or N(0, 1.5²) with biases from N(0, 1)"),
         ("--inputs", ("unit", "raw"), "pixels from 0 to 1, or from 0 to 255"),
         ("--monitors", ("on", "off"), "whether gradients, weights and activations are watched"),

@@ -15,19 +15,16 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cnn_comparison
-import cnn_report
-import compare_torch
-import image_data
-import image_lab
-import labkit
-from compare_torch import Recipe, Twin
-from image_lab import Settings
+from kit import cli, image_data, image_training, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from kit.image_training import Settings
+from lab5 import comparison, report
 
 import minigrad
 from minigrad.training import Run
 
-NETS = "models.classifiers"
+NETS = "lab5.network"
 MNIST = Settings(epochs=10)
 CIFAR10 = Settings(epochs=10, weight_decay=5e-4)
 
@@ -76,9 +73,9 @@ def one(name: str, seed: int, args: argparse.Namespace, out: Path | None = None,
     """One training, from new weights to its page; in the folder of `out` if it is one of several."""
     experiment = RUNS[name]
     args = argparse.Namespace(**{**vars(args), "seed": seed})
-    settings = image_lab.resolved(experiment.settings, args)
-    images = image_lab.images_of(experiment.dataset, args)
-    run = labkit.start(
+    settings = image_training.resolved(experiment.settings, args)
+    images = image_training.images_of(experiment.dataset, args)
+    run = lab_run.start(
         args,
         label or name,
         f"Lab 5: {experiment.title} on {images.kind}",
@@ -89,8 +86,8 @@ def one(name: str, seed: int, args: argparse.Namespace, out: Path | None = None,
     if images.warning:
         run.notice(images.warning, say=out is None)
     with run:
-        trained = image_lab.train(run, experiment.network.make(minigrad), images, settings, args)
-        cnn_report.of_run(trained, name, images)
+        trained = image_training.train(run, experiment.network.make(minigrad), images, settings, args)
+        report.of_run(trained, name, images)
     return run
 
 
@@ -103,16 +100,16 @@ def several(args: argparse.Namespace) -> Run:
         for name in GROUPS.get(args.experiment, [args.experiment])
     }
     sets = list(dict.fromkeys(RUNS[name].dataset for name, _ in members.values()))
-    kinds = [image_lab.images_of(dataset, args) for dataset in sets]
+    kinds = [image_training.images_of(dataset, args) for dataset in sets]
     title = f"Lab 5: dense layers and convolutions, {' and '.join(images.kind for images in kinds)}"
-    parent = labkit.start(args, args.experiment, title, {"runs": list(members), "seeds": seeds})
+    parent = lab_run.start(args, args.experiment, title, {"runs": list(members), "seeds": seeds})
     for warning in dict.fromkeys(images.warning for images in kinds if images.warning):
         parent.notice(warning)
     with parent:
-        records = image_lab.each(
+        records = image_training.each(
             parent, list(members), args, lambda label: one(*members[label], args, parent.folder, label)
         )
-        cnn_comparison.of_runs(parent, [(members[r.name][0], r) for r in records], all(i.complete for i in kinds))
+        comparison.of_runs(parent, [(members[r.name][0], r) for r in records], all(i.complete for i in kinds))
     return parent
 
 
@@ -121,13 +118,13 @@ def beside_torch(args: argparse.Namespace) -> Run:
     names = GROUPS.get(args.experiment, [args.experiment])
     if {"cifar10-rescnn", "cifar10-regrescnn"} <= set(names):  # the same without dropout, which is left out here
         names = [name for name in names if name != "cifar10-regrescnn"]
-    run = labkit.start(args, "compare-torch", "Lab 5: in minigrad and in PyTorch", {"runs": names}, unit="step")
+    run = lab_run.start(args, "compare-torch", "Lab 5: in minigrad and in PyTorch", {"runs": names}, unit="step")
     with run:
         for dataset in dict.fromkeys(RUNS[name].dataset for name in names):
-            images = image_lab.images_of(dataset, args)
+            images = image_training.images_of(dataset, args)
             if images.warning:
                 run.notice(images.warning)
-            settings = image_lab.resolved(MNIST if dataset == "mnist" else CIFAR10, args)
+            settings = image_training.resolved(MNIST if dataset == "mnist" else CIFAR10, args)
             adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
             twins = {name: Twin(RUNS[name].network, adam) for name in names if RUNS[name].dataset == dataset}
             train, test = images.train.tensors, images.test.tensors
@@ -149,14 +146,17 @@ def check_batches(args: argparse.Namespace) -> None:
     """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
     for name in GROUPS.get(args.experiment, [args.experiment]):
         experiment = RUNS[name]
-        settings, images = image_lab.resolved(experiment.settings, args), image_lab.images_of(experiment.dataset, args)
-        image_lab.check_batch(experiment.network.make(minigrad), images, settings, args.device)
+        settings, images = (
+            image_training.resolved(experiment.settings, args),
+            image_training.images_of(experiment.dataset, args),
+        )
+        image_training.check_batch(experiment.network.make(minigrad), images, settings, args.device)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab5", EXPERIMENTS, resumable=True)
-    image_lab.add_seeds(parser)
-    image_lab.add_settings(parser)
+    parser = cli.command_line(__doc__, "lab5", EXPERIMENTS, resumable=True)
+    image_training.add_seeds(parser)
+    image_training.add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     beside = compare_torch.requested(parser, args)

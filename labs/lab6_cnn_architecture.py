@@ -18,20 +18,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-import architecture_comparison
-import architecture_report
-import compare_torch
-import image_data
-import image_lab
-import labkit
-from compare_torch import Recipe, Twin
-from image_lab import Settings
+from kit import cli, image_data, image_training, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from kit.image_training import Settings
+from lab6 import comparison, report
 
 import minigrad
 from minigrad.training import Run
 
 SETTINGS = Settings(epochs=5)
-NETS = "models.architectures"
+NETS = "lab6.network"
 NETWORKS: dict[str, Recipe] = {  # each also gets the number of colour channels
     "kernel-3": Recipe(f"{NETS}.KernelSizeCNN", kernel=3),
     "kernel-5": Recipe(f"{NETS}.KernelSizeCNN", kernel=5),
@@ -96,10 +93,10 @@ def members(args: argparse.Namespace) -> dict[str, Member]:
 def one(name: str, member: Member, args: argparse.Namespace, out: Path | None = None) -> Run:
     """One training, from new weights to its page; in the folder of `out` if it is one of several."""
     args = argparse.Namespace(**{**vars(args), "seed": member.seed})
-    settings = image_lab.resolved(SETTINGS, args)
-    images = image_lab.images_of(member.dataset, args)
+    settings = image_training.resolved(SETTINGS, args)
+    images = image_training.images_of(member.dataset, args)
     chosen = {"dataset": member.dataset, "experiment": member.network, "seed": member.seed, "seeds": None}
-    run = labkit.start(
+    run = lab_run.start(
         args,
         name,
         f"Lab 6: {member.network} on {images.kind}",
@@ -111,9 +108,9 @@ def one(name: str, member: Member, args: argparse.Namespace, out: Path | None = 
         run.notice(images.warning, say=out is None)
     with run:
         model = recipe(member.network, images.shape[0]).make(minigrad).to(args.device)
-        before = architecture_report.field_before(model, images)
-        trained = image_lab.train(run, model, images, settings, args)
-        architecture_report.of_run(trained, member.network, images, before, differences(settings))
+        before = report.field_before(model, images)
+        trained = image_training.train(run, model, images, settings, args)
+        report.of_run(trained, member.network, images, before, differences(settings))
     return run
 
 
@@ -125,39 +122,43 @@ def differences(settings: Settings) -> list[str]:
 
 def several(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
     """A run of runs, one after another, and the page that compares them."""
-    kinds = [image_lab.images_of(name, args) for name in dict.fromkeys(member.dataset for member in chosen.values())]
+    kinds = [
+        image_training.images_of(name, args) for name in dict.fromkeys(member.dataset for member in chosen.values())
+    ]
     title = f"Lab 6: {args.experiment}, {' and '.join(dict.fromkeys(images.kind for images in kinds))}"
-    parent = labkit.start(args, args.experiment, title, {"dataset": args.dataset, "runs": list(chosen)})
+    parent = lab_run.start(args, args.experiment, title, {"dataset": args.dataset, "runs": list(chosen)})
     for images in kinds:
         if images.warning:
             parent.notice(images.warning)
     with parent:
-        records = image_lab.each(parent, list(chosen), args, lambda name: one(name, chosen[name], args, parent.folder))
+        records = image_training.each(
+            parent, list(chosen), args, lambda name: one(name, chosen[name], args, parent.folder)
+        )
         trainings = [(chosen[record.name], record) for record in records]
         real = all(images.complete for images in kinds) and not args.quick
-        architecture_comparison.of_runs(parent, trainings, real, differences(image_lab.resolved(SETTINGS, args)))
+        comparison.of_runs(parent, trainings, real, differences(image_training.resolved(SETTINGS, args)))
     return parent
 
 
 def check_batches(chosen: dict[str, Member], args: argparse.Namespace) -> None:
     """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
-    settings = image_lab.resolved(SETTINGS, args)
+    settings = image_training.resolved(SETTINGS, args)
     for name, dataset in dict.fromkeys((member.network, member.dataset) for member in chosen.values()):
-        images = image_lab.images_of(dataset, args)
+        images = image_training.images_of(dataset, args)
         model = recipe(name, images.shape[0]).make(minigrad).to(args.device)
-        image_lab.check_batch(model, images, settings, args.device)
+        image_training.check_batch(model, images, settings, args.device)
 
 
 def beside_torch(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
     """The first steps of an experiment's networks, by minigrad and by PyTorch."""
     if {"kernel-3", "shallow-2"} <= {member.network for member in chosen.values()}:  # one network
         chosen = {name: member for name, member in chosen.items() if member.network != "shallow-2"}
-    run = labkit.start(args, "compare-torch", "Lab 6: in minigrad and in PyTorch", {"runs": list(chosen)}, unit="step")
-    settings = image_lab.resolved(SETTINGS, args)
+    run = lab_run.start(args, "compare-torch", "Lab 6: in minigrad and in PyTorch", {"runs": list(chosen)}, unit="step")
+    settings = image_training.resolved(SETTINGS, args)
     adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
     with run:
         for dataset in dict.fromkeys(member.dataset for member in chosen.values()):
-            images = image_lab.images_of(dataset, args)
+            images = image_training.images_of(dataset, args)
             if images.warning:
                 run.notice(images.warning)
             twins = {
@@ -184,12 +185,12 @@ def dataset_name(name: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab6", EXPERIMENTS, resumable=True)
+    parser = cli.command_line(__doc__, "lab6", EXPERIMENTS, resumable=True)
     parser.add_argument(
         "--dataset", type=dataset_name, default="mnist", metavar="NAME", help="mnist, cifar10 or both (default: mnist)"
     )
-    image_lab.add_seeds(parser)
-    image_lab.add_settings(parser)
+    image_training.add_seeds(parser)
+    image_training.add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     beside = compare_torch.requested(parser, args)

@@ -16,16 +16,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import block_comparison
-import compare_torch
-import image_data
-import image_lab
-import labkit
-import layer_report
-from compare_torch import Twin
-from image_data import Images
-from image_lab import Settings
-from torch_twin import Recipe
+from kit import cli, image_data, image_training, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Twin
+from kit.beside_torch.twin import Recipe
+from kit.image_data import Images
+from kit.image_training import Settings
+from lab7 import block_comparison, layer_report
 
 import minigrad
 from minigrad.training import Run
@@ -35,7 +32,7 @@ SEEDS = 3
 
 
 def _network(block: str, **arguments: int) -> Recipe:
-    return Recipe("models.residual.BlockNet", block=Recipe(f"models.residual.{block}"), **arguments)
+    return Recipe("lab7.network.BlockNet", block=Recipe(f"lab7.network.{block}"), **arguments)
 
 
 NETWORKS = {
@@ -63,8 +60,8 @@ def one(
 ) -> Run:
     """One training, from new weights to its page; in the folder of `out` if it is one of several."""
     args = argparse.Namespace(**{**vars(args), "seed": seed})
-    settings = image_lab.resolved(SETTINGS, args)
-    run = labkit.start(
+    settings = image_training.resolved(SETTINGS, args)
+    run = lab_run.start(
         args,
         label or name,
         f"Lab 7: residual block, {name} ({images.kind})",
@@ -75,7 +72,7 @@ def one(
     if images.warning:
         run.notice(images.warning, say=out is None)
     with run:
-        trained = image_lab.train(run, NETWORKS[name].make(minigrad), images, settings, args)
+        trained = image_training.train(run, NETWORKS[name].make(minigrad), images, settings, args)
         block_comparison.of_run(trained, name, images, differences(settings))
     return run
 
@@ -91,27 +88,27 @@ def several(names: list[str], images: Images | None, args: argparse.Namespace) -
     seeds = args.seeds or [args.seed + i for i in range(2 if args.quick else SEEDS)]
     members = {f"{name}-seed-{seed}": (name, seed) for seed in seeds for name in names}
     title = f"Lab 7: {args.experiment}" + (f" ({images.kind})" if images else "")
-    parent = labkit.start(args, args.experiment, title, {"runs": list(members)} if images else {})
+    parent = lab_run.start(args, args.experiment, title, {"runs": list(members)} if images else {})
     if images and images.warning:
         parent.notice(images.warning)
     with parent:
         if args.experiment in ("all", "layers"):
             layer_report.of_layers(parent, args.quick, args.device)
         if images and not parent.interrupted:
-            records = image_lab.each(
+            records = image_training.each(
                 parent, list(members), args, lambda label: one(*members[label], images, args, parent.folder, label)
             )
             trainings = [(members[record.name][0], record) for record in records]
             real = images.complete and not args.quick
-            block_comparison.of_runs(parent, trainings, real, differences(image_lab.resolved(SETTINGS, args)))
+            block_comparison.of_runs(parent, trainings, real, differences(image_training.resolved(SETTINGS, args)))
     return parent
 
 
 def beside_torch(names: list[str], images: Images, args: argparse.Namespace) -> Run:
     """The networks trained by minigrad and by PyTorch for some steps."""
-    settings = image_lab.resolved(SETTINGS, args)
+    settings = image_training.resolved(SETTINGS, args)
     title = f"Lab 7: residual blocks beside PyTorch ({images.kind})"
-    run = labkit.start(args, f"{args.experiment}-torch", title, {"data": images.kind, **asdict(settings)})
+    run = lab_run.start(args, f"{args.experiment}-torch", title, {"data": images.kind, **asdict(settings)})
     if images.warning:
         run.notice(images.warning)
     twins = {name: Twin(NETWORKS[name], Recipe("optim.Adam", lr=settings.lr)) for name in names}
@@ -122,9 +119,9 @@ def beside_torch(names: list[str], images: Images, args: argparse.Namespace) -> 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab7", EXPERIMENTS, resumable=True)
-    image_lab.add_seeds(parser, f"{SEEDS} seeds, from --seed on")
-    image_lab.add_settings(parser, "batch_size", "lr")
+    parser = cli.command_line(__doc__, "lab7", EXPERIMENTS, resumable=True)
+    image_training.add_seeds(parser, f"{SEEDS} seeds, from --seed on")
+    image_training.add_settings(parser, "batch_size", "lr")
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     names = list(NETWORKS) if args.experiment in ("all", "blocks") else [args.experiment]
@@ -138,8 +135,8 @@ def main(argv: list[str] | None = None) -> int:
     images = image_data.load("mnist", args.data, args.quick, args.seed, args.device) if names else None
     if images:
         for name in names:
-            model, settings = NETWORKS[name].make(minigrad), image_lab.resolved(SETTINGS, args)
-            image_lab.check_batch(model, images, settings, args.device)
+            model, settings = NETWORKS[name].make(minigrad), image_training.resolved(SETTINGS, args)
+            image_training.check_batch(model, images, settings, args.device)
     if images and compared:
         run = beside_torch(names, images, args)
     elif images and args.experiment in NETWORKS and not args.seeds:

@@ -22,13 +22,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import compare_torch
-import labkit
-import loan_comparison
-import loan_data
-import loan_report
-from compare_torch import Recipe, Twin
-from models.loans import network
+from kit import cli, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from lab8 import comparison, data, report
+from lab8.network import network
 
 import minigrad
 from minigrad import nn, optim
@@ -99,7 +97,7 @@ class StopOnNaN(cb.Callback):
             raise cb.CancelFit(f"the loss is {loss}; try a lower learning rate (--lr)")
 
 
-def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.Namespace) -> None:
+def train(run: Run, loans: data.Loans, settings: Settings, args: argparse.Namespace) -> None:
     """One run, from new weights to its report."""
     model = network(settings.net, settings.dropout)
     training, testing = [
@@ -121,7 +119,7 @@ def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.N
     ]
     trainer = Trainer(model, nn.BCEWithLogitsLoss(), optimizer, {"auc": AUC()}, callbacks, args.device)
     try:
-        trainer.fit(batches, test_batches, settings.epochs, resume=labkit.checkpoint_of(run, args))
+        trainer.fit(batches, test_batches, settings.epochs, resume=lab_run.checkpoint_of(run, args))
     except CheckpointError as error:
         raise SystemExit(f"error: --resume: {error}") from None
 
@@ -131,7 +129,7 @@ def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.N
             model.load_state_dict(minigrad.load(checkpoint.best_weights))
             scores[name] = trainer.predict(test_batches)
     run.save_weights(model.state_dict())  # those of the lowest test loss
-    loan_report.of_run(run, loans, scores, differences(run.name, settings))
+    report.of_run(run, loans, scores, differences(run.name, settings))
 
 
 # ---------------------------------------------------------------------------------------------------- several of them
@@ -165,7 +163,7 @@ def resolved(experiment: str, args: argparse.Namespace, **changes: float) -> Set
 
 
 def one(
-    experiment: str, settings: Settings, loans: loan_data.Loans, args: argparse.Namespace, out: Path | None = None
+    experiment: str, settings: Settings, loans: data.Loans, args: argparse.Namespace, out: Path | None = None
 ) -> Run:
     """One run, in the folder of `out` if it is one of several."""
     name = name_of(experiment, settings)
@@ -173,7 +171,7 @@ def one(
     if settings.net != "skip":
         del template["dropout"]
     title = f"Lab 8: loans by AUC, {name} ({loans.kind})"
-    run = labkit.start(args, name, title, {"data": loans.kind, **asdict(settings)}, out=out, template=template)
+    run = lab_run.start(args, name, title, {"data": loans.kind, **asdict(settings)}, out=out, template=template)
     if loans.warning:
         run.notice(loans.warning, say=out is None)
     with run:
@@ -181,18 +179,18 @@ def one(
     return run
 
 
-def several(loans: loan_data.Loans, args: argparse.Namespace) -> Run:
+def several(loans: data.Loans, args: argparse.Namespace) -> Run:
     """A run of runs, one after another, and the page that compares them."""
     members = [(experiment, resolved(experiment, args, **changes)) for experiment, changes in GROUPS[args.experiment]]
     names = [name_of(experiment, settings) for experiment, settings in members]
     title = f"Lab 8: loans by AUC, {args.experiment} ({loans.kind})"
-    parent = labkit.start(args, args.experiment, title, {"data": loans.kind, "runs": names})
+    parent = lab_run.start(args, args.experiment, title, {"data": loans.kind, "runs": names})
     if loans.warning:
         parent.notice(loans.warning)
     with parent:
         records = []
         for (experiment, settings), name in zip(members, names, strict=True):
-            record = labkit.finished(args, parent.folder, name)
+            record = lab_run.finished(args, parent.folder, name)
             if record is None:
                 run = one(experiment, settings, loans, args, parent.folder)
                 record = RunRecord.read(run.folder)
@@ -200,11 +198,11 @@ def several(loans: loan_data.Loans, args: argparse.Namespace) -> Run:
             if record.status == "interrupted":
                 parent.interrupt(f"Stopped by Ctrl-C in the run {name}")
                 break
-        loan_comparison.of_runs(parent, records, real=loans.kind == "loans" and not args.quick)
+        comparison.of_runs(parent, records, real=loans.kind == "loans" and not args.quick)
     return parent
 
 
-def beside_torch(members: Sequence[Member], loans: loan_data.Loans, args: argparse.Namespace) -> Run:
+def beside_torch(members: Sequence[Member], loans: data.Loans, args: argparse.Namespace) -> Run:
     """The first steps of an experiment's runs, by minigrad and by PyTorch."""
     runs: dict[tuple[Any, ...], tuple[str, Settings]] = {}  # one of those that only dropout, left out here, sets apart
     for experiment, changes in members:
@@ -213,12 +211,12 @@ def beside_torch(members: Sequence[Member], loans: loan_data.Loans, args: argpar
         runs.setdefault(alike, (name_of(experiment, settings), settings))
     names = [name for name, _ in runs.values()]
     title = f"Lab 8: loans by AUC, in minigrad and in PyTorch ({loans.kind})"
-    run = labkit.start(args, "compare-torch", title, {"data": loans.kind, "runs": names}, unit="step")
+    run = lab_run.start(args, "compare-torch", title, {"data": loans.kind, "runs": names}, unit="step")
     if loans.warning:
         run.notice(loans.warning)
     twins = {
         name: Twin(
-            Recipe("models.loans.network", net=settings.net, dropout=settings.dropout),
+            Recipe("lab8.network.network", net=settings.net, dropout=settings.dropout),
             Recipe("optim.SGD", lr=settings.lr, weight_decay=settings.weight_decay),
         )
         for name, settings in runs.values()
@@ -238,12 +236,12 @@ def beside_torch(members: Sequence[Member], loans: loan_data.Loans, args: argpar
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab8", EXPERIMENTS, resumable=True)
+    parser = cli.command_line(__doc__, "lab8", EXPERIMENTS, resumable=True)
     options: list[tuple[str, Any, str]] = [
-        ("--lr", labkit.positive, "the learning rate"),
-        ("--weight-decay", labkit.not_negative, "the optimizer's weight decay"),
-        ("--dropout", labkit.probability, "the share of a block's hidden values left out, with skips only"),
-        ("--batch-size", labkit.at_least_one, "loans in a batch"),
+        ("--lr", cli.positive, "the learning rate"),
+        ("--weight-decay", cli.not_negative, "the optimizer's weight decay"),
+        ("--dropout", cli.probability, "the share of a block's hidden values left out, with skips only"),
+        ("--batch-size", cli.at_least_one, "loans in a batch"),
     ]
     for flag, kind, text in options:
         parser.add_argument(flag, type=kind, metavar="X", help=f"{text} (default: the experiment's own)")
@@ -260,13 +258,13 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"argument --dropout: the network of {args.experiment} has no dropout")
     compared = compare_torch.requested(parser, args)
     try:
-        loans = loan_data.load(args.data)
-    except loan_data.LoanDataError as error:
-        if not (args.quick and isinstance(error, loan_data.LoansMissing)):
+        loans = data.load(args.data)
+    except data.LoanDataError as error:
+        if not (args.quick and isinstance(error, data.LoansMissing)):
             raise SystemExit(f"error: {error}") from None
-        loans = loan_data.look_alike(QUICK_ROWS, args.seed)
+        loans = data.look_alike(QUICK_ROWS, args.seed)
     if args.quick:
-        loans = loan_data.fewer(loans, *QUICK_ROWS)
+        loans = data.fewer(loans, *QUICK_ROWS)
     if compared:
         run = beside_torch(members, loans, args)
     elif args.experiment in GROUPS:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import advice
 import lab4_lenet
 import pytest
+from lab4 import advice
 
 from minigrad.training.runs import RunRecord
 

@@ -12,46 +12,42 @@ import subprocess
 import sys
 from pathlib import Path
 
-import compare_report
-import compare_torch
 import cuda_double
 import lab4_lenet
+import lab8.network
 import lab8_loan_auc
-import labkit
-import loan_data
-import models
-import models.loans
 import numpy as np
 import pytest
-import twin_worker
-from compare_torch import Recipe, Twin
+from kit import cli, lab_run
+from kit.beside_torch import compare_torch, report, worker
+from kit.beside_torch.compare_torch import Recipe, Twin
+from lab8 import data
 from support import torch
 
 import minigrad
 from minigrad.training import Run
 
-LABS = Path(compare_torch.__file__).parent
-MODELS = Path(models.__file__).parent
+LABS = Path(compare_torch.__file__).parents[2]
 DIGIT, GREY, COLOUR = (1, 28, 28), (1, 14, 14), (3, 16, 16)
 SMALL, USUAL = 1e-4, 1e-2  # learning rates; small where one ReLU that rounding turns on or off shows in the loss
 NETWORKS = [
-    (Recipe("models.lenet.LeNet5", scale=1.0), (1, 32, 32), 61_706, USUAL),
-    (Recipe("models.classifiers.FCNet", inputs=784, hidden=[512, 256, 128]), DIGIT, 567_434, USUAL),
-    (Recipe("models.classifiers.CNN", dropout=0.25), DIGIT, 421_642, USUAL),
-    (Recipe("models.classifiers.ResCNN", channels=1, pool=7, dropout=0.25), GREY, 108_042, SMALL),
-    (Recipe("models.classifiers.ResCNN", channels=3, pool=4), COLOUR, 87_498, SMALL),
-    (Recipe("models.architectures.KernelSizeCNN", channels=1, kernel=5), GREY, None, USUAL),
-    (Recipe("models.architectures.MixedKernelCNN", channels=3), COLOUR, None, USUAL),
-    (Recipe("models.architectures.DepthCNN", channels=1, depth=4), GREY, None, USUAL),
-    (Recipe("models.architectures.ResNetLike", channels=1), GREY, None, USUAL),
-    (Recipe("models.residual.BlockNet", block=Recipe("models.residual.BasicBlock")), GREY, None, USUAL),
-    (Recipe("models.residual.BlockNet", block=Recipe("models.residual.BottleneckBlock")), GREY, None, USUAL),
-    (Recipe("models.residual.BlockNet", block=Recipe("models.residual.WideBlock"), outputs=4), GREY, None, USUAL),
+    (Recipe("lab4.network.LeNet5", scale=1.0), (1, 32, 32), 61_706, USUAL),
+    (Recipe("lab5.network.FCNet", inputs=784, hidden=[512, 256, 128]), DIGIT, 567_434, USUAL),
+    (Recipe("lab5.network.CNN", dropout=0.25), DIGIT, 421_642, USUAL),
+    (Recipe("lab5.network.ResCNN", channels=1, pool=7, dropout=0.25), GREY, 108_042, SMALL),
+    (Recipe("lab5.network.ResCNN", channels=3, pool=4), COLOUR, 87_498, SMALL),
+    (Recipe("lab6.network.KernelSizeCNN", channels=1, kernel=5), GREY, None, USUAL),
+    (Recipe("lab6.network.MixedKernelCNN", channels=3), COLOUR, None, USUAL),
+    (Recipe("lab6.network.DepthCNN", channels=1, depth=4), GREY, None, USUAL),
+    (Recipe("lab6.network.ResNetLike", channels=1), GREY, None, USUAL),
+    (Recipe("lab7.network.BlockNet", block=Recipe("lab7.network.BasicBlock")), GREY, None, USUAL),
+    (Recipe("lab7.network.BlockNet", block=Recipe("lab7.network.BottleneckBlock")), GREY, None, USUAL),
+    (Recipe("lab7.network.BlockNet", block=Recipe("lab7.network.WideBlock"), outputs=4), GREY, None, USUAL),
 ]
 LOANS = [("simple", 8_769), ("deep", 396_801), ("skip", 397_569)]
 
 
-class InProcess(twin_worker.Worker):
+class InProcess(worker.Worker):
     """What compare_torch.Process asks, without a process; with one thread each, the libraries get on well enough."""
 
     def __init__(self, library, device):
@@ -88,7 +84,7 @@ def captions(monkeypatch):
 
 
 def arguments(*argv):
-    parser = labkit.command_line("A lab.", "lab", {"main": "the only one"}, resumable=True)
+    parser = cli.command_line("A lab.", "lab", {"main": "the only one"}, resumable=True)
     compare_torch.option(parser)
     args = parser.parse_args(list(argv))
     return parser, args
@@ -97,7 +93,7 @@ def arguments(*argv):
 def compared(out, twins, train, test, *argv, **options):
     """The run after a comparison."""
     _, args = arguments("--compare", "torch", "--quick", "--out", str(out), *argv)
-    run = labkit.start(args, "compare-torch", "A comparison", {}, unit="step")
+    run = lab_run.start(args, "compare-torch", "A comparison", {}, unit="step")
     with run:
         compare_torch.compare(run, twins, train, test, args, **options)
     return run
@@ -111,7 +107,7 @@ def images(shape, count=32):
 # ---------------------------------------------------------------------------------------------------------- the twins
 
 
-@pytest.mark.parametrize("path", sorted(MODELS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(LABS.glob("lab*/network.py")), ids=lambda path: path.parent.name)
 def test_a_file_of_networks_imports_what_its_twin_can(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -126,22 +122,22 @@ def test_a_file_of_networks_imports_what_its_twin_can(path):
 
 
 def test_the_twin_is_the_same_file_in_the_other_library():
-    recipe = Recipe("models.architectures.ResNetLike", channels=1)
+    recipe = Recipe("lab6.network.ResNetLike", channels=1)
     ours, theirs = recipe.make(minigrad), recipe.make(torch)
     assert isinstance(ours, minigrad.nn.Module)
-    assert all(isinstance(module, torch.nn.Module) for module in theirs.modules())  # those of its siblings, too
-    assert type(theirs).__module__ == "torch_models.architectures"
+    assert all(isinstance(module, torch.nn.Module) for module in theirs.modules())  # all the way down
+    assert type(theirs).__module__ == "torch_lab6.network"
     assert list(theirs.state_dict()) == list(ours.state_dict())
 
 
 def test_the_process_of_pytorch_loads_nothing_of_minigrad():
-    code = "import sys, twin_worker; sys.exit('minigrad' in sys.modules)"
+    code = "import sys, kit.beside_torch.worker; sys.exit('minigrad' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=LABS).returncode == 0
 
 
 def test_recipes_travel():
     recipe = Recipe(
-        "models.loans.DeepNet", blocks=[Recipe("models.loans.Block"), Recipe("models.loans.SkipBlock", dropout=0.5)]
+        "lab8.network.DeepNet", blocks=[Recipe("lab8.network.Block"), Recipe("lab8.network.SkipBlock", dropout=0.5)]
     )
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))
     assert repr(again) == repr(recipe)
@@ -150,9 +146,9 @@ def test_recipes_travel():
 
 
 def test_the_networks_of_the_loans_take_their_features():
-    assert models.loans.FEATURES == loan_data.FEATURES
+    assert lab8.network.FEATURES == data.FEATURES
     with pytest.raises(ValueError, match="net is 'simpel', expected 'simple'"):
-        models.loans.network("simpel")
+        lab8.network.network("simpel")
 
 
 @pytest.mark.usefixtures("in_process")
@@ -174,8 +170,8 @@ def test_networks_on_images_learn_the_same_in_both(tmp_path, captions, network, 
 @pytest.mark.usefixtures("in_process", "captions")
 @pytest.mark.parametrize(("net", "parameters"), LOANS)
 def test_networks_of_loans_learn_the_same_in_both(tmp_path, net, parameters):
-    loans = loan_data.look_alike((96, 501), seed=0)  # the last one is alone in its batch, which training would refuse
-    twin = Twin(Recipe("models.loans.network", net=net, dropout=0.5), Recipe("optim.SGD", lr=0.1, weight_decay=0.01))
+    loans = data.look_alike((96, 501), seed=0)  # the last one is alone in its batch, which training would refuse
+    twin = Twin(Recipe("lab8.network.network", net=net, dropout=0.5), Recipe("optim.SGD", lr=0.1, weight_decay=0.01))
     bce = Recipe("nn.BCEWithLogitsLoss")
     metrics = {"AUC": minigrad.training.AUC()}
     run = compared(tmp_path, {net: twin}, loans.train, loans.test, batch_size=32, loss=bce, metrics=metrics)
@@ -187,7 +183,7 @@ def test_networks_of_loans_learn_the_same_in_both(tmp_path, net, parameters):
 
 @pytest.mark.usefixtures("in_process", "captions")
 def test_the_losses_are_those_of_a_plain_loop(tmp_path):
-    network, (x, y) = Recipe("models.classifiers.FCNet", inputs=784, hidden=[16]), images(DIGIT)
+    network, (x, y) = Recipe("lab5.network.FCNet", inputs=784, hidden=[16]), images(DIGIT)
     twin = Twin(network, Recipe("optim.SGD", lr=0.05))
     run = compared(tmp_path, {"FC": twin}, (x, y), (x[:10], y[:10]), "--seed", "7", batch_size=8)
     minigrad.manual_seed(7)
@@ -213,7 +209,7 @@ def test_on_a_gpu(tmp_path, monkeypatch):
     cuda_double.install(monkeypatch)
     try:
         monkeypatch.setattr(compare_torch, "Process", HalfOnGpu)
-        twin = Twin(Recipe("models.classifiers.FCNet", inputs=784, hidden=[16]), Recipe("optim.SGD", lr=0.01))
+        twin = Twin(Recipe("lab5.network.FCNet", inputs=784, hidden=[16]), Recipe("optim.SGD", lr=0.01))
         options = ["--device", "cuda"]
         run = compared(tmp_path, {"FC": twin}, images(DIGIT), images(DIGIT, 10), *options, batch_size=8)
     finally:
@@ -234,7 +230,7 @@ def test_another_network_is_noticed(tmp_path, monkeypatch):
         return dropout
 
     monkeypatch.setattr(InProcess, "start", spoilt)
-    twin = Twin(Recipe("models.classifiers.FCNet", inputs=784, hidden=[16]), Recipe("optim.Adam"))
+    twin = Twin(Recipe("lab5.network.FCNet", inputs=784, hidden=[16]), Recipe("optim.Adam"))
     run = compared(tmp_path, {"FC": twin}, images(DIGIT), images(DIGIT, 10), batch_size=8)
     assert run.results["torch"]["FC"]["largest_relative_difference"] > 1e-3
     assert "FC: the first loss is" in run.notices[-1]
@@ -247,7 +243,7 @@ def test_the_first_weights_can_be_others(tmp_path):
         for parameter in model.parameters():
             minigrad.nn.init.zeros_(parameter)
 
-    twin = Twin(Recipe("models.classifiers.FCNet", inputs=784, hidden=[16]), Recipe("optim.Adam"), zeros)
+    twin = Twin(Recipe("lab5.network.FCNet", inputs=784, hidden=[16]), Recipe("optim.Adam"), zeros)
     run = compared(tmp_path, {"FC": twin}, images(DIGIT), images(DIGIT, 10), "--compare-steps", "1", batch_size=8)
     found = run.results["torch"]["FC"]
     assert found["steps"] == 1
@@ -278,10 +274,10 @@ def test_batches_take_every_row_before_one_comes_again():
 )
 def test_the_largest_difference(ours, theirs, difference):
     pair = {
-        "minigrad": compare_report.Course(1, False, ours, [1.0] * len(ours)),
-        "torch": compare_report.Course(1, False, theirs, [1.0] * len(theirs)),
+        "minigrad": report.Course(1, False, ours, [1.0] * len(ours)),
+        "torch": report.Course(1, False, theirs, [1.0] * len(theirs)),
     }
-    assert compare_report.largest_difference(pair) == pytest.approx(difference, nan_ok=True)
+    assert report.largest_difference(pair) == pytest.approx(difference, nan_ok=True)
 
 
 @pytest.mark.usefixtures("in_process")
@@ -294,7 +290,7 @@ def test_ctrl_c_leaves_what_was_trained(tmp_path, captions, monkeypatch):
         return train(self, first, last)
 
     monkeypatch.setattr(InProcess, "train", interrupted)
-    twin = Twin(Recipe("models.classifiers.FCNet", inputs=784, hidden=[16]), Recipe("optim.Adam"))
+    twin = Twin(Recipe("lab5.network.FCNet", inputs=784, hidden=[16]), Recipe("optim.Adam"))
     run = compared(tmp_path, {"one": twin, "two": twin}, images(DIGIT), images(DIGIT, 10), batch_size=8)
     assert run.interrupted
     assert run.status == "interrupted"

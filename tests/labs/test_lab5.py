@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 
-import cnn_comparison
-import cnn_report
-import compare_torch
-import image_data
 import lab5_cnn_vs_mlp as lab
 import numpy as np
 import pytest
+from kit import image_data
+from kit.beside_torch import compare_torch
+from lab5 import comparison, report
 from lab_run import runner
 
 import minigrad
@@ -18,7 +17,7 @@ from minigrad import optim
 from minigrad.training.runs import RunRecord
 
 run = runner(lab)
-of_run = cnn_report.of_run
+of_run = report.of_run
 
 
 def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
@@ -157,8 +156,8 @@ def answers(tmp_path, **changes):
     networks = {}
     for name, figures in FIGURES.items():
         changed = {**figures, **changes.get(name.replace("-", "_"), {})}
-        networks[name] = cnn_comparison.Network(name, [record(tmp_path, name, name.partition("-")[2], **changed)])
-    return [finding.agrees for finding in cnn_comparison.conclusions(networks)]
+        networks[name] = comparison.Network(name, [record(tmp_path, name, name.partition("-")[2], **changed)])
+    return [finding.agrees for finding in comparison.conclusions(networks)]
 
 
 def test_figures_like_the_reports_bear_all_of_its_conclusions_out(tmp_path):
@@ -186,15 +185,15 @@ def test_other_figures_do_not(tmp_path, changes, at, expected):
 def test_seeds_that_disagree_leave_the_gradients_unclear(tmp_path):
     def network(name, norms):
         records = [record(tmp_path, name, name, mean_grad_norm=norm) for norm in norms]
-        return cnn_comparison.Network(name, records)
+        return comparison.Network(name, records)
 
-    found = cnn_comparison._gradients(network("FC", [1, 1]), network("R", [0.9, 1.1]), network("G", [2, 2]))
+    found = comparison._gradients(network("FC", [1, 1]), network("R", [0.9, 1.1]), network("G", [2, 2]))
     assert found.agrees == "not clear"
 
 
 def test_pairs_of_classes_that_are_taken_for_each_other():
     counts = np.array([[9, 3, 0], [2, 8, 1], [0, 0, 9]])
-    assert cnn_report.confusions(counts, ["cat", "dog", "ship"]) == (
+    assert report.confusions(counts, ["cat", "dog", "ship"]) == (
         "Taken for each other most often: cat and dog (5), dog and ship (1)."
     )
-    assert "No image" in cnn_report.confusions(np.eye(2, dtype=int), ["a", "b"])
+    assert "No image" in report.confusions(np.eye(2, dtype=int), ["a", "b"])

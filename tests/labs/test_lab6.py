@@ -7,17 +7,14 @@ import json
 import re
 from dataclasses import replace
 
-import architecture_comparison
-import architecture_findings
-import architecture_report
-import compare_torch
-import image_lab
 import lab6_cnn_architecture as lab
 import numpy as np
 import pytest
-import receptive_field
+from kit import image_training
+from kit.beside_torch import compare_torch
+from lab5.network import ResidualBlock
+from lab6 import comparison, conclusions, receptive_field, report
 from lab_run import runner
-from models.residual import ResidualBlock
 
 import minigrad
 from minigrad import nn
@@ -123,7 +120,7 @@ def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
     page = (folder / "report.html").read_text(encoding="utf-8")
     for part in ("layer by layer", "9,706", "32 feature maps", "No layer&#39;s gradient vanishes", "3 × 3"):
         assert part in page
-    fields = minigrad.load(folder / architecture_report.FIELDS)
+    fields = minigrad.load(folder / report.FIELDS)
     assert {name: tuple(field.shape) for name, field in fields.items()} == {"before": (32, 32), "after": (32, 32)}
 
 
@@ -133,12 +130,12 @@ def test_the_first_maps_are_those_of_the_first_test_image(tmp_path, no_pictures,
     folder, _ = run(tmp_path, "--experiment", "kernel-5")
     weights = minigrad.load(folder / "weights.safetensors")
     args = argparse.Namespace(data=None, quick=True, seed=42, device="cpu")
-    image = image_lab.images_of("mnist", args).test.tensors[0][:1]
+    image = image_training.images_of("mnist", args).test.tensors[0][:1]
     expected = nn.functional.conv2d(image, weights["features.0.weight"], weights["features.0.bias"], padding=2).relu()
     ((maps, limit),) = shown
     assert minigrad.allclose(maps, expected[0], atol=1e-5)
     assert maps.shape == (11, 28, 28)
-    assert limit == architecture_report.QUICK_MAPS
+    assert limit == report.QUICK_MAPS
 
 
 def test_a_group_on_both_data_sets_is_compared(tmp_path, no_pictures, monkeypatch):
@@ -215,7 +212,7 @@ def test_beside_pytorch_each_network_is_trained_once(tmp_path, monkeypatch):
     run(tmp_path, "--experiment", "all", "--dataset", "both", "--lr", "0.01")
     assert [len(twins) for twins, _ in calls] == [7, 7]
     twin = calls[1][0]["cifar10-deep-6"]
-    assert (twin.network.name, twin.network.arguments) == ("models.architectures.DepthCNN", {"channels": 3, "depth": 6})
+    assert (twin.network.name, twin.network.arguments) == ("lab6.network.DepthCNN", {"channels": 3, "depth": 6})
     assert (twin.optimizer.name, twin.optimizer.arguments) == ("optim.Adam", {"lr": 0.01, "weight_decay": 0.0})
     assert calls[0][1]["title"] == "MNIST, beside PyTorch"
 
@@ -297,16 +294,16 @@ def record(name, best, seconds=20.0, **results):
 def networks(dataset, **changes):
     """Like the report's, but for those named."""
     figures = {**LIKE_THE_REPORT[dataset], **{name.replace("_", "-"): value for name, value in changes.items()}}
-    return {name: architecture_findings.Trained([record(name, *value)]) for name, value in figures.items() if value}
+    return {name: conclusions.Trained([record(name, *value)]) for name, value in figures.items() if value}
 
 
 def answers(dataset, trained):
-    return [finding.agrees for finding in architecture_findings.conclusions(dataset, trained)]
+    return [finding.agrees for finding in conclusions.conclusions(dataset, trained)]
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
 def test_figures_like_the_reports_bear_its_conclusions_out(dataset):
-    found = architecture_findings.conclusions(dataset, networks(dataset))
+    found = conclusions.conclusions(dataset, networks(dataset))
     assert len(found) == 8
     answers = {f.conclusion.split(" ", 2)[2]: f.agrees for f in found}
     if dataset == "mnist":  # there 0.03 between kernel-5 and kernel-7 are little beside the spread of the seeds
@@ -338,40 +335,40 @@ def test_other_figures_do_not(dataset, changes, at, expected):
 
 
 def test_gradients_out_of_bounds_are_told():
-    trained = {"resnet-like": architecture_findings.Trained([record("a", 0.8, gradient_verdicts=["epoch 1: …", "b"])])}
-    (found,) = architecture_findings.conclusions("mnist", trained)
+    trained = {"resnet-like": conclusions.Trained([record("a", 0.8, gradient_verdicts=["epoch 1: …", "b"])])}
+    (found,) = conclusions.conclusions("mnist", trained)
     assert found.agrees == "no"
     assert "2 times out of bounds" in found.found
-    (unknown,) = architecture_findings.conclusions(
-        "mnist", {"resnet-like": architecture_findings.Trained([record("a", 0.8, gradient_rms={})])}
+    (unknown,) = conclusions.conclusions(
+        "mnist", {"resnet-like": conclusions.Trained([record("a", 0.8, gradient_rms={})])}
     )
     assert unknown.agrees == "not clear"
 
 
 def test_nothing_is_said_of_networks_that_are_not_there():
     kernels = {name: trained for name, trained in networks("mnist").items() if name in ("kernel-3", "mixed")}
-    (found,) = architecture_findings.conclusions("mnist", kernels)
+    (found,) = conclusions.conclusions("mnist", kernels)
     assert "mixed kernels" in found.conclusion
-    assert architecture_findings.conclusions("cifar10", {}) == []
+    assert conclusions.conclusions("cifar10", {}) == []
 
 
 def test_the_spread_of_seeds_is_pooled_and_twins_are_one_network():
     def trained(*best):
-        return architecture_findings.Trained([record("", accuracy) for accuracy in best])
+        return conclusions.Trained([record("", accuracy) for accuracy in best])
 
     alone = {"kernel-5": trained(0.5), "mixed": trained(0.4)}
-    assert architecture_findings.seed_spread(alone) is None
-    assert "--seeds would show" in architecture_findings.noise_note("mnist", alone)
-    pooled = architecture_findings.seed_spread({"kernel-5": trained(0.4, 0.6), "mixed": trained(0.3, 0.4, 0.5)})
+    assert conclusions.seed_spread(alone) is None
+    assert "--seeds would show" in conclusions.noise_note("mnist", alone)
+    pooled = conclusions.seed_spread({"kernel-5": trained(0.4, 0.6), "mixed": trained(0.3, 0.4, 0.5)})
     expected = ((1 * np.var([0.4, 0.6], ddof=1) + 2 * np.var([0.3, 0.4, 0.5], ddof=1)) / 3) ** 0.5
     assert pooled == pytest.approx(expected)
     twins = {"kernel-3": trained(0.40), "shallow-2": trained(0.44), "mixed": trained(0.3)}
-    spread = architecture_findings.seed_spread(twins)
+    spread = conclusions.seed_spread(twins)
     assert spread == pytest.approx(0.04 / 2**0.5)
-    assert f"{spread:.4f}" in architecture_findings.noise_note("mnist", twins)
+    assert f"{spread:.4f}" in conclusions.noise_note("mnist", twins)
     more = {"kernel-3": trained(0.40, 0.42), "shallow-2": trained(0.44, 0.5)}
-    assert architecture_findings.seed_spread(more) == pytest.approx(np.std([0.40, 0.42, 0.44, 0.5], ddof=1))
-    error = architecture_findings.error_of_difference(twins["kernel-3"], trained(0.5, 0.5), spread)
+    assert conclusions.seed_spread(more) == pytest.approx(np.std([0.40, 0.42, 0.44, 0.5], ddof=1))
+    error = conclusions.error_of_difference(twins["kernel-3"], trained(0.5, 0.5), spread)
     drawn = (0.4 * 0.6 + 0.5 * 0.5) / 10_000
     assert error == pytest.approx((drawn + spread**2 * (1 + 1 / 2)) ** 0.5)
 
@@ -388,7 +385,7 @@ def test_the_page_of_runs_on_the_real_images_has_the_reports_figures(tmp_path, n
         own = replace(own, folder=folder, name=folder.name)
         trainings.append((lab.Member(name, "mnist", 42), own))
     with parent:
-        architecture_comparison.of_runs(parent, trainings, True, ["epochs 3 instead of 5"])
+        comparison.of_runs(parent, trainings, True, ["epochs 3 instead of 5"])
     summary = json.loads((parent.folder / "summary.json").read_text())
     assert summary["reference"]["mnist-resnet-like"] == 0.8452
     assert len(summary["results"]["conclusions"]) == 8

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
-import block_comparison
-import compare_torch
-import custom_layers
-import faster_rules
 import lab7_custom_layers as lab
-import layer_report
-import layer_trials
 import numpy as np
 import pytest
-from block_comparison import Block
+from kit.beside_torch import compare_torch
+from lab7 import block_comparison, custom_layers, faster_rules, layer_report, layer_trials
+from lab7.block_comparison import Block
+from lab7.layer_trials import TRIALS, Times, Trial
 from lab_run import runner
-from layer_trials import TRIALS, Times, Trial
 
 import minigrad
 from minigrad import nn

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import labkit
 import pytest
+from kit import cli, download, lab_run
 
 import minigrad
 
@@ -12,7 +12,7 @@ EXPERIMENTS = {"base": "the main one", "deep": "more layers", "width": "more neu
 
 @pytest.fixture
 def parser():
-    return labkit.command_line("A lab.", "lab0", EXPERIMENTS)
+    return cli.command_line("A lab.", "lab0", EXPERIMENTS)
 
 
 def test_defaults(parser, tmp_path):
@@ -26,7 +26,7 @@ def test_defaults(parser, tmp_path):
         False,
     )
     assert str(args.out) == "runs/lab0"
-    steps = labkit.command_line("A lab.", "lab0", EXPERIMENTS, "steps", 100).parse_args(["--steps", "7"])
+    steps = cli.command_line("A lab.", "lab0", EXPERIMENTS, "steps", 100).parse_args(["--steps", "7"])
     assert steps.steps == 7
 
 
@@ -79,14 +79,14 @@ def test_an_unwritable_out_ends_the_program_before_any_work(parser, tmp_path):
     (tmp_path / "file").write_text("")
     args = parser.parse_args(["--out", str(tmp_path / "file" / "runs")])
     with pytest.raises(SystemExit, match=r"cannot write into .*file.runs .*name another folder with --out"):
-        labkit.start(args, "base", "A lab", {})
+        lab_run.start(args, "base", "A lab", {})
 
 
 def test_start_seeds_and_writes_the_settings(parser, tmp_path):
     args = parser.parse_args(["--out", str(tmp_path), "--seed", "7", "--quick"])
     drawn = []
     for _ in range(2):
-        run = labkit.start(args, "base", "A lab", {"lr": 0.1})
+        run = lab_run.start(args, "base", "A lab", {"lr": 0.1})
         drawn.append(minigrad.rand(3).tolist())
     assert drawn[0] == drawn[1]
     assert run.config == {"seed": 7, "device": "cpu", "quick": True, "lr": 0.1}
@@ -102,11 +102,11 @@ def test_data_is_looked_for_then_downloaded_then_explained(tmp_path, capsys):
             raise RuntimeError("not there")
         return "data"
 
-    assert labkit.fetched(load, str(tmp_path), "MNIST", "its files") == "data"
+    assert download.fetched(load, str(tmp_path), "MNIST", "its files") == "data"
     assert asked == [(tmp_path, False), (tmp_path, True)]
     assert "downloading" in capsys.readouterr().out
     asked.clear()
     with pytest.raises(SystemExit) as error:
-        labkit.fetched(lambda root, download: load(root, download, 9), str(tmp_path), "MNIST", "mnist.tar.gz")
+        download.fetched(lambda root, download: load(root, download, 9), str(tmp_path), "MNIST", "mnist.tar.gz")
     for part in ("MNIST", str(tmp_path), "not there", "Put mnist.tar.gz into", "--data", "--quick"):
         assert part in str(error.value)

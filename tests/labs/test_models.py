@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from models.architectures import DepthCNN, KernelSizeCNN, MixedKernelCNN, ResNetLike
-from models.classifiers import CNN, FCNet, ResCNN
-from models.residual import BasicBlock, BlockNet, BottleneckBlock, PlainResidualBlock, ResidualBlock, WideBlock
+from lab5.network import CNN, FCNet, ResCNN, ResidualBlock
+from lab6.network import DepthCNN, KernelSizeCNN, MixedKernelCNN, PlainResidualBlock, ResNetLike
+from lab7.network import BasicBlock, BlockNet, BottleneckBlock, WideBlock
 
 import minigrad
 from minigrad.utils import summary

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 import pytest
-import sweep
-from sweep_cell import run_cell
-from sweep_grid import choices, folder_name, values_in
+from kit.sweep import command as sweep
+from kit.sweep.cell import run_cell
+from kit.sweep.grid import choices, folder_name, values_in
 
 TOY = Path(__file__).with_name("toy_lab.py")
-LABS = Path(sweep.__file__).parent
+LABS = Path(sweep.__file__).parents[2]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def toy(tmp_path, monkeypatch):
     shutil.copy(TOY, labs / "lab0_toy.py")
     monkeypatch.setattr(sweep, "LABS", labs)
     monkeypatch.syspath_prepend(str(labs))
-    monkeypatch.setenv("PYTHONPATH", str(LABS), prepend=os.pathsep)  # where the lab finds lab_parser
+    monkeypatch.setenv("PYTHONPATH", str(LABS), prepend=os.pathsep)  # where the lab finds the kit
     monkeypatch.chdir(tmp_path)
     yield lambda *argv: sweep.main(["lab0_toy", "--out", "out", *argv])
     sys.modules.pop("lab0_toy", None)
@@ -150,7 +150,7 @@ def started(count, out=Path("out")):
 def test_ctrl_c_ends_the_running_cells_and_starts_no_more(toy, monkeypatch, capsys):
     monkeypatch.setenv("TOY_RESUMES", "1")
     code = (
-        "import sys, sweep, pathlib; sweep.LABS = pathlib.Path('labs').resolve(); sys.path.insert(0, 'labs');"
+        "import sys, pathlib; from kit.sweep import command as sweep; sweep.LABS = pathlib.Path('labs').resolve(); sys.path.insert(0, 'labs');"
         "sys.exit(sweep.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "lab0_toy", "--out", "out", "--jobs", "2"]

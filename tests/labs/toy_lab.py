@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab_parser import LabParser
+from kit.lab_parser import LabParser
 
 
 def main(argv: list[str] | None = None) -> int:

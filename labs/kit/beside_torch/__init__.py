@@ -1,0 +1,1 @@
+"""`--compare torch`: the same network trained by minigrad and by PyTorch."""

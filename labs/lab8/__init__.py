@@ -1,0 +1,1 @@
+"""Parts of lab 8: loans judged by AUC."""
