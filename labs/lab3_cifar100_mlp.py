@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kit import cli, download, lab_run
+from kit import cli, lab_run
+from kit.download import fetched
 
 import minigrad
 from minigrad import nn, optim, plot
@@ -121,9 +122,7 @@ def load(args: argparse.Namespace) -> Data:
         elif args.quick:
             return look_alike(args.classes, np.random.default_rng(args.seed))
         else:
-            sets = download.fetched(
-                both, args.data, "CIFAR-100", "cifar-100-binary.tar.gz, or its folder cifar-100-binary/,"
-            )
+            sets = fetched(both, args.data, "CIFAR-100", "cifar-100-binary.tar.gz, or its folder cifar-100-binary/,")
     splits = []
     for images in sets:
         labels = np.array(images.targets)

@@ -13,7 +13,7 @@ import minigrad
 from minigrad.datasets import CIFAR10, MNIST, data_root
 from minigrad.utils.data import TensorDataset
 
-from . import download
+from .download import fetched
 
 Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
@@ -73,9 +73,7 @@ def _load(name: str, root: Path, quick: bool, seed: int, device: str) -> Images:
             raise SystemExit(f"error: {error}") from None
         splits = [(images[:n], labels[:n]) for (images, labels), n in zip(splits, QUICK, strict=True)]
     else:
-        splits = download.fetched(
-            lambda root, download: _read(name, root, download), str(root), TITLES[name], BY_HAND[name]
-        )
+        splits = fetched(lambda root, download: _read(name, root, download), str(root), TITLES[name], BY_HAND[name])
     counts = tuple(len(labels) for _, labels in splits)
     warning = ""
     if counts != FULL[name]:

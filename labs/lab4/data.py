@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kit import download
+from kit.download import fetched
 
 import minigrad
 from minigrad.datasets import MNIST, data_root
@@ -40,7 +40,7 @@ def load(data: str | None, quick: bool, seed: int, device: str = "cpu") -> Digit
         except RuntimeError:
             return look_alike(np.random.default_rng(seed), device)
     else:
-        sets = download.fetched(both, data, "MNIST", "MNIST/raw/ with its four files")
+        sets = fetched(both, data, "MNIST", "MNIST/raw/ with its four files")
     arrays = [(s.data.numpy(), s.targets.numpy()) for s in sets]
     if quick:
         arrays = [(images[:n], labels[:n]) for (images, labels), n in zip(arrays, (1400, 300), strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lab3_cifar100_mlp as lab
 import numpy as np
 import pytest
+from kit import cli
 from lab_run import runner
 
 import minigrad

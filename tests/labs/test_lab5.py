@@ -43,7 +43,7 @@ def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
 def test_what_batch_norms_running_averages_cost_is_told(tmp_path, no_pictures, monkeypatch):
     """The figure is that of the saved weights, once their statistics are gathered from the training images."""
     trained = []
-    monkeypatch.setattr(lab.cnn_report, "of_run", lambda of, *rest: trained.append(of) or of_run(of, *rest))
+    monkeypatch.setattr(lab.report, "of_run", lambda of, *rest: trained.append(of) or of_run(of, *rest))
     folder, summary = run(tmp_path, "--experiment", "mnist-rescnn", "--quick", "--lr", "1e-4", "--epochs", "1")
     found = summary["results"]["look_alike_quick_exact_statistics_test_accuracy"]
     model = trained[0].model.eval()

@@ -126,7 +126,7 @@ def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
 
 def test_the_first_maps_are_those_of_the_first_test_image(tmp_path, no_pictures, monkeypatch):
     shown = []
-    monkeypatch.setattr(lab.architecture_report.plot, "feature_maps", lambda maps, limit: shown.append((maps, limit)))
+    monkeypatch.setattr(lab.report.plot, "feature_maps", lambda maps, limit: shown.append((maps, limit)))
     folder, _ = run(tmp_path, "--experiment", "kernel-5")
     weights = minigrad.load(folder / "weights.safetensors")
     args = argparse.Namespace(data=None, quick=True, seed=42, device="cpu")

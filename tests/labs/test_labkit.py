@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from kit import cli, download, lab_run
+from kit import cli, lab_run
+from kit.download import fetched
 
 import minigrad
 
@@ -102,11 +103,11 @@ def test_data_is_looked_for_then_downloaded_then_explained(tmp_path, capsys):
             raise RuntimeError("not there")
         return "data"
 
-    assert download.fetched(load, str(tmp_path), "MNIST", "its files") == "data"
+    assert fetched(load, str(tmp_path), "MNIST", "its files") == "data"
     assert asked == [(tmp_path, False), (tmp_path, True)]
     assert "downloading" in capsys.readouterr().out
     asked.clear()
     with pytest.raises(SystemExit) as error:
-        download.fetched(lambda root, download: load(root, download, 9), str(tmp_path), "MNIST", "mnist.tar.gz")
+        fetched(lambda root, download: load(root, download, 9), str(tmp_path), "MNIST", "mnist.tar.gz")
     for part in ("MNIST", str(tmp_path), "not there", "Put mnist.tar.gz into", "--data", "--quick"):
         assert part in str(error.value)

@@ -150,7 +150,8 @@ def started(count, out=Path("out")):
 def test_ctrl_c_ends_the_running_cells_and_starts_no_more(toy, monkeypatch, capsys):
     monkeypatch.setenv("TOY_RESUMES", "1")
     code = (
-        "import sys, pathlib; from kit.sweep import command as sweep; sweep.LABS = pathlib.Path('labs').resolve(); sys.path.insert(0, 'labs');"
+        "import sys, pathlib; from kit.sweep import command as sweep;"
+        "sweep.LABS = pathlib.Path('labs').resolve(); sys.path.insert(0, 'labs');"
         "sys.exit(sweep.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "lab0_toy", "--out", "out", "--jobs", "2"]

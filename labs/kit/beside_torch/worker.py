@@ -1,8 +1,8 @@
 """One library in one process, which trains when it is asked to.
 
-``python -m kit.beside_torch.worker LIBRARY DEVICE THREADS`` is started by :class:`compare_torch.Process`. A request is a
-line of JSON on standard input, the answer a line of JSON on standard output; arrays and weights come as files. Between
-two requests the process waits in a read, and its threads sleep.
+``python -m kit.beside_torch.worker LIBRARY DEVICE THREADS`` is how :class:`compare_torch.Process` starts it. A request
+is a line of JSON on standard input, the answer a line of JSON on standard output; arrays and weights come as files.
+Between two requests the process waits in a read, and its threads sleep.
 """
 
 from __future__ import annotations
