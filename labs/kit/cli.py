@@ -6,6 +6,7 @@ import argparse
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import minigrad
 from minigrad.terminal import readable_output
@@ -79,6 +80,22 @@ def command_line(
             help="go on with an interrupted run: its folder, or one of the files in its checkpoints/",
         )
     return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, *options: tuple[str, Any, str]) -> None:
+    """Options for settings of the experiment; each, if given, takes the place of the experiment's own.
+
+    Args: options: flag, kind of value or the values to choose from, and what it is.
+    """
+    for flag, kind, text in options:
+        choices = kind if isinstance(kind, tuple) else None
+        parser.add_argument(
+            flag,
+            choices=choices,
+            type=str if choices else kind,
+            metavar=None if choices else "X",
+            help=f"{text} (default: the experiment's own)",
+        )
 
 
 def at_least_one(text: str) -> int:

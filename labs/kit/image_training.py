@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -18,11 +18,12 @@ from minigrad.training.probes import peak_memory
 from minigrad.training.runs import RunRecord
 from minigrad.utils.data import DataLoader, TensorDataset
 
-from . import cli, image_data, lab_run
+from . import cli, experiments, image_data, lab_run
 from .image_data import Images
 
 EVALUATION_BATCH = 1000
 QUICK_BATCH = 64
+HEADINGS = {name: f"{title}, beside PyTorch" for name, title in image_data.TITLES.items()}  # of comparisons
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Settings:
     batch_size: int = 1024
     lr: float = 1e-3
     weight_decay: float = 0.0
+
+
+Training = experiments.Training[Settings, Images]
 
 
 @dataclass
@@ -49,15 +53,12 @@ class Trained:
 
 def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
     """Options for fields of Settings; each, if given, takes the place of the experiment's own."""
-    texts: dict[str, tuple[Callable[[str], Any], str]] = {
-        "batch_size": (cli.at_least_one, "images in a batch"),
-        "lr": (cli.positive, "Adam's learning rate"),
-        "weight_decay": (cli.not_negative, "Adam's weight decay"),
+    options: dict[str, tuple[str, Any, str]] = {
+        "batch_size": ("--batch-size", cli.at_least_one, "images in a batch"),
+        "lr": ("--lr", cli.positive, "Adam's learning rate"),
+        "weight_decay": ("--weight-decay", cli.not_negative, "Adam's weight decay"),
     }
-    for name in names or texts:
-        kind, text = texts[name]
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, metavar="X", help=f"{text} (default: the experiment's own)")
+    cli.add_settings(parser, *[options[name] for name in names or options])
 
 
 def add_seeds(parser: argparse.ArgumentParser, default: str = "--seed alone") -> None:
@@ -87,11 +88,11 @@ def images_of(dataset: str, args: argparse.Namespace) -> Images:
 
 
 def resolved(own: Settings, args: argparse.Namespace) -> Settings:
-    """The experiment's settings, those given as options in their place."""
-    given = {name: value for name in asdict(own) if (value := getattr(args, name, None)) is not None}
-    if args.quick:
-        given = {"batch_size": QUICK_BATCH, **given, "epochs": min(2, given.get("epochs", 2))}
-    return replace(own, **given)
+    """The experiment's settings, those given as options in their place, and fewer epochs with `--quick`."""
+    if not args.quick:
+        return experiments.resolved(own, args)
+    size = getattr(args, "batch_size", None) or QUICK_BATCH
+    return experiments.resolved(own, args, batch_size=size, epochs=min(2, args.epochs or 2))
 
 
 def train(
@@ -123,10 +124,7 @@ def train(
     ]
     optimizer = optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, {"accuracy": Accuracy()}, callbacks, args.device)
-    try:
-        trainer.fit(training, testing, settings.epochs, resume=lab_run.checkpoint_of(run, args))
-    except minigrad.training.CheckpointError as error:
-        raise SystemExit(f"error: --resume: {error}") from None
+    lab_run.fit(trainer, run, args, training, testing, settings.epochs)
     started = time.perf_counter()
     scores = trainer.predict(testing)
     seconds = time.perf_counter() - started
@@ -197,27 +195,13 @@ def figure(record: RunRecord, name: str) -> float | None:
     return value if isinstance(value, (int, float)) else None
 
 
-# ------------------------------------------------------------------------------------------------------- several runs
-
-
-def each(parent: Run, names: Sequence[str], args: argparse.Namespace, one: Callable[[str], Run]) -> list[RunRecord]:
-    """The runs of a run of runs, one after another; with --resume those that were finished are read instead.
-
-    Args: one: makes the run of a name in the parent's folder. Ctrl-C in one of them ends the row.
-    """
-    records: list[RunRecord] = []
-    for name in names:
-        record = lab_run.finished(args, parent.folder, name)
-        if record is None:
-            record = RunRecord.read(one(name).folder)
-        records.append(record)
-        if record.status == "interrupted":
-            parent.interrupt(f"Stopped by Ctrl-C in the run {name}")
-            break
-    return records
-
-
 # --------------------------------------------------------------------------------------------- what a batch can be like
+
+
+def check_batches(trainings: Iterable[Training], args: argparse.Namespace) -> None:
+    """`check_batch` for each network of the trainings, before any work."""
+    for training in {(t.experiment, t.dataset): t for t in trainings}.values():
+        check_batch(training.twin.network.make(minigrad), training.load(args), training.settings, args.device)
 
 
 def check_batch(model: nn.Module, images: Images, settings: Settings, device: str = "cpu") -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import minigrad
-from minigrad.training import Run
+from minigrad.training import CheckpointError, Run, Trainer
 from minigrad.training.checkpoint import checkpoints_in
 from minigrad.training.runs import RunRecord, run_in
 
 from .lab_parser import run_folder
+
+
+class Data(Protocol):
+    """What a network learns from: what kind it is, and what a reader must know of it."""
+
+    kind: str
+    warning: str
 
 
 def start(
@@ -23,12 +30,15 @@ def start(
     unit: str = "epoch",
     out: Path | None = None,
     template: Mapping[str, Any] | None = None,
+    data: Iterable[Data] = (),
 ) -> Run:
     """Seed the random numbers and open the run's folder, in that of `out`, a run of runs, if given.
 
     With `--resume` it is the folder of the run that is to go on.
 
-    Args: template: what the run's experiment_template.json says beyond the options.
+    Args: template: what the run's experiment_template.json says beyond the options. data: what the run learns from; its
+    warnings are told.
+
     Ends the program if the folder cannot be written, or if there is nothing to go on with.
     """
     minigrad.manual_seed(args.seed)
@@ -50,7 +60,17 @@ def start(
         ) from None
     if args.quick:
         run.notice("A quick run: it shows that everything works, its figures mean nothing.", say=out is None)
+    for warning in dict.fromkeys(part.warning for part in data if part.warning):
+        run.notice(warning, say=out is None)
     return run
+
+
+def fit(trainer: Trainer, run: Run, args: argparse.Namespace, training: Any, validation: Any, epochs: int) -> None:
+    """`trainer.fit`; with `--resume` from a checkpoint on. Ends the program if that one cannot be used."""
+    try:
+        trainer.fit(training, validation, epochs, resume=checkpoint_of(run, args))
+    except CheckpointError as error:
+        raise SystemExit(f"error: --resume: {error}") from None
 
 
 def checkpoint_of(run: Run, args: argparse.Namespace) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kit import findings
+from kit.experiments import Training
 from kit.image_data import TITLES
 from kit.image_training import figure
 
@@ -19,19 +20,21 @@ from .conclusions import GROUPS, SAME_TIME, Networks, Trained, conclusions, nois
 from .report import FIELDS, REFERENCE
 
 
-def of_runs(parent: Run, trainings: Sequence[tuple[Any, RunRecord]], real: bool, differing: Sequence[str]) -> None:
+def of_runs(
+    parent: Run, trainings: Sequence[tuple[Training[Any, Any], RunRecord]], real: bool, differing: Sequence[str]
+) -> None:
     """The page of a run of runs.
 
     Args:
-        trainings: of each run what was trained (with its `network` and `dataset`), and its record.
+        trainings: each with the record of its run.
         real: whether the images are all those of the data sets; else nothing is said about the report.
         differing: what else is not as in the report's runs.
     """
     sets: dict[str, dict[str, Trained]] = {}
-    for member, record in trainings:
+    for training, record in trainings:
         parent.results[record.name] = record.results
         if record.history:
-            sets.setdefault(member.dataset, {}).setdefault(member.network, Trained()).records.append(record)
+            sets.setdefault(training.dataset, {}).setdefault(training.experiment, Trained()).records.append(record)
     if not sets:
         parent.notice("No run finished an epoch, so there is nothing to compare.")
         return

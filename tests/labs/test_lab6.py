@@ -10,7 +10,7 @@ from dataclasses import replace
 import lab6_cnn_architecture as lab
 import numpy as np
 import pytest
-from kit import image_training
+from kit import experiments, image_training
 from kit.beside_torch import compare_torch
 from lab5.network import ResidualBlock
 from lab6 import comparison, conclusions, receptive_field, report
@@ -168,15 +168,15 @@ def test_what_a_member_was_started_with_starts_a_like_run(tmp_path, no_pictures,
 
 def test_an_interrupted_group_goes_on(tmp_path, no_pictures, monkeypatch):
     monkeypatch.setitem(lab.GROUPS, "kernels", ["kernel-7", "mixed"])
-    made, one = [], lab.one
+    made, one = [], experiments.one
 
-    def stopping(name, *rest):
-        made.append(name)
+    def stopping(training, *rest):
+        made.append(training.name)
         if made == ["mnist-kernel-7", "mnist-mixed"]:
             raise KeyboardInterrupt
-        return one(name, *rest)
+        return one(training, *rest)
 
-    monkeypatch.setattr(lab, "one", stopping)
+    monkeypatch.setattr(experiments, "one", stopping)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "--epochs", "1")
     (folder,) = (tmp_path / "out").iterdir()
@@ -187,8 +187,9 @@ def test_an_interrupted_group_goes_on(tmp_path, no_pictures, monkeypatch):
 
 
 def members(*argv):
-    args = argparse.Namespace(experiment="all", dataset="mnist", seed=42, seeds=None)
-    return lab.members(argparse.Namespace(**{**vars(args), **dict(argv)}))
+    args = argparse.Namespace(experiment="all", dataset="mnist", seed=42, seeds=None, quick=False)
+    found = lab.trainings(argparse.Namespace(**{**vars(args), **dict(argv)}))
+    return {training.name: training for training in found}
 
 
 def test_the_members_of_a_run_small_ones_first():
@@ -200,8 +201,9 @@ def test_the_members_of_a_run_small_ones_first():
     assert both["mnist-shallow-2"].seed == both["cifar10-shallow-2"].seed == 42 + lab.TWIN
     assert members(("experiment", "depth"))["mnist-shallow-2"].seed == 42
     seeds = members(("seeds", [1, 2]), ("experiment", "mixed"))
-    assert seeds == {f"mnist-mixed-seed-{n}": lab.Member("mixed", "mnist", n) for n in (1, 2)}
-    sizes = [NETWORKS[member.network][0] for member in members(("experiment", "depth")).values()]
+    found = {name: (training.experiment, training.dataset, training.seed) for name, training in seeds.items()}
+    assert found == {f"mnist-mixed-seed-{n}": ("mixed", "mnist", n) for n in (1, 2)}
+    sizes = [NETWORKS[member.experiment][0] for member in members(("experiment", "depth")).values()]
     assert sizes == sorted(sizes)
 
 
@@ -383,7 +385,7 @@ def test_the_page_of_runs_on_the_real_images_has_the_reports_figures(tmp_path, n
         for row in own.history:
             row |= {"accuracy": row["val_accuracy"], "val_loss": 1.0}
         own = replace(own, folder=folder, name=folder.name)
-        trainings.append((lab.Member(name, "mnist", 42), own))
+        trainings.append((argparse.Namespace(experiment=name, dataset="mnist"), own))
     with parent:
         comparison.of_runs(parent, trainings, True, ["epochs 3 instead of 5"])
     summary = json.loads((parent.folder / "summary.json").read_text())
