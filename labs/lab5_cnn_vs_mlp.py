@@ -82,15 +82,15 @@ def trainings(args: argparse.Namespace) -> list[Training]:
             adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
             found.append(
                 Training(
-                    name if len(seeds) == 1 else f"{name}-seed-{seed}",
-                    name,
-                    f"Lab 5: {own.title} on {{data}}",
-                    settings,
-                    partial(image_training.images_of, own.dataset),
-                    Twin(own.network, adam),
-                    seed,
-                    own.dataset,
-                    {"network": own.title},
+                    name=name if len(seeds) == 1 else f"{name}-seed-{seed}",
+                    experiment=name,
+                    title=f"Lab 5: {own.title} on {{data}}",
+                    settings=settings,
+                    load=partial(image_training.images_of, own.dataset),
+                    twin=Twin(own.network, adam),
+                    seed=seed,
+                    dataset=own.dataset,
+                    config={"network": own.title},
                 )
             )
     return found

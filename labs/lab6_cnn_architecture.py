@@ -77,16 +77,16 @@ def trainings(args: argparse.Namespace) -> list[Training]:
     adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
     return [
         Training(
-            f"{dataset}-{network}" + (f"-seed-{seed}" if len(seeds) > 1 else ""),
-            network,
-            f"Lab 6: {network} on {{data}}",
-            settings,
-            partial(image_training.images_of, dataset),
-            Twin(recipe(network, image_data.SHAPES[dataset][0]), adam),
-            seed + (TWIN if twins and network == "shallow-2" else 0),
-            dataset,
-            {"network": network},
-            {**asdict(settings), "dataset": dataset},
+            name=f"{dataset}-{network}" + (f"-seed-{seed}" if len(seeds) > 1 else ""),
+            experiment=network,
+            title=f"Lab 6: {network} on {{data}}",
+            settings=settings,
+            load=partial(image_training.images_of, dataset),
+            twin=Twin(recipe(network, image_data.SHAPES[dataset][0]), adam),
+            seed=seed + (TWIN if twins and network == "shallow-2" else 0),
+            dataset=dataset,
+            config={"network": network},
+            template={**asdict(settings), "dataset": dataset},
         )
         for network in networks
         for dataset in datasets

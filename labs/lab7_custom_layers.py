@@ -58,13 +58,13 @@ def trainings(
     settings = image_training.resolved(SETTINGS, args)
     return [
         Training(
-            network if alone or args.compare else f"{network}-seed-{seed}",
-            network,
-            f"Lab 7: residual block, {network} ({{data}})",
-            settings,
-            lambda args: images,
-            Twin(NETWORKS[network], Recipe("optim.Adam", lr=settings.lr)),
-            seed,
+            name=network if alone or args.compare else f"{network}-seed-{seed}",
+            experiment=network,
+            title=f"Lab 7: residual block, {network} ({{data}})",
+            settings=settings,
+            load=lambda args: images,
+            twin=Twin(NETWORKS[network], Recipe("optim.Adam", lr=settings.lr)),
+            seed=seed,
             config={"network": network},
         )
         for seed in seeds

@@ -21,4 +21,4 @@ import sys
 from kit.sweep.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(description=__doc__))

@@ -2,8 +2,7 @@
 
 Those files use of minigrad only what PyTorch has under the same name. So nobody writes their twins a second time, where
 they could drift apart: a twin is the same file with the word `minigrad` read as `torch`. `torch_lab4.network` is
-`lab4.network` read so. minigrad itself is not imported here: the
-process in which PyTorch trains has no use for it.
+`lab4.network` read so. minigrad itself is not imported here: the process in which PyTorch trains has no use for it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Recipe:
         Recipe("nn.CrossEntropyLoss")
 
     Args:
-        name: of a class or function: of a lab's package, such as `lab4.network.LeNet5`, or else of the library.
+        name: of a class or function in a lab's package, such as `lab4.network.LeNet5`, or else of the library.
         arguments: numbers, text, None, lists and dicts of them; recipes, at any depth, are followed first.
     """
 

@@ -1,18 +1,4 @@
-"""Run a lab for every cell of a grid of settings, several at a time, and compare what comes out.
-
-    python labs/sweep.py lab8_loan_auc --grid lr=0.01,0.05,0.1 --grid weight_decay=0.1,0.01,0.001 --set epochs=30
-
-Every cell is a process of its own, so that one that fails or crashes takes no other with it. Each has a folder: its
-settings (cell.json), all that it printed (output.txt), how it ended (outcome.json), and the lab's run. At the end all
-of them stand in runs_summary.csv and comparison.html.
-
-The same command again goes on where it was stopped: finished cells are passed over, interrupted ones resumed where the
-lab can do that, the others run. A grid may grow in its folder: what is there stays. Ctrl-C ends the cells that are
-running after their batch, and starts no further ones; a second one ends them at once.
-
-On other machines: start `dask scheduler` and, where the same folders are mounted, `dask worker ADDRESS`; then
---dask ADDRESS runs the cells there.
-"""
+"""The command line of a sweep, and the sweep: cells that are checked, run, resumed, and compared at the end."""
 
 from __future__ import annotations
 
@@ -101,12 +87,12 @@ def options_for(lab: ModuleType, cell: Path) -> list[str] | None:
     return ["--config", str(cell / "cell.json")]
 
 
-def code_of_a_cell(place: str) -> str:
-    """A zip file of what a worker needs to import `run_cell`, which may run where this folder is not on its path."""
+def zipped_cell(place: str) -> str:
+    """A zip file of what a worker needs to import `run_cell`: its path need not have labs/ on it."""
     file = Path(place, "kit.zip")
     with zipfile.ZipFile(file, "w") as archive:
         for name in ("kit/__init__.py", "kit/sweep/__init__.py", "kit/sweep/cell.py"):
-            archive.write(Path(__file__).resolve().parents[2] / name, name)
+            archive.write(Path(__file__).parents[2] / name, name)
     return str(file)
 
 
@@ -123,7 +109,7 @@ def engine(jobs: int, dask: str | None) -> Iterator[Any]:
         return
     distributed: Any = importlib.import_module("distributed")
     with distributed.Client(dask, timeout=10) as client, tempfile.TemporaryDirectory() as place:
-        client.upload_file(code_of_a_cell(place))
+        client.upload_file(zipped_cell(place))
         with parallel_config(backend="dask"):
             yield Parallel(batch_size=1, return_as="generator_unordered")
 
@@ -178,8 +164,8 @@ def line(outcome: Outcome) -> str:
     return text if value is None else f"{text}, {key} {shown(value)}"
 
 
-def command_line() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lab", metavar="LAB", type=lab_named, help="the lab to run, such as lab8_loan_auc")
     parser.add_argument(
         "--grid",
@@ -262,9 +248,10 @@ def run(lab: ModuleType, cells: Sequence[Path], out: Path, args: argparse.Namesp
     return counts
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, description: str | None = None) -> int:
+    """Args: description: what `--help` says first."""
     readable_output()
-    parser = command_line()
+    parser = command_line(description)
     args = parser.parse_args(argv)
     if args.dask is not None and args.jobs is not None:
         parser.error("--jobs is for this machine; with --dask the workers say how many cells they take: --nthreads")
