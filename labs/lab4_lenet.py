@@ -108,7 +108,7 @@ def schedule(settings: Settings, optimizer: optim.Optimizer) -> cb.LRSchedule:
 
 
 def train(run: Run, training: Training, digits: data.Digits, args: argparse.Namespace) -> None:
-    """One run, from new weights to its report."""
+    """Train the network, and write the run's report."""
     settings = training.settings
     model = LeNet5(settings.scale)
     initialise(model, settings.init)
@@ -244,7 +244,7 @@ def compare_devices(parent: Run, args: argparse.Namespace) -> None:
 
 
 def several(digits: data.Digits, args: argparse.Namespace) -> Run:
-    """A run of runs: one after another, then what they have in common and what to do about it."""
+    """A group of runs: one after another, then what they have in common and what to do about it."""
     what = args.experiment
     names = members(what)
     title = f"Lab 4: LeNet-5, {what} ({digits.kind})"

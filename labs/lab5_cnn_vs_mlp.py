@@ -97,13 +97,13 @@ def trainings(args: argparse.Namespace) -> list[Training]:
 
 
 def train(run: Run, training: Training, images: Images, args: argparse.Namespace) -> None:
-    """One run, from new weights to its page."""
+    """Train the network, and write the run's report."""
     trained = image_training.train(run, training.twin.network.make(minigrad), images, training.settings, args)
     report.of_run(trained, training.experiment, images)
 
 
 def several(chosen: Sequence[Training], args: argparse.Namespace) -> Run:
-    """A run of runs, and the page that compares them."""
+    """A group of runs, and the page that compares them."""
     kinds = [image_training.images_of(dataset, args) for dataset in dict.fromkeys(t.dataset for t in chosen)]
     title = f"Lab 5: dense layers and convolutions, {' and '.join(images.kind for images in kinds)}"
     config = {"runs": [training.name for training in chosen], "seeds": args.seeds or [args.seed]}

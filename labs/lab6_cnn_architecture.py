@@ -95,7 +95,7 @@ def trainings(args: argparse.Namespace) -> list[Training]:
 
 
 def train(run: Run, training: Training, images: Images, args: argparse.Namespace) -> None:
-    """One run, from new weights to its page."""
+    """Train the network, and write the run's report."""
     model = training.twin.network.make(minigrad).to(args.device)
     before = report.field_before(model, images)
     trained = image_training.train(run, model, images, training.settings, args)
@@ -103,7 +103,7 @@ def train(run: Run, training: Training, images: Images, args: argparse.Namespace
 
 
 def several(chosen: Sequence[Training], args: argparse.Namespace) -> Run:
-    """A run of runs, and the page that compares them."""
+    """A group of runs, and the page that compares them."""
     kinds = [image_training.images_of(dataset, args) for dataset in dict.fromkeys(t.dataset for t in chosen)]
     title = f"Lab 6: {args.experiment}, {' and '.join(dict.fromkeys(images.kind for images in kinds))}"
     config = {"dataset": args.dataset, "runs": [training.name for training in chosen]}

@@ -73,7 +73,7 @@ def trainings(
 
 
 def train(run: Run, training: Training, images: Images, args: argparse.Namespace) -> None:
-    """One run, from new weights to its page."""
+    """Train the network, and write the run's report."""
     trained = image_training.train(run, training.twin.network.make(minigrad), images, training.settings, args)
     differing = experiments.differences(training.settings, SETTINGS)
     block_comparison.of_run(trained, training.experiment, images, differing)

@@ -99,7 +99,7 @@ class StopOnNaN(cb.Callback):
 
 
 def train(run: Run, training: Training, loans: data.Loans, args: argparse.Namespace) -> None:
-    """One run, from new weights to its report."""
+    """Train the network, and write the run's report."""
     settings = training.settings
     model = network(settings.net, settings.dropout)
     learned, testing = [
@@ -177,7 +177,7 @@ def trainings(members: Sequence[Member], loans: data.Loans, args: argparse.Names
 
 
 def several(chosen: Sequence[Training], loans: data.Loans, args: argparse.Namespace) -> Run:
-    """A run of runs, one after another, and the page that compares them."""
+    """A group of runs, one after another, and the page that compares them."""
     title = f"Lab 8: loans by AUC, {args.experiment} ({loans.kind})"
     config = {"data": loans.kind, "runs": [training.name for training in chosen]}
     parent = lab_run.start(args, args.experiment, title, config, data=[loans])

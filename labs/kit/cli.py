@@ -1,4 +1,4 @@
-"""The command line of the labs: the options that all have, and the kinds of values that options take."""
+"""The command line: options of every lab, and the types of their values."""
 
 from __future__ import annotations
 

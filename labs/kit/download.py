@@ -1,4 +1,4 @@
-"""The way to the data sets: looked for, downloaded, and if neither works, explained."""
+"""Load a data set, and download it if it is missing."""
 
 from __future__ import annotations
 

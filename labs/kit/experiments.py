@@ -1,4 +1,4 @@
-"""The trainings of a lab: one of them, several in a run of runs, or the first steps of each beside PyTorch."""
+"""How a lab's trainings are run: one alone, several as a group, or side by side with PyTorch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ D = TypeVar("D", bound=Data)
 
 @dataclass(frozen=True)
 class Training(Generic[S, D]):
-    """One training: what its run is called, what it learns from, and with which settings.
+    """One training: its name, its data, its network, its settings.
 
     Attributes:
         name: of the run, and of its folder.
@@ -55,17 +55,17 @@ class Training(Generic[S, D]):
     template: Mapping[str, Any] | None = None
 
 
-Train = Callable[[Run, Training[S, D], D, argparse.Namespace], None]  # trains in the run's folder, and makes its page
+Train = Callable[[Run, Training[S, D], D, argparse.Namespace], None]  # trains the network and writes the run's report
 
 
 def resolved(own: S, args: argparse.Namespace, **changes: Any) -> S:
-    """The experiment's own settings, those given as options in their place, and `changes` in place of both."""
+    """The experiment's own settings, overridden by the options given, and those by `changes`."""
     given = {f.name: value for f in fields(own) if (value := getattr(args, f.name, None)) is not None}
     return replace(own, **{**given, **changes})
 
 
 def differences(settings: Any, own: Any) -> list[str]:
-    """How settings differ from those of the report's run."""
+    """The settings that are not those of the student report's run."""
     theirs = asdict(own)
     return [
         f"{key} {value:g} instead of {theirs[key]:g}" for key, value in asdict(settings).items() if value != theirs[key]
@@ -73,7 +73,7 @@ def differences(settings: Any, own: Any) -> list[str]:
 
 
 def one(training: Training[S, D], args: argparse.Namespace, train: Train[S, D], parent: Run | None = None) -> Run:
-    """One training, from new weights to its page; in the parent's folder if it is one of several."""
+    """Run one training, in the parent's folder if it is one of a group."""
     seed = args.seed if training.seed is None else training.seed
     args = argparse.Namespace(**{**vars(args), "seed": seed})
     data = training.load(args)
@@ -98,10 +98,7 @@ def one(training: Training[S, D], args: argparse.Namespace, train: Train[S, D], 
 def each(
     parent: Run, trainings: Sequence[Training[S, D]], args: argparse.Namespace, train: Train[S, D]
 ) -> list[RunRecord]:
-    """The runs of a run of runs, one after another; Ctrl-C in one of them ends the row.
-
-    With `--resume`, those that were finished are read instead.
-    """
+    """Run the trainings of a group one after another, until Ctrl-C. With `--resume`, finished ones are read instead."""
     records: list[RunRecord] = []
     for training in trainings:
         record = lab_run.finished(args, parent.folder, training.name)
@@ -125,7 +122,7 @@ def beside_torch(
     headings: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Run:
-    """The first steps of each training, by minigrad and by PyTorch.
+    """Train each network for some steps in minigrad and in PyTorch.
 
     Args: name, title, config, unit: of the run. headings: {dataset: above its tables}. options: of
     `compare_torch.compare`.

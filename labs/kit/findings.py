@@ -1,4 +1,4 @@
-"""What a report concludes, and whether runs of one's own bear it out."""
+"""Whether a lab's runs support the conclusions of the student report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def agreement(better: float, worse: float, noise: float) -> str:
     return "yes" if better > worse else "no"
 
 
-def together(answers: Sequence[str]) -> str:
+def combined(answers: Sequence[str]) -> str:
     """One answer out of several, each yes, no or not clear, for a conclusion that says several things."""
     kinds = set(answers)
     if len(kinds) == 1:
@@ -39,7 +39,7 @@ def together(answers: Sequence[str]) -> str:
     return f"in part, {answers.count('yes')} of {len(answers)}"
 
 
-def tell(parent: Run, findings: Sequence[Finding], real: bool, noise: str) -> None:
+def write(parent: Run, findings: Sequence[Finding], real: bool, noise: str) -> None:
     """Put the findings into a report as a table and, if they are of all the real data, into its results.
 
     Args: noise: what "not clear" means here.

@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10 as labs 5 to 7 like them: every pixel as a float, standardised by channel."""
+"""MNIST and CIFAR-10 for labs 5 to 7: float pixels, standardised by channel."""
 
 from __future__ import annotations
 

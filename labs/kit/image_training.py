@@ -1,4 +1,4 @@
-"""How labs 5 to 7 train a network to tell images apart: one run, several runs, and what can be wrong with a batch."""
+"""How labs 5 to 7 train a network on images: options, training, figures, and checks of the batch size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Training = experiments.Training[Settings, Images]
 
 @dataclass
 class Trained:
-    """What is there when a run's training has come to its end."""
+    """A trained network, and what its report is made from."""
 
     run: Run
     model: nn.Module
@@ -83,12 +83,12 @@ class _Different(argparse.Action):
 
 
 def images_of(dataset: str, args: argparse.Namespace) -> Images:
-    """A data set by its name, as the lab's options want it."""
+    """A data set by its name, for the lab's options."""
     return image_data.load(dataset, args.data, args.quick, args.seed, args.device)
 
 
 def resolved(own: Settings, args: argparse.Namespace) -> Settings:
-    """The experiment's settings, those given as options in their place, and fewer epochs with `--quick`."""
+    """The experiment's settings, overridden by the options given; at most two epochs with `--quick`."""
     if not args.quick:
         return experiments.resolved(own, args)
     size = getattr(args, "batch_size", None) or QUICK_BATCH
@@ -103,10 +103,9 @@ def train(
     args: argparse.Namespace,
     extra: Sequence[cb.Callback] = (),
 ) -> Trained:
-    """Cross-entropy and Adam from the model's weights on; the figures stand in the run's results.
+    """Train with cross-entropy and Adam, from the model's present weights; the figures go into the run's results.
 
-    Test images are looked at after each epoch (the curves named val_), but nothing is chosen by them: the weights kept
-    are the last ones.
+    The curves named val_ are those of the test images; nothing is chosen by them: the weights kept are the last ones.
     """
     check_batch(model, images, settings, args.device)
     training = DataLoader(images.train, settings.batch_size, shuffle=True)
@@ -173,8 +172,8 @@ def _with_exact_statistics(trainer: Trainer, images: TensorDataset, testing: Ite
     return accuracy
 
 
-def tell_of_statistics(trained: Trained) -> None:
-    """A paragraph on the run's page: what it costs that batch norm's statistics lag behind the weights."""
+def report_statistics(trained: Trained) -> None:
+    """A paragraph on the run's page: the test accuracy lost because batch norm's statistics lag behind the weights."""
     run = trained.run
     if trained.exact is None or not run.history:
         return
@@ -190,7 +189,7 @@ def tell_of_statistics(trained: Trained) -> None:
 
 
 def figure(record: RunRecord, name: str) -> float | None:
-    """A figure of the results, also where its name says that it is not of all images."""
+    """A figure of the results, with or without the prefix of a quick run."""
     value = next((v for key, v in record.results.items() if key == name or key.endswith(f"_quick_{name}")), None)
     return value if isinstance(value, (int, float)) else None
 

@@ -1,4 +1,4 @@
-"""A lab's command line, which a file can stand in for."""
+"""An argument parser that also takes a lab's options from a JSON file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lab's run: its folder, and how an interrupted one goes on."""
+"""Start a lab's run, or resume an interrupted one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .lab_parser import run_folder
 
 
 class Data(Protocol):
-    """What a network learns from: what kind it is, and what a reader must know of it."""
+    """A data set: what it is, and a warning if it is not the complete original."""
 
     kind: str
     warning: str
@@ -32,12 +32,12 @@ def start(
     template: Mapping[str, Any] | None = None,
     data: Iterable[Data] = (),
 ) -> Run:
-    """Seed the random numbers and open the run's folder, in that of `out`, a run of runs, if given.
+    """Seed the random numbers and create the run's folder, in `out`, the folder of its group, if given.
 
     With `--resume` it is the folder of the run that is to go on.
 
-    Args: template: what the run's experiment_template.json says beyond the options. data: what the run learns from; its
-    warnings are told.
+    Args: template: what the run's experiment_template.json says beyond the options. data: its warnings
+    become notices of the run.
 
     Ends the program if the folder cannot be written, or if there is nothing to go on with.
     """
@@ -66,7 +66,7 @@ def start(
 
 
 def fit(trainer: Trainer, run: Run, args: argparse.Namespace, training: Any, validation: Any, epochs: int) -> None:
-    """`trainer.fit`; with `--resume` from a checkpoint on. Ends the program if that one cannot be used."""
+    """`trainer.fit`, with `--resume` from the checkpoint on. Ends the program if the checkpoint cannot be used."""
     try:
         trainer.fit(training, validation, epochs, resume=checkpoint_of(run, args))
     except CheckpointError as error:
@@ -85,7 +85,7 @@ def checkpoint_of(run: Run, args: argparse.Namespace) -> Path | None:
 
 
 def finished(args: argparse.Namespace, out: Path, name: str) -> RunRecord | None:
-    """With `--resume`: the run of that name in a run of runs, if it was finished before the interruption."""
+    """With `--resume`: the run of that name in a group of runs, if it was finished before the interruption."""
     if args.resume is None:
         return None
     records = [run_in(folder) for folder in _members(out, name)]

@@ -1,1 +1,1 @@
-"""Parts of lab 4: LeNet-5 reads digits."""
+"""Parts of lab 4, LeNet-5 on MNIST."""

@@ -1,4 +1,4 @@
-"""MNIST as LeNet-5 likes it."""
+"""MNIST for LeNet-5: padded to 32×32, with a validation set."""
 
 from __future__ import annotations
 

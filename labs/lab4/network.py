@@ -1,4 +1,4 @@
-"""Lab 4: LeNet-5, and the weights that it begins with."""
+"""Lab 4: LeNet-5 and its initial weights."""
 
 from __future__ import annotations
 

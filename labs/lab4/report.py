@@ -1,4 +1,4 @@
-"""What lab 4 tells: the pages of its runs, and what several of them have in common."""
+"""Lab 4's report pages: of one run, and of several compared."""
 
 from __future__ import annotations
 

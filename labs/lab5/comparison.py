@@ -1,4 +1,4 @@
-"""What lab 5 tells of several networks: a table, curves, and which of the report's conclusions they bear out."""
+"""Lab 5's networks compared: a table, curves, and which of the student report's conclusions hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import fmean
 
 from kit import findings, image_data
-from kit.findings import Finding, agreement, chance, together
+from kit.findings import Finding, agreement, chance, combined
 from kit.image_training import figure
 
 from minigrad import plot
@@ -75,7 +75,7 @@ def of_runs(parent: Run, members: Sequence[tuple[str, RunRecord]], complete: boo
             _table(parent, own, title, complete)
             _pictures(parent, own, dataset, title)
     noise = f"Not clear: the runs differ by less than two standard errors of an accuracy on {TEST_IMAGES:,} images."
-    findings.tell(parent, conclusions(networks), complete, noise)
+    findings.write(parent, conclusions(networks), complete, noise)
 
 
 def _of_seeds(networks: Mapping[str, Network]) -> str:
@@ -180,7 +180,7 @@ def _learned(*networks: Network) -> Finding:
 def _order(*networks: Network) -> Finding:
     found = f"Best test accuracy: {_list(networks, 'best_test_accuracy')}."
     answers = [_above(better, worse) for better, worse in pairwise(networks)]
-    return Finding("On MNIST ResCNN is ahead of CNN, and CNN of FC.", found, together(answers))
+    return Finding("On MNIST ResCNN is ahead of CNN, and CNN of FC.", found, combined(answers))
 
 
 def _costs(*networks: Network) -> Finding:
@@ -192,7 +192,7 @@ def _costs(*networks: Network) -> Finding:
         for a, b in pairwise(networks)
     ]
     conclusion = "The more parameters, the faster: FC trains and predicts in the least time, ResCNN takes the most."
-    return Finding(conclusion, found, together(answers))
+    return Finding(conclusion, found, combined(answers))
 
 
 def _residual(fc: Network, *residual: Network) -> Finding:
@@ -201,7 +201,7 @@ def _residual(fc: Network, *residual: Network) -> Finding:
     answers = [_above(network, fc) for network in residual]
     answers += ["yes" if (n.mean("train_seconds") or 0) > (fc.mean("train_seconds") or 0) else "no" for n in residual]
     conclusion = "On CIFAR-10 the residual networks are far better than FC, and take far longer."
-    return Finding(conclusion, found, together(answers))
+    return Finding(conclusion, found, combined(answers))
 
 
 def _heart(fc: Network, plain: Network, regularised: Network) -> Finding:
@@ -210,7 +210,7 @@ def _heart(fc: Network, plain: Network, regularised: Network) -> Finding:
     expected = {fc.title: ("yes",), plain.title: ("begins", "yes"), regularised.title: ("no",)}
     answers = ["yes" if all(kind in expected[name] for kind in of) else "no" for name, of in kinds.items()]
     conclusion = "On CIFAR-10 FC overfits, ResCNN perhaps, and ResCNN with dropout does not."
-    return Finding(conclusion, f"Overfitted, by the curves: {found}.", together(answers))
+    return Finding(conclusion, f"Overfitted, by the curves: {found}.", combined(answers))
 
 
 def _gradients(fc: Network, plain: Network, regularised: Network) -> Finding:
@@ -223,4 +223,4 @@ def _gradients(fc: Network, plain: Network, regularised: Network) -> Finding:
     conclusion = (
         "The mean gradient of ResCNN is a little smaller than FC's, and with dropout it is larger than without."
     )
-    return Finding(conclusion, found, together([larger(fc, plain), larger(regularised, plain)]))
+    return Finding(conclusion, found, combined([larger(fc, plain), larger(regularised, plain)]))

@@ -1,4 +1,4 @@
-"""Lab 5: dense layers, convolutions, and convolutions with shortcuts, for the same images."""
+"""Lab 5's networks: dense, convolutional, and convolutional with residual blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a network learns its training images by heart, told from its curves alone."""
+"""Whether a network overfits, judged by its curves alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lab 5 tells of one network: its figures beside the report's, its curves, who is taken for whom."""
+"""Lab 5's report page for one network: figures beside the student report's, curves, which classes are confused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from kit.image_data import Images
-from kit.image_training import Trained, tell_of_statistics
+from kit.image_training import Trained, report_statistics
 
 import minigrad
 from minigrad import plot
@@ -75,7 +75,7 @@ def of_run(trained: Trained, name: str, images: Images) -> None:
         run.picture(plot.curves({"gradient": norms}, "epoch", "L2 norm"), "gradient_norm", caption)
     if trained.gradients.verdicts:
         run.text("Gradients out of bounds", "\n".join(trained.gradients.verdicts))
-    tell_of_statistics(trained)
+    report_statistics(trained)
     run.text("The network", str(minigrad.utils.summary(trained.model, images.train[:1][0])))
     if run.history:
         run.say(f"{run.name}: test accuracy {run.history[-1]['val_accuracy']:.4f}. {judged}")
@@ -90,7 +90,7 @@ def judge(run: Run, test_images: int) -> overfitting.Verdict:
 
 
 def confusions(counts: Any, classes: Sequence[str], most: int = 3) -> str:
-    """The pairs of classes that are taken for each other most often, as text."""
+    """The pairs of classes that are confused most often, as text."""
     pairs = [
         (int(counts[i, j] + counts[j, i]), f"{classes[j]} and {classes[i]}")
         for i in range(len(classes))

@@ -1,1 +1,1 @@
-"""Parts of lab 6: networks that differ in the size of their kernels or in their depth."""
+"""Parts of lab 6, kernel size and depth of convolutional networks."""

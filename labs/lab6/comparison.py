@@ -1,4 +1,4 @@
-"""What lab 6 tells of several networks: conclusions, tables, curves, and what they see."""
+"""Lab 6's networks compared: conclusions, tables, curves, receptive fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .report import FIELDS, REFERENCE
 def of_runs(
     parent: Run, trainings: Sequence[tuple[Training[Any, Any], RunRecord]], real: bool, differing: Sequence[str]
 ) -> None:
-    """The page of a run of runs.
+    """The report page of a group of runs.
 
     Args:
         trainings: each with the record of its run.
@@ -43,7 +43,7 @@ def of_runs(
         notes.append(f"These runs are not the report's: {', '.join(differing)}.")
     notes += [noise_note(name, networks) for name, networks in sets.items()]
     found = [finding for name, networks in sets.items() for finding in conclusions(name, networks)]
-    findings.tell(parent, found, real, " ".join(notes))
+    findings.write(parent, found, real, " ".join(notes))
     for name, networks in sets.items():
         for group, (title, order) in GROUPS.items():
             chosen = {network: networks[network] for network in order if network in networks}

@@ -1,4 +1,4 @@
-"""Which of the report's conclusions lab 6's runs bear out, beyond chance."""
+"""Which of the student report's conclusions hold in lab 6's runs, beyond chance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean, variance
 
-from kit.findings import Finding, agreement, together
+from kit.findings import Finding, agreement, combined
 from kit.image_data import TITLES
 from kit.image_training import figure
 
@@ -157,7 +157,7 @@ def _rising(conclusion: str, spread: float | None) -> Rule:
     def rule(networks: Networks) -> Finding:
         steps = [_apart(networks, above, below, spread) for below, above in pairwise(networks)]
         found = f"{_accuracies(networks)}; {', '.join(text for _, text in steps)}."
-        return Finding(conclusion, found, together([answer for answer, _ in steps]))
+        return Finding(conclusion, found, combined([answer for answer, _ in steps]))
 
     return rule
 
@@ -184,7 +184,7 @@ def _quicker(conclusion: str) -> Rule:
     def rule(networks: Networks) -> Finding:
         pairs = [(slow, fast) for slow in ("kernel-3", "mixed") for fast in ("kernel-5", "kernel-7")]
         answers = [_longer(networks[slow], networks[fast]) for slow, fast in pairs]
-        return Finding(conclusion, _times(networks), together(answers))
+        return Finding(conclusion, _times(networks), combined(answers))
 
     return rule
 
@@ -192,7 +192,7 @@ def _quicker(conclusion: str) -> Rule:
 def _slower(conclusion: str) -> Rule:
     def rule(networks: Networks) -> Finding:
         answers = [_longer(deeper, flatter) for flatter, deeper in pairwise(networks.values())]
-        return Finding(conclusion, _times(networks), together(answers))
+        return Finding(conclusion, _times(networks), combined(answers))
 
     return rule
 

@@ -1,4 +1,4 @@
-"""What lab 6 tells of one network: how far it came, what it sees, and how gradients pass through it."""
+"""Lab 6's report page for one network: accuracy, receptive field, gradient flow."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Parts of lab 7: layers of one's own, and residual blocks."""
+"""Parts of lab 7, custom layers and residual blocks."""

@@ -1,4 +1,4 @@
-"""What lab 7 tells of residual blocks: one network, several networks and seeds, what the report concludes of them."""
+"""Lab 7's report on residual blocks: one network, several compared, and which conclusions hold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from statistics import fmean, pstdev, stdev
 from typing import Any, NamedTuple
 
 from kit import findings, image_training
-from kit.findings import Finding, agreement, chance, together
+from kit.findings import Finding, agreement, chance, combined
 from kit.image_data import Images
-from kit.image_training import Trained, tell_of_statistics
+from kit.image_training import Trained, report_statistics
 
 import minigrad
 from minigrad import plot
@@ -64,7 +64,7 @@ def of_run(trained: Trained, name: str, images: Images, differing: Sequence[str]
             first, last = (lines["test"][1][i] for i in (0, -1))
             caption = f"{ylabel.capitalize()} by epoch; on the test images from {first:.4f} to {last:.4f}."
             run.picture(plot.curves(lines, "epoch", ylabel), key, caption)
-    tell_of_statistics(trained)
+    report_statistics(trained)
     run.text("The network", str(minigrad.utils.summary(trained.model, images.train[:1][0])))
 
 
@@ -130,7 +130,7 @@ def of_runs(parent: Run, members: Sequence[tuple[str, RunRecord]], real: bool, d
         parent.compare(pairs, "mean of the seeds", "The best of all epochs, as in the report.")
     _tables(parent, blocks, like)
     noise = "Not clear: the blocks differ by less than their noise, by which seeds and test images scatter an accuracy."
-    findings.tell(parent, conclusions(blocks), like, noise)
+    findings.write(parent, conclusions(blocks), like, noise)
     if real and differing:
         parent.notice(f"Not the report's settings: {', '.join(differing)}. So nothing is said about it.")
     _pictures(parent, blocks)
@@ -221,7 +221,7 @@ def _best(*blocks: Block) -> Finding:
     answers = [agreement(a.accuracy, b.accuracy, noise(a, b)) for a, b in pairwise(blocks)]
     between = ", ".join(f"{noise(a, b):.4f}" for a, b in pairwise(blocks))
     found = f"Best test accuracy: {_listed(blocks, 'best_test_accuracy')}; noise between neighbours {between}."
-    return Finding(conclusion, found, together(answers))
+    return Finding(conclusion, found, combined(answers))
 
 
 def _parameters(basic: Block, bottleneck: Block, wide: Block) -> Finding:
@@ -238,7 +238,7 @@ def _parameters(basic: Block, bottleneck: Block, wide: Block) -> Finding:
     ]
     listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     found = f"Parameters: {listed}. Accuracy: basic − bottleneck {apart:+.4f}, bottleneck − wide {pays:+.4f}."
-    return Finding(conclusion, found, together(answers))
+    return Finding(conclusion, found, combined(answers))
 
 
 def _steady(*blocks: Block) -> Finding:
@@ -255,7 +255,7 @@ def _steady(*blocks: Block) -> Finding:
     seeds = {block.name: block.over_seeds for block in blocks}
     known = {name: value for name, value in seeds.items() if value is not None}
     if len(known) < len(blocks):
-        return Finding(conclusion, f"{found}Over seeds: not known from one.", together([*answers, "not clear"]))
+        return Finding(conclusion, f"{found}Over seeds: not known from one.", combined([*answers, "not clear"]))
     steadiest = min(known, key=lambda name: known[name])
     found += (
         f"Over the seeds {', '.join(f'{name} {value:.4f}' for name, value in known.items())}: least for {steadiest}."
@@ -263,4 +263,4 @@ def _steady(*blocks: Block) -> Finding:
     # A standard deviation of three numbers is off by half of itself, so that twice as much is the least that tells.
     clear = known[wide.name] > 2 * known[steadiest] or steadiest == wide.name
     answers.append("yes" if steadiest == wide.name else "no" if clear else "not clear")
-    return Finding(conclusion, found, together(answers))
+    return Finding(conclusion, found, combined(answers))

@@ -1,4 +1,4 @@
-"""How a layer of one's own is tried: are its gradients right, does it do what the library's does, what does it cost?"""
+"""How a custom layer is tested: its gradients, its agreement with the library's layer, its time."""
 
 from __future__ import annotations
 

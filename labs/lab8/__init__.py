@@ -1,1 +1,1 @@
-"""Parts of lab 8: loans judged by AUC."""
+"""Parts of lab 8, loan approval judged by AUC."""

@@ -1,4 +1,4 @@
-"""What lab 8 tells of several runs: a table, curves, and which of the report's conclusions they bear out."""
+"""Lab 8's runs compared: a table, curves, and which of the student report's conclusions hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_LINES = 5  # that can be told apart with their raw values beside them
 
 
 def of_runs(parent: Run, records: Sequence[RunRecord], real: bool) -> None:
-    """The page of a run of runs.
+    """The report page of a group of runs.
 
     Args: real: whether the runs are of the lab's loans, and of all of them; else nothing is said about the report.
     """

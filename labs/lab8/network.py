@@ -1,4 +1,4 @@
-"""Lab 8: networks for a table of numbers, the 11 features of a loan each."""
+"""Lab 8's networks for a table: 11 features of a loan each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lab 8 tells of one run: its best AUC beside the report's, and what that figure is worth."""
+"""Lab 8's report page for one run: its best AUC beside the student report's, and how uncertain it is."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`--compare torch`: the same network trained by minigrad and by PyTorch."""
+"""`--compare torch`: the same networks trained by minigrad and by PyTorch."""

@@ -1,4 +1,4 @@
-"""What `--compare torch` puts on a run's page: both losses in one picture, both times in one table."""
+"""The report of `--compare torch`: a picture with both losses, a table with both times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One cell of a sweep: a lab in a process of its own. It needs nothing but Python, so that it runs on any worker."""
+"""One cell of a sweep, a lab in its own process. Only the standard library is needed, so any worker can run it."""
 
 from __future__ import annotations
 

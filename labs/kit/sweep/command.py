@@ -1,4 +1,4 @@
-"""The command line of a sweep, and the sweep: cells that are checked, run, resumed, and compared at the end."""
+"""The sweep's command line: check the cells, run or resume them, compare the results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lab_named(name: str) -> str:
     raise argparse.ArgumentTypeError(f"there is no lab {name!r}; {hint}There are: {', '.join(labs)}")
 
 
-def complaint(lab: ModuleType, options: Sequence[str]) -> str | None:
+def parser_error(lab: ModuleType, options: Sequence[str]) -> str | None:
     """What the lab's own parser has to say against these options; None if it takes them."""
     said = io.StringIO()
     try:
@@ -64,7 +64,7 @@ def check(lab: ModuleType, cells: dict[str, dict[str, Any]]) -> None:
         file = Path(place, "cell.json")
         for name, settings in cells.items():
             file.write_text(json.dumps(settings), encoding="utf-8")
-            said = complaint(lab, ["--config", str(file)])
+            said = parser_error(lab, ["--config", str(file)])
             if said is not None:
                 what = said.removeprefix("argument --config: ").replace(f"{file} ", "").replace(f"{file}: ", "")
                 raise ValueError(f"{lab.__name__} cannot run the cell {name}: {what}")
@@ -82,7 +82,7 @@ def options_for(lab: ModuleType, cell: Path) -> list[str] | None:
     if run is not None and run.status == "finished":
         return None
     again = ["--resume", "" if run is None else str(run.folder)]
-    if run is not None and run.status in RESUMABLE and complaint(lab, again) is None:
+    if run is not None and run.status in RESUMABLE and parser_error(lab, again) is None:
         return again
     return ["--config", str(cell / "cell.json")]
 

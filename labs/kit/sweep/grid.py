@@ -1,4 +1,4 @@
-"""A grid of settings as it stands on the command line: ``lr=0.01,0.1`` and ``batch_size=32,64`` make four cells."""
+"""A grid of settings from the command line: ``lr=0.01,0.1`` and ``batch_size=32,64`` make four cells."""
 
 from __future__ import annotations
 

@@ -21,4 +21,4 @@ def test_agreement_asks_for_more_than_noise():
     ],
 )
 def test_several_answers_become_one(answers, one):
-    assert findings.together(answers) == one
+    assert findings.combined(answers) == one
