@@ -20,8 +20,7 @@ from typing import Any
 from kit import cli, experiments, lab_run
 from kit.beside_torch import compare_torch
 from kit.beside_torch.compare_torch import Recipe, Twin
-from lab4 import data
-from lab4 import report as reports
+from lab4 import data, report
 from lab4.network import LeNet5, initialise
 
 import minigrad
@@ -139,7 +138,7 @@ def train(run: Run, training: Training, digits: data.Digits, args: argparse.Name
         checkpoint,
     ]
     trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, {"accuracy": Accuracy()}, callbacks, args.device)
-    before = reports.at_start(model, watched)
+    before = report.at_start(model, watched)
     lab_run.fit(trainer, run, args, learned, validation, settings.epochs)
 
     if checkpoint.best_weights.exists() and not run.interrupted:
@@ -158,10 +157,10 @@ def train(run: Run, training: Training, digits: data.Digits, args: argparse.Name
     }
     run.say(f"{run.name}: test accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}")
     if settings.monitors == "on":
-        run.results |= reports.inside(before, monitors, run)
-    reports.of_run(run, model, watched, figures)
+        run.results |= report.inside(before, monitors, run)
+    report.of_run(run, model, watched, figures)
     if settings.monitors == "on":
-        reports.pictures(run, monitors)
+        report.pictures(run, monitors)
 
 
 # ----------------------------------------------------------------------------------------------------- several of them
@@ -219,7 +218,7 @@ def profile_batches(parent: Run, digits: data.Digits, args: argparse.Namespace) 
     sizes = (64, 256) if args.quick else (32, 64, 128, 256)
     settings = {size: {"batch_size": size, "epochs": 2} for size in sizes}
     records = {size: in_own_process(parent.folder / f"batch-{size}", own, args) for size, own in settings.items()}
-    parent.results["profile"] = reports.batches(parent, {f"batch {size}": record for size, record in records.items()})
+    parent.results["profile"] = report.batches(parent, {f"batch {size}": record for size, record in records.items()})
     model = LeNet5().to(args.device)
     optimizer = optim.Adam(model.parameters())
     images, labels = digits.train[:128]
@@ -228,7 +227,7 @@ def profile_batches(parent: Run, digits: data.Digits, args: argparse.Namespace) 
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(images), labels).backward()
             optimizer.step()
-    reports.profiled(parent, steps)
+    report.profiled(parent, steps)
 
 
 def compare_devices(parent: Run, args: argparse.Namespace) -> None:
@@ -240,7 +239,7 @@ def compare_devices(parent: Run, args: argparse.Namespace) -> None:
             continue
         settings = {"device": device, "batch_size": 256, "epochs": 2 if args.quick else 3}
         records[device] = in_own_process(parent.folder / device, settings, args)
-    parent.results["devices"] = reports.batches(parent, records)
+    parent.results["devices"] = report.batches(parent, records)
 
 
 def several(digits: data.Digits, args: argparse.Namespace) -> Run:
@@ -252,7 +251,7 @@ def several(digits: data.Digits, args: argparse.Namespace) -> Run:
     with parent:
         records = experiments.each(parent, trainings(names, digits, args), args, train)
         if records:
-            reports.of_runs(parent, records, args.quick)
+            report.of_runs(parent, records, args.quick)
         if not parent.interrupted and what in ("profile", "all"):
             profile_batches(parent, digits, args)
         if not parent.interrupted and what in ("cpu-gpu", "all"):
@@ -295,7 +294,7 @@ def main(argv: list[str] | None = None) -> int:
         run = experiments.one(trainings([args.experiment], digits, args)[0], args, train)
     else:
         run = several(digits, args)
-    summary = reports.summarise_all(run.folder.parent)
+    summary = report.summarise_all(run.folder.parent)
     run.say(f"All runs: {summary}")
     return 130 if run.interrupted else 0
 

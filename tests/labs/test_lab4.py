@@ -22,7 +22,7 @@ LAB = Path(lab.__file__)
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Drawing takes longer than the training; one test looks at all of it."""
-    monkeypatch.setattr(lab.reports, "pictures", lambda *args: None)
+    monkeypatch.setattr(lab.report, "pictures", lambda *args: None)
 
 
 def run(out, *argv):

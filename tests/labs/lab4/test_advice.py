@@ -40,7 +40,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIGRAD_DATA", "/no/data/here")
         for picture in ("pictures", "of_run"):  # which take longer than the training
-            patch.setattr(lab4_lenet.reports, picture, lambda *args: None)
+            patch.setattr(lab4_lenet.report, picture, lambda *args: None)
         for way, options in ways.items():
             out = tmp_path_factory.mktemp("runs")
             assert lab4_lenet.main(["--quick", "--out", str(out), *options]) == 0
