@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import labkit
 import numpy as np
+from kit import cli, lab_run
 
 import minigrad
 import minigrad.nn.functional as F
@@ -159,7 +159,7 @@ def one_way(run: Run, way: str, x: Any, y: Any, true: Any, weights: Arrays, step
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab1", EXPERIMENTS, count="steps", default_count=50_000)
+    parser = cli.command_line(__doc__, "lab1", EXPERIMENTS, count="steps", default_count=50_000)
     parser.add_argument(
         "--mode",
         choices=("both", "manual", "autograd"),
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
         "noise": NOISE,
         "points": 500,
     }
-    with labkit.start(args, args.mode, "Lab 1: regression with derivatives by hand", settings, unit="step") as run:
+    with lab_run.start(args, args.mode, "Lab 1: regression with derivatives by hand", settings, unit="step") as run:
         rng = np.random.default_rng(args.seed)
         x, y, true = make_data(rng)
         weights = initial_weights(rng)

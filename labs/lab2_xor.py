@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import labkit
 import numpy as np
+from kit import cli, lab_run
 
 import minigrad
 from minigrad import nn, optim, plot
@@ -100,7 +100,7 @@ def train_nn(run: Run, x: Any, t: Any, weights: list[Any], steps: int, every: in
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab2", EXPERIMENTS, count="steps", default_count=10_000)
+    parser = cli.command_line(__doc__, "lab2", EXPERIMENTS, count="steps", default_count=10_000)
     parser.add_argument(
         "--dataset", choices=("xor", "circles", "moons"), default="xor", help="what to tell apart (default: xor)"
     )
@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     steps = min(args.steps, 200) if args.quick else args.steps
     settings = {"dataset": args.dataset, "steps": steps, "learning_rate": RATE, "hidden": HIDDEN, "points": POINTS}
     title = f"Lab 2: {args.dataset.replace('xor', 'XOR')} with autograd"
-    with labkit.start(args, f"{args.dataset}-{args.experiment}", title, settings, unit="step") as run:
+    with lab_run.start(args, f"{args.dataset}-{args.experiment}", title, settings, unit="step") as run:
         x, t = [a.to(args.device) for a in make_data(args.dataset, np.random.default_rng(args.seed), args.seed)]
         layers = [nn.Linear(2, HIDDEN), nn.Linear(HIDDEN, 1)]  # drawn as nn draws them, for both ways to start from
         weights = [w.detach().to(args.device) for layer in layers for w in layer.parameters()]

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import labkit
 import numpy as np
+from kit import cli, lab_run
+from kit.download import fetched
 
 import minigrad
 from minigrad import nn, optim, plot
@@ -122,9 +123,7 @@ def load(args: argparse.Namespace) -> Data:
         elif args.quick:
             return look_alike(args.classes, np.random.default_rng(args.seed))
         else:
-            sets = labkit.fetched(
-                both, args.data, "CIFAR-100", "cifar-100-binary.tar.gz, or its folder cifar-100-binary/,"
-            )
+            sets = fetched(both, args.data, "CIFAR-100", "cifar-100-binary.tar.gz, or its folder cifar-100-binary/,")
     splits = []
     for images in sets:
         labels = np.array(images.targets)
@@ -291,7 +290,7 @@ def compare(parent: Run, runs: dict[str, Run], data: Data, quick: bool) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab3", EXPERIMENTS)
+    parser = cli.command_line(__doc__, "lab3", EXPERIMENTS)
     parser.add_argument(
         "--classes",
         type=int,
@@ -313,7 +312,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def opened(name: str, settings: dict[str, Any], out: Path | None = None) -> Run:
         settings = {"data": data.kind, "classes": args.classes, **settings}
-        run = labkit.start(
+        run = lab_run.start(
             args, name, f"Lab 3: an MLP for {len(args.classes)} classes, {name} ({data.kind})", settings, out=out
         )
         if data.warning:

@@ -11,18 +11,17 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import compare_torch
-import labkit
-import lenet_data
-import lenet_report as reports
-from compare_torch import Recipe, Twin
-from models.lenet import LeNet5, initialise
+from kit import cli, experiments, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from lab4 import data, report
+from lab4.network import LeNet5, initialise
 
 import minigrad
 from minigrad import nn, optim
@@ -91,6 +90,9 @@ EXPERIMENTS = {
 # -------------------------------------------------------------------------------------------------------- one training
 
 
+Training = experiments.Training[Settings, data.Digits]
+
+
 def schedule(settings: Settings, optimizer: optim.Optimizer) -> cb.LRSchedule:
     """How the learning rate goes: halved on a plateau, in steps, or up and down after each batch."""
     if settings.lr_strategy == "step":
@@ -104,12 +106,13 @@ def schedule(settings: Settings, optimizer: optim.Optimizer) -> cb.LRSchedule:
     return cb.LRSchedule(plateau, monitor="val_loss")
 
 
-def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argparse.Namespace) -> None:
-    """One run, from new weights to its report."""
+def train(run: Run, training: Training, digits: data.Digits, args: argparse.Namespace) -> None:
+    """Train the network, and write the run's report."""
+    settings = training.settings
     model = LeNet5(settings.scale)
     initialise(model, settings.init)
     optimizer = optim.Adam(model.parameters(), lr=settings.lr)
-    training = DataLoader(digits.train, settings.batch_size, shuffle=True)
+    learned = DataLoader(digits.train, settings.batch_size, shuffle=True)
     validation = DataLoader(digits.validation, EVALUATION_BATCH)
     testing = DataLoader(digits.test, EVALUATION_BATCH)
     watched, _ = digits.validation[:WATCHED]
@@ -118,8 +121,8 @@ def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argpars
         cb.GradientMonitor(run),
         cb.WeightMonitor(run),
         cb.ActivationMonitor(watched, run),
-        cb.ConfusionMatrix(lenet_data.CLASSES, run),
-        cb.ExamplePredictions(lenet_data.CLASSES, run),
+        cb.ConfusionMatrix(data.CLASSES, run),
+        cb.ExamplePredictions(data.CLASSES, run),
     ]
     checkpoint = cb.ModelCheckpoint(run.checkpoints, "val_accuracy")
     callbacks: list[cb.Callback] = [
@@ -135,11 +138,8 @@ def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argpars
         checkpoint,
     ]
     trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, {"accuracy": Accuracy()}, callbacks, args.device)
-    before = reports.at_start(model, watched)
-    try:
-        trainer.fit(training, validation, settings.epochs, resume=labkit.checkpoint_of(run, args))
-    except minigrad.training.CheckpointError as error:
-        raise SystemExit(f"error: --resume: {error}") from None
+    before = report.at_start(model, watched)
+    lab_run.fit(trainer, run, args, learned, validation, settings.epochs)
 
     if checkpoint.best_weights.exists() and not run.interrupted:
         model.load_state_dict(minigrad.load(checkpoint.best_weights))
@@ -157,10 +157,10 @@ def train(run: Run, digits: lenet_data.Digits, settings: Settings, args: argpars
     }
     run.say(f"{run.name}: test accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}")
     if settings.monitors == "on":
-        run.results |= reports.inside(before, monitors, run)
-    reports.of_run(run, model, watched, figures)
+        run.results |= report.inside(before, monitors, run)
+    report.of_run(run, model, watched, figures)
     if settings.monitors == "on":
-        reports.pictures(run, monitors)
+        report.pictures(run, monitors)
 
 
 # ----------------------------------------------------------------------------------------------------- several of them
@@ -175,23 +175,23 @@ def members(experiment: str) -> list[str]:
 
 def resolved(name: str, args: argparse.Namespace) -> Settings:
     """A run's settings, those given as options in place of its own."""
-    own = RUNS[name]
-    given = {f.name: value for f in fields(own) if (value := getattr(args, f.name)) is not None}
-    if args.quick:
-        given |= {"epochs": 2, "half_cycle": 10}
-    return replace(own, **given)
+    quick = {"epochs": 2, "half_cycle": 10} if args.quick else {}
+    return experiments.resolved(RUNS[name], args, **quick)
 
 
-def one(name: str, digits: lenet_data.Digits, args: argparse.Namespace, out: Path | None = None) -> Run:
-    settings = resolved(name, args)
-    template = {**asdict(settings), "experiment": name}
-    title = f"Lab 4: LeNet-5, {name} ({digits.kind})"
-    run = labkit.start(args, name, title, {"data": digits.kind, **asdict(settings)}, out=out, template=template)
-    if digits.warning:
-        run.notice(digits.warning, say=out is None)
-    with run:
-        train(run, digits, settings, args)
-    return run
+def trainings(names: Sequence[str], digits: data.Digits, args: argparse.Namespace) -> list[Training]:
+    """The runs of these names."""
+    found = []
+    for name in names:
+        settings = resolved(name, args)
+        twin = Twin(
+            Recipe("lab4.network.LeNet5", scale=settings.scale),
+            Recipe("optim.Adam", lr=settings.lr),
+            partial(initialise, how=settings.init),
+        )
+        title = f"Lab 4: LeNet-5, {name} ({{data}})"
+        found.append(Training(name, name, title, settings, lambda args: digits, twin))
+    return found
 
 
 def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namespace) -> RunRecord | None:
@@ -199,7 +199,7 @@ def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namesp
 
     None if it failed; what it said then stands above.
     """
-    done = labkit.finished(args, out, "baseline")
+    done = lab_run.finished(args, out, "baseline")
     if done is not None:
         return done
     out.mkdir(parents=True, exist_ok=True)
@@ -213,12 +213,12 @@ def in_own_process(out: Path, settings: Mapping[str, Any], args: argparse.Namesp
     return RunRecord.read(sorted(out.glob("*-baseline"))[-1])
 
 
-def profile_batches(parent: Run, digits: lenet_data.Digits, args: argparse.Namespace) -> None:
+def profile_batches(parent: Run, digits: data.Digits, args: argparse.Namespace) -> None:
     """What the size of a batch costs in time and memory, and where the time of a step goes."""
     sizes = (64, 256) if args.quick else (32, 64, 128, 256)
     settings = {size: {"batch_size": size, "epochs": 2} for size in sizes}
     records = {size: in_own_process(parent.folder / f"batch-{size}", own, args) for size, own in settings.items()}
-    parent.results["profile"] = reports.batches(parent, {f"batch {size}": record for size, record in records.items()})
+    parent.results["profile"] = report.batches(parent, {f"batch {size}": record for size, record in records.items()})
     model = LeNet5().to(args.device)
     optimizer = optim.Adam(model.parameters())
     images, labels = digits.train[:128]
@@ -227,7 +227,7 @@ def profile_batches(parent: Run, digits: lenet_data.Digits, args: argparse.Names
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(images), labels).backward()
             optimizer.step()
-    reports.profiled(parent, steps)
+    report.profiled(parent, steps)
 
 
 def compare_devices(parent: Run, args: argparse.Namespace) -> None:
@@ -239,30 +239,19 @@ def compare_devices(parent: Run, args: argparse.Namespace) -> None:
             continue
         settings = {"device": device, "batch_size": 256, "epochs": 2 if args.quick else 3}
         records[device] = in_own_process(parent.folder / device, settings, args)
-    parent.results["devices"] = reports.batches(parent, records)
+    parent.results["devices"] = report.batches(parent, records)
 
 
-def several(digits: lenet_data.Digits, args: argparse.Namespace) -> Run:
-    """A run of runs: one after another, then what they have in common and what to do about it."""
+def several(digits: data.Digits, args: argparse.Namespace) -> Run:
+    """A group of runs: one after another, then what they have in common and what to do about it."""
     what = args.experiment
     names = members(what)
-    parent = labkit.start(args, what, f"Lab 4: LeNet-5, {what} ({digits.kind})", {"runs": names})
-    if digits.warning:
-        parent.notice(digits.warning)
+    title = f"Lab 4: LeNet-5, {what} ({digits.kind})"
+    parent = lab_run.start(args, what, title, {"runs": names}, data=[digits])
     with parent:
-        records = []
-        for name in names:
-            record = labkit.finished(args, parent.folder, name)
-            if record is None:
-                run = one(name, digits, args, parent.folder)
-                record = RunRecord.read(run.folder)
-                if run.interrupted:
-                    parent.interrupt(f"Stopped by Ctrl-C in the run {name}")
-                    records.append(record)
-                    break
-            records.append(record)
+        records = experiments.each(parent, trainings(names, digits, args), args, train)
         if records:
-            reports.of_runs(parent, records, args.quick)
+            report.of_runs(parent, records, args.quick)
         if not parent.interrupted and what in ("profile", "all"):
             profile_batches(parent, digits, args)
         if not parent.interrupted and what in ("cpu-gpu", "all"):
@@ -270,82 +259,62 @@ def several(digits: lenet_data.Digits, args: argparse.Namespace) -> Run:
     return parent
 
 
-def compared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Settings]:
+def compared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[str]:
     """The runs of the experiment that `--compare` can have: those that keep their learning rate, each once."""
-    runs: dict[str, Settings] = {}
+    runs: dict[Settings, str] = {}
     for name in members(args.experiment):
         settings = resolved(name, args)
-        if settings.lr_strategy == "fixed" and settings not in runs.values():
-            runs[name] = settings
+        if settings.lr_strategy == "fixed":
+            runs.setdefault(settings, name)
     if not runs:
         parser.error(
             "argument --compare: it keeps the learning rate as it is, and no run of "
             f"--experiment {args.experiment} does; take baseline, broken or all, and no other --lr-strategy than fixed"
         )
-    return runs
+    return list(runs.values())
 
 
-def beside_torch(runs: Mapping[str, Settings], digits: lenet_data.Digits, args: argparse.Namespace) -> Run:
+def beside_torch(names: Sequence[str], digits: data.Digits, args: argparse.Namespace) -> Run:
     """The first steps of some runs, by minigrad and by PyTorch."""
     title = f"Lab 4: LeNet-5 in minigrad and in PyTorch ({digits.kind})"
-    run = labkit.start(args, "compare-torch", title, {"data": digits.kind, "runs": list(runs)}, unit="step")
-    if digits.warning:
-        run.notice(digits.warning)
-    twins = {
-        name: Twin(
-            Recipe("models.lenet.LeNet5", scale=settings.scale),
-            Recipe("optim.Adam", lr=settings.lr),
-            partial(initialise, how=settings.init),
-        )
-        for name, settings in runs.items()
-    }
-    size = next(iter(runs.values())).batch_size
-    with run:
-        compare_torch.compare(run, twins, digits.train.tensors, digits.test.tensors, args, batch_size=size)
-    return run
+    config = {"data": digits.kind, "runs": list(names)}
+    return experiments.beside_torch(trainings(names, digits, args), args, title, config)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab4", EXPERIMENTS, resumable=True)
+    parser = cli.command_line(__doc__, "lab4", EXPERIMENTS, resumable=True)
     add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
-    runs = compared(parser, args) if compare_torch.requested(parser, args) else {}
-    digits = lenet_data.load(args.data, args.quick, args.seed, args.device)
-    if runs:
-        run = beside_torch(runs, digits, args)
+    beside = compared(parser, args) if compare_torch.requested(parser, args) else []
+    digits = data.load(args.data, args.quick, args.seed, args.device)
+    if beside:
+        run = beside_torch(beside, digits, args)
+    elif args.experiment in RUNS:
+        run = experiments.one(trainings([args.experiment], digits, args)[0], args, train)
     else:
-        run = one(args.experiment, digits, args) if args.experiment in RUNS else several(digits, args)
-    summary = reports.summarise_all(run.folder.parent)
+        run = several(digits, args)
+    summary = report.summarise_all(run.folder.parent)
     run.say(f"All runs: {summary}")
     return 130 if run.interrupted else 0
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """The lab's own options; each, if given, takes the place of the experiment's own setting."""
-    positive = labkit.positive
-    options: list[tuple[str, Any, str]] = [
-        ("--batch-size", labkit.at_least_one, "images in a batch"),
+    cli.add_settings(
+        parser,
+        ("--batch-size", cli.at_least_one, "images in a batch"),
         ("--lr-strategy", ("fixed", "step", "cyclical"), "how the learning rate goes"),
-        ("--lr", positive, "the learning rate, of fixed and step"),
-        ("--step-size", labkit.at_least_one, "step: after so many epochs the rate falls"),
-        ("--gamma", positive, "step: what the rate is multiplied by then"),
-        ("--base-lr", positive, "cyclical: the lowest rate"),
-        ("--max-lr", positive, "cyclical: the highest rate"),
-        ("--half-cycle", labkit.at_least_one, "cyclical: steps from the lowest to the highest"),
+        ("--lr", cli.positive, "the learning rate, of fixed and step"),
+        ("--step-size", cli.at_least_one, "step: after so many epochs the rate falls"),
+        ("--gamma", cli.positive, "step: what the rate is multiplied by then"),
+        ("--base-lr", cli.positive, "cyclical: the lowest rate"),
+        ("--max-lr", cli.positive, "cyclical: the highest rate"),
+        ("--half-cycle", cli.at_least_one, "cyclical: steps from the lowest to the highest"),
         ("--init", ("glorot", "wide"), "initial weights: Glorot's, or N(0, 1.5²) with biases from N(0, 1)"),
         ("--inputs", ("unit", "raw"), "pixels from 0 to 1, or from 0 to 255"),
         ("--monitors", ("on", "off"), "whether gradients, weights and activations are watched"),
-    ]
-    for flag, kind, text in options:
-        choices = kind if isinstance(kind, tuple) else None
-        parser.add_argument(
-            flag,
-            choices=choices,
-            type=str if choices else kind,
-            metavar=None if choices else "X",
-            help=f"{text} (default: the experiment's own)",
-        )
+    )
 
 
 if __name__ == "__main__":

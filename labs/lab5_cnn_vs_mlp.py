@@ -12,22 +12,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
-import cnn_comparison
-import cnn_report
-import compare_torch
-import image_data
-import image_lab
-import labkit
-from compare_torch import Recipe, Twin
-from image_lab import Settings
+from kit import cli, experiments, image_training, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from kit.image_data import Images
+from kit.image_training import Settings, Training
+from lab5 import comparison, report
 
 import minigrad
 from minigrad.runs import Run
 
-NETS = "models.classifiers"
+NETS = "lab5.network"
 MNIST = Settings(epochs=10)
 CIFAR10 = Settings(epochs=10, weight_decay=5e-4)
 
@@ -72,101 +71,79 @@ EXPERIMENTS = {
 }
 
 
-def one(name: str, seed: int, args: argparse.Namespace, out: Path | None = None, label: str | None = None) -> Run:
-    """One training, from new weights to its page; in the folder of `out` if it is one of several."""
-    experiment = RUNS[name]
-    args = argparse.Namespace(**{**vars(args), "seed": seed})
-    settings = image_lab.resolved(experiment.settings, args)
-    images = image_lab.images_of(experiment.dataset, args)
-    run = labkit.start(
-        args,
-        label or name,
-        f"Lab 5: {experiment.title} on {images.kind}",
-        {"data": images.kind, "network": experiment.title, **asdict(settings)},
-        out=out,
-        template={**asdict(settings), "experiment": name, "seed": seed, "seeds": None},
-    )
-    if images.warning:
-        run.notice(images.warning, say=out is None)
-    with run:
-        trained = image_lab.train(run, experiment.network.make(minigrad), images, settings, args)
-        cnn_report.of_run(trained, name, images)
-    return run
-
-
-def several(args: argparse.Namespace) -> Run:
-    """A run of runs, for each seed all networks, and the page that compares them."""
+def trainings(args: argparse.Namespace) -> list[Training]:
+    """For each seed all networks of the experiment."""
     seeds = args.seeds or [args.seed]
-    members = {
-        name if len(seeds) == 1 else f"{name}-seed-{seed}": (name, seed)
-        for seed in seeds
-        for name in GROUPS.get(args.experiment, [args.experiment])
-    }
-    sets = list(dict.fromkeys(RUNS[name].dataset for name, _ in members.values()))
-    kinds = [image_lab.images_of(dataset, args) for dataset in sets]
+    found = []
+    for seed in seeds:
+        for name in GROUPS.get(args.experiment, [args.experiment]):
+            own = RUNS[name]
+            settings = image_training.resolved(own.settings, args)
+            adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
+            found.append(
+                Training(
+                    name=name if len(seeds) == 1 else f"{name}-seed-{seed}",
+                    experiment=name,
+                    title=f"Lab 5: {own.title} on {{data}}",
+                    settings=settings,
+                    load=partial(image_training.images_of, own.dataset),
+                    twin=Twin(own.network, adam),
+                    seed=seed,
+                    dataset=own.dataset,
+                    config={"network": own.title},
+                )
+            )
+    return found
+
+
+def train(run: Run, training: Training, images: Images, args: argparse.Namespace) -> None:
+    """Train the network, and write the run's report."""
+    trained = image_training.train(run, training.twin.network.make(minigrad), images, training.settings, args)
+    report.of_run(trained, training.experiment, images)
+
+
+def several(chosen: Sequence[Training], args: argparse.Namespace) -> Run:
+    """A group of runs, and the page that compares them."""
+    kinds = [image_training.images_of(dataset, args) for dataset in dict.fromkeys(t.dataset for t in chosen)]
     title = f"Lab 5: dense layers and convolutions, {' and '.join(images.kind for images in kinds)}"
-    parent = labkit.start(args, args.experiment, title, {"runs": list(members), "seeds": seeds})
-    for warning in dict.fromkeys(images.warning for images in kinds if images.warning):
-        parent.notice(warning)
+    config = {"runs": [training.name for training in chosen], "seeds": args.seeds or [args.seed]}
+    parent = lab_run.start(args, args.experiment, title, config, data=kinds)
     with parent:
-        records = image_lab.each(
-            parent, list(members), args, lambda label: one(*members[label], args, parent.folder, label)
-        )
-        cnn_comparison.of_runs(parent, [(members[r.name][0], r) for r in records], all(i.complete for i in kinds))
+        records = experiments.each(parent, chosen, args, train)
+        compared = [(training.experiment, record) for training, record in zip(chosen, records, strict=False)]
+        comparison.of_runs(parent, compared, all(images.complete for images in kinds))
     return parent
 
 
-def beside_torch(args: argparse.Namespace) -> Run:
+def beside_torch(chosen: Sequence[Training], args: argparse.Namespace) -> Run:
     """The first steps of an experiment's networks, by minigrad and by PyTorch."""
-    names = GROUPS.get(args.experiment, [args.experiment])
+    names = [training.name for training in chosen]
     if {"cifar10-rescnn", "cifar10-regrescnn"} <= set(names):  # the same without dropout, which is left out here
-        names = [name for name in names if name != "cifar10-regrescnn"]
-    run = labkit.start(args, "compare-torch", "Lab 5: in minigrad and in PyTorch", {"runs": names}, unit="step")
-    with run:
-        for dataset in dict.fromkeys(RUNS[name].dataset for name in names):
-            images = image_lab.images_of(dataset, args)
-            if images.warning:
-                run.notice(images.warning)
-            settings = image_lab.resolved(MNIST if dataset == "mnist" else CIFAR10, args)
-            adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
-            twins = {name: Twin(RUNS[name].network, adam) for name in names if RUNS[name].dataset == dataset}
-            train, test = images.train.tensors, images.test.tensors
-            compare_torch.compare(
-                run,
-                twins,
-                train,
-                test,
-                args,
-                batch_size=settings.batch_size,
-                title=f"{image_data.TITLES[dataset]}, beside PyTorch",
-            )
-            if run.interrupted:
-                break
-    return run
-
-
-def check_batches(args: argparse.Namespace) -> None:
-    """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
-    for name in GROUPS.get(args.experiment, [args.experiment]):
-        experiment = RUNS[name]
-        settings, images = image_lab.resolved(experiment.settings, args), image_lab.images_of(experiment.dataset, args)
-        image_lab.check_batch(experiment.network.make(minigrad), images, settings, args.device)
+        names.remove("cifar10-regrescnn")
+    return experiments.beside_torch(
+        [training for training in chosen if training.name in names],
+        args,
+        "Lab 5: in minigrad and in PyTorch",
+        {"runs": names},
+        headings=image_training.HEADINGS,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab5", EXPERIMENTS, resumable=True)
-    image_lab.add_seeds(parser)
-    image_lab.add_settings(parser)
+    parser = cli.command_line(__doc__, "lab5", EXPERIMENTS, resumable=True)
+    image_training.add_seeds(parser)
+    image_training.add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     beside = compare_torch.requested(parser, args)
-    check_batches(args)
+    chosen = trainings(args)
+    image_training.check_batches(chosen, args)
     if beside:
-        run = beside_torch(args)
+        run = beside_torch(chosen, args)
     elif args.experiment in GROUPS or args.seeds:
-        run = several(args)
+        run = several(chosen, args)
     else:
-        run = one(args.experiment, args.seed, args)
+        run = experiments.one(chosen[0], args, train)
     return 130 if run.interrupted else 0
 
 

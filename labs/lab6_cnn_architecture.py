@@ -14,24 +14,22 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import NamedTuple
+from functools import partial
 
-import architecture_comparison
-import architecture_report
-import compare_torch
-import image_data
-import image_lab
-import labkit
-from compare_torch import Recipe, Twin
-from image_lab import Settings
+from kit import cli, experiments, image_data, image_training, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from kit.image_data import Images
+from kit.image_training import Settings, Training
+from lab6 import comparison, report
 
 import minigrad
 from minigrad.runs import Run
 
 SETTINGS = Settings(epochs=5)
-NETS = "models.architectures"
+NETS = "lab6.network"
 NETWORKS: dict[str, Recipe] = {  # each also gets the number of colour channels
     "kernel-3": Recipe(f"{NETS}.KernelSizeCNN", kernel=3),
     "kernel-5": Recipe(f"{NETS}.KernelSizeCNN", kernel=5),
@@ -63,114 +61,68 @@ EXPERIMENTS = {
 TWIN = 1000  # added to the seed of shallow-2 where kernel-3 is trained, too: the same network with other numbers
 
 
-class Member(NamedTuple):
-    """One training: a network, its images, its random numbers."""
-
-    network: str
-    dataset: str
-    seed: int
-
-
 def recipe(name: str, channels: int) -> Recipe:
     """A network for images of so many colour channels."""
     own = NETWORKS[name]
     return Recipe(own.name, channels=channels, **own.arguments)
 
 
-def members(args: argparse.Namespace) -> dict[str, Member]:
-    """{name of a run: what it trains}, small networks first."""
+def trainings(args: argparse.Namespace) -> list[Training]:
+    """Every network on every data set with every seed, small networks first."""
     networks = GROUPS.get(args.experiment, [args.experiment])
     datasets = list(image_data.TITLES) if args.dataset == "both" else [args.dataset]
     seeds = args.seeds or [args.seed]
     twins = {"kernel-3", "shallow-2"} <= set(networks)
-    found = {}
-    for network in networks:
-        for dataset in datasets:
-            for seed in seeds:
-                name = f"{dataset}-{network}" + (f"-seed-{seed}" if len(seeds) > 1 else "")
-                other = TWIN if twins and network == "shallow-2" else 0
-                found[name] = Member(network, dataset, seed + other)
-    return found
+    settings = image_training.resolved(SETTINGS, args)
+    adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
+    return [
+        Training(
+            name=f"{dataset}-{network}" + (f"-seed-{seed}" if len(seeds) > 1 else ""),
+            experiment=network,
+            title=f"Lab 6: {network} on {{data}}",
+            settings=settings,
+            load=partial(image_training.images_of, dataset),
+            twin=Twin(recipe(network, image_data.SHAPES[dataset][0]), adam),
+            seed=seed + (TWIN if twins and network == "shallow-2" else 0),
+            dataset=dataset,
+            config={"network": network},
+            template={**asdict(settings), "dataset": dataset},
+        )
+        for network in networks
+        for dataset in datasets
+        for seed in seeds
+    ]
 
 
-def one(name: str, member: Member, args: argparse.Namespace, out: Path | None = None) -> Run:
-    """One training, from new weights to its page; in the folder of `out` if it is one of several."""
-    args = argparse.Namespace(**{**vars(args), "seed": member.seed})
-    settings = image_lab.resolved(SETTINGS, args)
-    images = image_lab.images_of(member.dataset, args)
-    chosen = {"dataset": member.dataset, "experiment": member.network, "seed": member.seed, "seeds": None}
-    run = labkit.start(
-        args,
-        name,
-        f"Lab 6: {member.network} on {images.kind}",
-        {"data": images.kind, "network": member.network, **asdict(settings)},
-        out=out,
-        template={**asdict(settings), **chosen},
-    )
-    if images.warning:
-        run.notice(images.warning, say=out is None)
-    with run:
-        model = recipe(member.network, images.shape[0]).make(minigrad).to(args.device)
-        before = architecture_report.field_before(model, images)
-        trained = image_lab.train(run, model, images, settings, args)
-        architecture_report.of_run(trained, member.network, images, before, differences(settings))
-    return run
+def train(run: Run, training: Training, images: Images, args: argparse.Namespace) -> None:
+    """Train the network, and write the run's report."""
+    model = training.twin.network.make(minigrad).to(args.device)
+    before = report.field_before(model, images)
+    trained = image_training.train(run, model, images, training.settings, args)
+    report.of_run(trained, training.experiment, images, before, experiments.differences(training.settings, SETTINGS))
 
 
-def differences(settings: Settings) -> list[str]:
-    """What is not as in the report's runs."""
-    own = asdict(SETTINGS)
-    return [f"{key} {value:g} instead of {own[key]:g}" for key, value in asdict(settings).items() if value != own[key]]
-
-
-def several(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
-    """A run of runs, one after another, and the page that compares them."""
-    kinds = [image_lab.images_of(name, args) for name in dict.fromkeys(member.dataset for member in chosen.values())]
+def several(chosen: Sequence[Training], args: argparse.Namespace) -> Run:
+    """A group of runs, and the page that compares them."""
+    kinds = [image_training.images_of(dataset, args) for dataset in dict.fromkeys(t.dataset for t in chosen)]
     title = f"Lab 6: {args.experiment}, {' and '.join(dict.fromkeys(images.kind for images in kinds))}"
-    parent = labkit.start(args, args.experiment, title, {"dataset": args.dataset, "runs": list(chosen)})
-    for images in kinds:
-        if images.warning:
-            parent.notice(images.warning)
+    config = {"dataset": args.dataset, "runs": [training.name for training in chosen]}
+    parent = lab_run.start(args, args.experiment, title, config, data=kinds)
     with parent:
-        records = image_lab.each(parent, list(chosen), args, lambda name: one(name, chosen[name], args, parent.folder))
-        trainings = [(chosen[record.name], record) for record in records]
+        records = experiments.each(parent, chosen, args, train)
         real = all(images.complete for images in kinds) and not args.quick
-        architecture_comparison.of_runs(parent, trainings, real, differences(image_lab.resolved(SETTINGS, args)))
+        differing = experiments.differences(chosen[0].settings, SETTINGS)
+        comparison.of_runs(parent, list(zip(chosen, records, strict=False)), real, differing)
     return parent
 
 
-def check_batches(chosen: dict[str, Member], args: argparse.Namespace) -> None:
-    """End the program before any work if a batch is larger than the data, or needs more memory than is free."""
-    settings = image_lab.resolved(SETTINGS, args)
-    for name, dataset in dict.fromkeys((member.network, member.dataset) for member in chosen.values()):
-        images = image_lab.images_of(dataset, args)
-        model = recipe(name, images.shape[0]).make(minigrad).to(args.device)
-        image_lab.check_batch(model, images, settings, args.device)
-
-
-def beside_torch(chosen: dict[str, Member], args: argparse.Namespace) -> Run:
+def beside_torch(chosen: Sequence[Training], args: argparse.Namespace) -> Run:
     """The first steps of an experiment's networks, by minigrad and by PyTorch."""
-    if {"kernel-3", "shallow-2"} <= {member.network for member in chosen.values()}:  # one network
-        chosen = {name: member for name, member in chosen.items() if member.network != "shallow-2"}
-    run = labkit.start(args, "compare-torch", "Lab 6: in minigrad and in PyTorch", {"runs": list(chosen)}, unit="step")
-    settings = image_lab.resolved(SETTINGS, args)
-    adam = Recipe("optim.Adam", lr=settings.lr, weight_decay=settings.weight_decay)
-    with run:
-        for dataset in dict.fromkeys(member.dataset for member in chosen.values()):
-            images = image_lab.images_of(dataset, args)
-            if images.warning:
-                run.notice(images.warning)
-            twins = {
-                name: Twin(recipe(member.network, images.shape[0]), adam)
-                for name, member in chosen.items()
-                if member.dataset == dataset
-            }
-            train, test = images.train.tensors, images.test.tensors
-            title = f"{image_data.TITLES[dataset]}, beside PyTorch"
-            compare_torch.compare(run, twins, train, test, args, batch_size=settings.batch_size, title=title)
-            if run.interrupted:
-                break
-    return run
+    if {"kernel-3", "shallow-2"} <= {training.experiment for training in chosen}:  # one network
+        chosen = [training for training in chosen if training.experiment != "shallow-2"]
+    config = {"runs": [training.name for training in chosen]}
+    title = "Lab 6: in minigrad and in PyTorch"
+    return experiments.beside_torch(chosen, args, title, config, headings=image_training.HEADINGS)
 
 
 def dataset_name(name: str) -> str:
@@ -184,24 +136,23 @@ def dataset_name(name: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab6", EXPERIMENTS, resumable=True)
+    parser = cli.command_line(__doc__, "lab6", EXPERIMENTS, resumable=True)
     parser.add_argument(
         "--dataset", type=dataset_name, default="mnist", metavar="NAME", help="mnist, cifar10 or both (default: mnist)"
     )
-    image_lab.add_seeds(parser)
-    image_lab.add_settings(parser)
+    image_training.add_seeds(parser)
+    image_training.add_settings(parser)
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     beside = compare_torch.requested(parser, args)
-    chosen = members(args)
-    check_batches(chosen, args)
+    chosen = trainings(args)
+    image_training.check_batches(chosen, args)
     if beside:
         run = beside_torch(chosen, args)
     elif len(chosen) > 1:
         run = several(chosen, args)
     else:
-        ((name, member),) = chosen.items()
-        run = one(name, member, args)
+        run = experiments.one(chosen[0], args, train)
     return 130 if run.interrupted else 0
 
 

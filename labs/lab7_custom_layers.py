@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-import block_comparison
-import compare_torch
-import image_data
-import image_lab
-import labkit
-import layer_report
-from compare_torch import Twin
-from image_data import Images
-from image_lab import Settings
-from torch_twin import Recipe
+from kit import cli, experiments, image_training, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Twin
+from kit.beside_torch.twin import Recipe
+from kit.image_data import Images
+from kit.image_training import Settings, Training
+from lab7 import block_comparison, layer_report
 
 import minigrad
 from minigrad.runs import Run
@@ -35,7 +32,7 @@ SEEDS = 3
 
 
 def _network(block: str, **arguments: int) -> Recipe:
-    return Recipe("models.residual.BlockNet", block=Recipe(f"models.residual.{block}"), **arguments)
+    return Recipe("lab7.network.BlockNet", block=Recipe(f"lab7.network.{block}"), **arguments)
 
 
 NETWORKS = {
@@ -53,78 +50,63 @@ EXPERIMENTS = {
 }
 
 
-def one(
-    name: str,
-    seed: int,
-    images: Images,
-    args: argparse.Namespace,
-    out: Path | None = None,
-    label: str | None = None,
-) -> Run:
-    """One training, from new weights to its page; in the folder of `out` if it is one of several."""
-    args = argparse.Namespace(**{**vars(args), "seed": seed})
-    settings = image_lab.resolved(SETTINGS, args)
-    run = labkit.start(
-        args,
-        label or name,
-        f"Lab 7: residual block, {name} ({images.kind})",
-        {"data": images.kind, "network": name, **asdict(settings)},
-        out=out,
-        template={**asdict(settings), "experiment": name, "seed": seed, "seeds": None},
-    )
-    if images.warning:
-        run.notice(images.warning, say=out is None)
-    with run:
-        trained = image_lab.train(run, NETWORKS[name].make(minigrad), images, settings, args)
-        block_comparison.of_run(trained, name, images, differences(settings))
-    return run
+def trainings(
+    networks: Sequence[str], seeds: Sequence[int], images: Images, args: argparse.Namespace
+) -> list[Training]:
+    """For each seed all networks; a run that is one of several is named by its seed, too."""
+    alone = not args.seeds and args.experiment in NETWORKS
+    settings = image_training.resolved(SETTINGS, args)
+    return [
+        Training(
+            name=network if alone or args.compare else f"{network}-seed-{seed}",
+            experiment=network,
+            title=f"Lab 7: residual block, {network} ({{data}})",
+            settings=settings,
+            load=lambda args: images,
+            twin=Twin(NETWORKS[network], Recipe("optim.Adam", lr=settings.lr)),
+            seed=seed,
+            config={"network": network},
+        )
+        for seed in seeds
+        for network in networks
+    ]
 
 
-def differences(settings: Settings) -> list[str]:
-    """What is not as in the report's runs."""
-    own = asdict(SETTINGS)
-    return [f"{key} {value:g} instead of {own[key]:g}" for key, value in asdict(settings).items() if value != own[key]]
+def train(run: Run, training: Training, images: Images, args: argparse.Namespace) -> None:
+    """Train the network, and write the run's report."""
+    trained = image_training.train(run, training.twin.network.make(minigrad), images, training.settings, args)
+    differing = experiments.differences(training.settings, SETTINGS)
+    block_comparison.of_run(trained, training.experiment, images, differing)
 
 
-def several(names: list[str], images: Images | None, args: argparse.Namespace) -> Run:
+def several(chosen: Sequence[Training], images: Images | None, args: argparse.Namespace) -> Run:
     """Layers, trainings if there are images, or both, and the page that tells of all."""
-    seeds = args.seeds or [args.seed + i for i in range(2 if args.quick else SEEDS)]
-    members = {f"{name}-seed-{seed}": (name, seed) for seed in seeds for name in names}
     title = f"Lab 7: {args.experiment}" + (f" ({images.kind})" if images else "")
-    parent = labkit.start(args, args.experiment, title, {"runs": list(members)} if images else {})
-    if images and images.warning:
-        parent.notice(images.warning)
+    config = {"runs": [training.name for training in chosen]} if images else {}
+    parent = lab_run.start(args, args.experiment, title, config, data=[images] if images else [])
     with parent:
         if args.experiment in ("all", "layers"):
             layer_report.of_layers(parent, args.quick, args.device)
         if images and not parent.interrupted:
-            records = image_lab.each(
-                parent, list(members), args, lambda label: one(*members[label], images, args, parent.folder, label)
-            )
-            trainings = [(members[record.name][0], record) for record in records]
+            records = experiments.each(parent, chosen, args, train)
+            compared = [(training.experiment, record) for training, record in zip(chosen, records, strict=False)]
             real = images.complete and not args.quick
-            block_comparison.of_runs(parent, trainings, real, differences(image_lab.resolved(SETTINGS, args)))
+            differing = experiments.differences(chosen[0].settings, SETTINGS)
+            block_comparison.of_runs(parent, compared, real, differing)
     return parent
 
 
-def beside_torch(names: list[str], images: Images, args: argparse.Namespace) -> Run:
+def beside_torch(chosen: Sequence[Training], images: Images, args: argparse.Namespace) -> Run:
     """The networks trained by minigrad and by PyTorch for some steps."""
-    settings = image_lab.resolved(SETTINGS, args)
     title = f"Lab 7: residual blocks beside PyTorch ({images.kind})"
-    run = labkit.start(args, f"{args.experiment}-torch", title, {"data": images.kind, **asdict(settings)})
-    if images.warning:
-        run.notice(images.warning)
-    twins = {name: Twin(NETWORKS[name], Recipe("optim.Adam", lr=settings.lr)) for name in names}
-    with run:
-        sets = images.train.tensors, images.test.tensors
-        compare_torch.compare(run, twins, *sets, args, batch_size=settings.batch_size)
-    return run
+    config = {"data": images.kind, **asdict(chosen[0].settings)}
+    return experiments.beside_torch(chosen, args, title, config, name=f"{args.experiment}-torch", unit="epoch")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab7", EXPERIMENTS, resumable=True)
-    image_lab.add_seeds(parser, f"{SEEDS} seeds, from --seed on")
-    image_lab.add_settings(parser, "batch_size", "lr")
+    parser = cli.command_line(__doc__, "lab7", EXPERIMENTS, resumable=True)
+    image_training.add_seeds(parser, f"{SEEDS} seeds, from --seed on")
+    image_training.add_settings(parser, "batch_size", "lr")
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     names = list(NETWORKS) if args.experiment in ("all", "blocks") else [args.experiment]
@@ -135,17 +117,20 @@ def main(argv: list[str] | None = None) -> int:
                 flag = f"--{option.replace('_', '-')}"
                 parser.error(f"argument {flag}: layers trains no network; take it with --experiment blocks")
     compared = compare_torch.requested(parser, args)
-    images = image_data.load("mnist", args.data, args.quick, args.seed, args.device) if names else None
+    images = image_training.images_of("mnist", args) if names else None
+    chosen = []
     if images:
-        for name in names:
-            model, settings = NETWORKS[name].make(minigrad), image_lab.resolved(SETTINGS, args)
-            image_lab.check_batch(model, images, settings, args.device)
+        seeds = [args.seed]
+        if not compared and args.experiment not in NETWORKS:
+            seeds = [args.seed + i for i in range(2 if args.quick else SEEDS)]
+        chosen = trainings(names, args.seeds or seeds, images, args)
+        image_training.check_batches(chosen, args)
     if images and compared:
-        run = beside_torch(names, images, args)
-    elif images and args.experiment in NETWORKS and not args.seeds:
-        run = one(args.experiment, args.seed, images, args)
+        run = beside_torch(chosen, images, args)
+    elif args.experiment in NETWORKS and not args.seeds:
+        run = experiments.one(chosen[0], args, train)
     else:
-        run = several(names, images, args)
+        run = several(chosen, images, args)
     return 130 if run.interrupted else 0
 
 

@@ -18,22 +18,19 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import compare_torch
-import labkit
-import loan_comparison
-import loan_data
-import loan_report
-from compare_torch import Recipe, Twin
-from models.loans import network
+from kit import cli, experiments, lab_run
+from kit.beside_torch import compare_torch
+from kit.beside_torch.compare_torch import Recipe, Twin
+from lab8 import comparison, data, report
+from lab8.network import network
 
 import minigrad
 from minigrad import nn, optim
-from minigrad.runs import Run, RunRecord
-from minigrad.training import AUC, Accuracy, CheckpointError, Trainer
+from minigrad.runs import Run
+from minigrad.training import AUC, Accuracy, Trainer
 from minigrad.training import callbacks as cb
 from minigrad.utils.data import DataLoader, TensorDataset
 
@@ -85,6 +82,9 @@ EXPERIMENTS = {
 # ------------------------------------------------------------------------------------------------------- the training
 
 
+Training = experiments.Training[Settings, data.Loans]
+
+
 class StopOnNaN(cb.Callback):
     """Ends the training at an epoch whose loss is no number.
 
@@ -99,14 +99,15 @@ class StopOnNaN(cb.Callback):
             raise cb.CancelFit(f"the loss is {loss}; try a lower learning rate (--lr)")
 
 
-def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.Namespace) -> None:
-    """One run, from new weights to its report."""
+def train(run: Run, training: Training, loans: data.Loans, args: argparse.Namespace) -> None:
+    """Train the network, and write the run's report."""
+    settings = training.settings
     model = network(settings.net, settings.dropout)
-    training, testing = [
+    learned, testing = [
         TensorDataset(*(minigrad.tensor(array, device=args.device) for array in split))
         for split in (loans.train, loans.test)
     ]
-    batches = DataLoader(training, settings.batch_size, shuffle=True)
+    batches = DataLoader(learned, settings.batch_size, shuffle=True)
     test_batches = DataLoader(testing, EVALUATION_BATCH)
     optimizer = optim.SGD(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     best_auc = cb.ModelCheckpoint(run.checkpoints / "auc", "val_auc", every_epochs=settings.epochs)
@@ -115,15 +116,12 @@ def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.N
         cb.EpochTimer(),
         StopOnNaN(),
         cb.ProgressBar(run.name),
-        cb.RunLogger(run, every=0, model_input=training[:2][0]),
+        cb.RunLogger(run, every=0, model_input=learned[:2][0]),
         best_auc,
         best_loss,
     ]
     trainer = Trainer(model, nn.BCEWithLogitsLoss(), optimizer, {"auc": AUC()}, callbacks, args.device)
-    try:
-        trainer.fit(batches, test_batches, settings.epochs, resume=labkit.checkpoint_of(run, args))
-    except CheckpointError as error:
-        raise SystemExit(f"error: --resume: {error}") from None
+    lab_run.fit(trainer, run, args, batches, test_batches, settings.epochs)
 
     scores = {}
     for name, checkpoint in (("highest test AUC", best_auc), ("lowest test loss", best_loss)):
@@ -131,7 +129,7 @@ def train(run: Run, loans: loan_data.Loans, settings: Settings, args: argparse.N
             model.load_state_dict(minigrad.load(checkpoint.best_weights))
             scores[name] = trainer.predict(test_batches)
     run.save_weights(model.state_dict())  # those of the lowest test loss
-    loan_report.of_run(run, loans, scores, differences(run.name, settings))
+    report.of_run(run, loans, scores, differences(run.name, settings))
 
 
 # ---------------------------------------------------------------------------------------------------- several of them
@@ -150,103 +148,71 @@ def differences(name: str, settings: Settings) -> list[str]:
     """What is not as in the report's run of this name."""
     for experiment, own in RUNS.items():
         if name_of(experiment, own) == name:
-            theirs, ours = asdict(own), asdict(settings)
-            return [f"{key} {ours[key]:g} instead of {theirs[key]:g}" for key in ours if ours[key] != theirs[key]]
+            return experiments.differences(settings, own)
     return []
 
 
 def resolved(experiment: str, args: argparse.Namespace, **changes: float) -> Settings:
     """A run's settings: the experiment's own, those given as options in their place, and what the run varies."""
-    own = RUNS[experiment]
-    given = {f.name: value for f in fields(own) if (value := getattr(args, f.name, None)) is not None}
     if args.quick:
-        given["epochs"] = min(2, given.get("epochs", 2))
-    return replace(own, **{**given, **changes})
+        changes["epochs"] = min(2, args.epochs or 2)
+    return experiments.resolved(RUNS[experiment], args, **changes)
 
 
-def one(
-    experiment: str, settings: Settings, loans: loan_data.Loans, args: argparse.Namespace, out: Path | None = None
-) -> Run:
-    """One run, in the folder of `out` if it is one of several."""
-    name = name_of(experiment, settings)
-    template = {**{key: value for key, value in asdict(settings).items() if key != "net"}, "experiment": experiment}
-    if settings.net != "skip":
-        del template["dropout"]
-    title = f"Lab 8: loans by AUC, {name} ({loans.kind})"
-    run = labkit.start(args, name, title, {"data": loans.kind, **asdict(settings)}, out=out, template=template)
-    if loans.warning:
-        run.notice(loans.warning, say=out is None)
-    with run:
-        train(run, loans, settings, args)
-    return run
+def trainings(members: Sequence[Member], loans: data.Loans, args: argparse.Namespace) -> list[Training]:
+    """The runs of an experiment."""
+    found = []
+    for experiment, changes in members:
+        settings = resolved(experiment, args, **changes)
+        name = name_of(experiment, settings)
+        options = {key: value for key, value in asdict(settings).items() if key != "net"}
+        if settings.net != "skip":
+            del options["dropout"]
+        twin = Twin(
+            Recipe("lab8.network.network", net=settings.net, dropout=settings.dropout),
+            Recipe("optim.SGD", lr=settings.lr, weight_decay=settings.weight_decay),
+        )
+        title = f"Lab 8: loans by AUC, {name} ({{data}})"
+        found.append(Training(name, experiment, title, settings, lambda args: loans, twin, template=options))
+    return found
 
 
-def several(loans: loan_data.Loans, args: argparse.Namespace) -> Run:
-    """A run of runs, one after another, and the page that compares them."""
-    members = [(experiment, resolved(experiment, args, **changes)) for experiment, changes in GROUPS[args.experiment]]
-    names = [name_of(experiment, settings) for experiment, settings in members]
+def several(chosen: Sequence[Training], loans: data.Loans, args: argparse.Namespace) -> Run:
+    """A group of runs, one after another, and the page that compares them."""
     title = f"Lab 8: loans by AUC, {args.experiment} ({loans.kind})"
-    parent = labkit.start(args, args.experiment, title, {"data": loans.kind, "runs": names})
-    if loans.warning:
-        parent.notice(loans.warning)
+    config = {"data": loans.kind, "runs": [training.name for training in chosen]}
+    parent = lab_run.start(args, args.experiment, title, config, data=[loans])
     with parent:
-        records = []
-        for (experiment, settings), name in zip(members, names, strict=True):
-            record = labkit.finished(args, parent.folder, name)
-            if record is None:
-                run = one(experiment, settings, loans, args, parent.folder)
-                record = RunRecord.read(run.folder)
-            records.append(record)
-            if record.status == "interrupted":
-                parent.interrupt(f"Stopped by Ctrl-C in the run {name}")
-                break
-        loan_comparison.of_runs(parent, records, real=loans.kind == "loans" and not args.quick)
+        records = experiments.each(parent, chosen, args, train)
+        comparison.of_runs(parent, records, real=loans.kind == "loans" and not args.quick)
     return parent
 
 
-def beside_torch(members: Sequence[Member], loans: loan_data.Loans, args: argparse.Namespace) -> Run:
+def beside_torch(chosen: Sequence[Training], loans: data.Loans, args: argparse.Namespace) -> Run:
     """The first steps of an experiment's runs, by minigrad and by PyTorch."""
-    runs: dict[tuple[Any, ...], tuple[str, Settings]] = {}  # one of those that only dropout, left out here, sets apart
-    for experiment, changes in members:
-        settings = resolved(experiment, args, **changes)
-        alike = (settings.net, settings.lr, settings.weight_decay)
-        runs.setdefault(alike, (name_of(experiment, settings), settings))
-    names = [name for name, _ in runs.values()]
-    title = f"Lab 8: loans by AUC, in minigrad and in PyTorch ({loans.kind})"
-    run = labkit.start(args, "compare-torch", title, {"data": loans.kind, "runs": names}, unit="step")
-    if loans.warning:
-        run.notice(loans.warning)
-    twins = {
-        name: Twin(
-            Recipe("models.loans.network", net=settings.net, dropout=settings.dropout),
-            Recipe("optim.SGD", lr=settings.lr, weight_decay=settings.weight_decay),
-        )
-        for name, settings in runs.values()
-    }
-    with run:
-        compare_torch.compare(
-            run,
-            twins,
-            loans.train,
-            loans.test,
-            args,
-            batch_size=settings.batch_size,  # the same in all of them
-            loss=Recipe("nn.BCEWithLogitsLoss"),
-            metrics={"accuracy": Accuracy(), "AUC": AUC()},
-        )
-    return run
+    runs: dict[tuple[Any, ...], Training] = {}  # one of those that only dropout, left out here, sets apart
+    for training in chosen:
+        settings = training.settings
+        runs.setdefault((settings.net, settings.lr, settings.weight_decay), training)
+    return experiments.beside_torch(
+        list(runs.values()),
+        args,
+        f"Lab 8: loans by AUC, in minigrad and in PyTorch ({loans.kind})",
+        {"data": loans.kind, "runs": [training.name for training in runs.values()]},
+        loss=Recipe("nn.BCEWithLogitsLoss"),
+        metrics={"accuracy": Accuracy(), "AUC": AUC()},
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = labkit.command_line(__doc__, "lab8", EXPERIMENTS, resumable=True)
-    options: list[tuple[str, Any, str]] = [
-        ("--lr", labkit.positive, "the learning rate"),
-        ("--weight-decay", labkit.not_negative, "the optimizer's weight decay"),
-        ("--dropout", labkit.probability, "the share of a block's hidden values left out, with skips only"),
-        ("--batch-size", labkit.at_least_one, "loans in a batch"),
-    ]
-    for flag, kind, text in options:
-        parser.add_argument(flag, type=kind, metavar="X", help=f"{text} (default: the experiment's own)")
+    parser = cli.command_line(__doc__, "lab8", EXPERIMENTS, resumable=True)
+    cli.add_settings(
+        parser,
+        ("--lr", cli.positive, "the learning rate"),
+        ("--weight-decay", cli.not_negative, "the optimizer's weight decay"),
+        ("--dropout", cli.probability, "the share of a block's hidden values left out, with skips only"),
+        ("--batch-size", cli.at_least_one, "loans in a batch"),
+    )
     compare_torch.option(parser)
     args = parser.parse_args(argv)
     members = GROUPS.get(args.experiment, [(args.experiment, {})])
@@ -260,19 +226,20 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"argument --dropout: the network of {args.experiment} has no dropout")
     compared = compare_torch.requested(parser, args)
     try:
-        loans = loan_data.load(args.data)
-    except loan_data.LoanDataError as error:
-        if not (args.quick and isinstance(error, loan_data.LoansMissing)):
+        loans = data.load(args.data)
+    except data.LoanDataError as error:
+        if not (args.quick and isinstance(error, data.LoansMissing)):
             raise SystemExit(f"error: {error}") from None
-        loans = loan_data.look_alike(QUICK_ROWS, args.seed)
+        loans = data.look_alike(QUICK_ROWS, args.seed)
     if args.quick:
-        loans = loan_data.fewer(loans, *QUICK_ROWS)
+        loans = data.fewer(loans, *QUICK_ROWS)
+    chosen = trainings(members, loans, args)
     if compared:
-        run = beside_torch(members, loans, args)
+        run = beside_torch(chosen, loans, args)
     elif args.experiment in GROUPS:
-        run = several(loans, args)
+        run = several(chosen, loans, args)
     else:
-        run = one(args.experiment, resolved(args.experiment, args), loans, args)
+        run = experiments.one(chosen[0], args, train)
     return 130 if run.interrupted else 0
 
 

@@ -18,13 +18,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import image_data
-import image_lab
 import lab5_cnn_vs_mlp as lab5
-import labkit
-from image_data import Images
-from image_lab import EVALUATION_BATCH, Settings
-from torch_twin import Recipe
+from kit import cli, image_data, image_training
+from kit.beside_torch.twin import Recipe
+from kit.image_data import Images
+from kit.image_training import EVALUATION_BATCH, Settings
 
 from minigrad.terminal import readable_output
 
@@ -59,19 +57,19 @@ def main(argv: list[str] | None = None) -> int:
     readable_output()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=lab5.RUNS, help="one of lab 5's")
-    image_lab.add_seeds(parser, "42")
-    parser.add_argument("--epochs", type=labkit.at_least_one, metavar="N", help="(default: the experiment's own)")
+    image_training.add_seeds(parser, "42")
+    parser.add_argument("--epochs", type=cli.at_least_one, metavar="N", help="(default: the experiment's own)")
     parser.add_argument("--data", metavar="DIR", help="folder of the data sets, as in the labs")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default: cpu)")
     parser.add_argument("--quick", action="store_true", help="few images, to see that everything works")
-    image_lab.add_settings(parser)
+    image_training.add_settings(parser)
     args = parser.parse_args(argv)
     if importlib.util.find_spec("torch") is None:
         parser.error("PyTorch is not installed; install it with: pip install torch")
     if args.device == "cuda" and not importlib.import_module("torch").cuda.is_available():
         parser.error("argument --device: PyTorch finds no GPU here; train on the CPU (--device cpu)")
     experiment = lab5.RUNS[args.experiment]
-    settings = image_lab.resolved(experiment.settings, args)
+    settings = image_training.resolved(experiment.settings, args)
     for seed in args.seeds or [42]:
         images = image_data.load(experiment.dataset, args.data, args.quick, seed)
         if images.warning:

@@ -1,6 +1,7 @@
 """Labs 5 to 7: a training step of each network at the labs' batch of 1024.
 
-The networks are those of labs/models/; for PyTorch the same files are read with one word changed (labs/torch_twin.py).
+The networks are those of labs/labN/network.py; for PyTorch the same files are read with one word changed
+(labs/kit/beside_torch/twin.py).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from ..libraries import EAGER, MINIGRAD, Library
 from .convnets import classifier
 from .registry import Step, case
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "labs"))  # scripts that import one another by their names
+sys.path.append(str(Path(__file__).resolve().parents[2] / "labs"))  # where the labs' scripts find their packages
 
-from torch_twin import Recipe
+from kit.beside_torch.twin import Recipe
 
 MNIST, CIFAR10 = (1, 28, 28), (3, 32, 32)  # (C, H, W)
 
@@ -30,7 +31,7 @@ def network(name: str, title: str, recipe: Recipe, shape: tuple[int, int, int], 
 
 def registered() -> None:
     """Every network of the three labs, the small ones first."""
-    nets, architectures, blocks = "models.classifiers", "models.architectures", "models.residual"
+    nets, architectures, blocks = "lab5.network", "lab6.network", "lab7.network"
     fc = Recipe(f"{nets}.FCNet", inputs=784, hidden=[512, 256, 128])
     network("mnist_fc", "Lab 5, MNIST, FC 784-512-256-128-10", fc, MNIST)
     network("mnist_cnn_1024", "Lab 5, MNIST, CNN", Recipe(f"{nets}.CNN", dropout=0.0), MNIST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lab3_cifar100_mlp as lab
 import numpy as np
 import pytest
+from kit import cli
 from lab_run import runner
 
 import minigrad
@@ -57,9 +58,7 @@ def test_a_stand_in_is_called_one_wherever_it_lies(tmp_path, where):
 
 def test_the_folder_of_the_stand_in_itself_may_be_named(tmp_path):
     write_images(tmp_path / "cifar-100-standin")
-    args = lab.labkit.command_line("", "lab3", lab.EXPERIMENTS).parse_args(
-        ["--data", str(tmp_path / "cifar-100-standin")]
-    )
+    args = cli.command_line("", "lab3", lab.EXPERIMENTS).parse_args(["--data", str(tmp_path / "cifar-100-standin")])
     args.classes = [50, 0]
     data = lab.load(args)
     assert data.kind == "stand-in"

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import lab4_lenet as lab
-import lenet_data
 import numpy as np
 import pytest
-from models.lenet import LeNet5, initialise
+from lab4 import data
+from lab4.network import LeNet5, initialise
 
 import minigrad
 from minigrad.runs import RunRecord
@@ -22,7 +22,7 @@ LAB = Path(lab.__file__)
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Drawing takes longer than the training; one test looks at all of it."""
-    monkeypatch.setattr(lab.reports, "pictures", lambda *args: None)
+    monkeypatch.setattr(lab.report, "pictures", lambda *args: None)
 
 
 def run(out, *argv):
@@ -64,7 +64,7 @@ def test_digits_are_padded_and_split(tmp_path):
         (raw / f"{split}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         labels = rng.integers(0, 10, count, dtype=np.uint8)
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(np.array([2049, count], ">i4").tobytes() + labels.tobytes())
-    digits = lenet_data.load(str(tmp_path), quick=False, seed=0)
+    digits = data.load(str(tmp_path), quick=False, seed=0)
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (100, 6000, 50)
     image, _ = digits.test[49]
     assert image.shape == (1, 32, 32)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-from dataclasses import replace
 
-import architecture_comparison
-import architecture_findings
-import architecture_report
-import compare_torch
-import image_lab
 import lab6_cnn_architecture as lab
 import numpy as np
 import pytest
-import receptive_field
+from kit import experiments, image_training
+from kit.beside_torch import compare_torch
+from lab5.network import ResidualBlock
+from lab6 import receptive_field, report
 from lab_run import runner
-from models.residual import ResidualBlock
 
 import minigrad
 from minigrad import nn
-from minigrad.runs import Run, RunRecord
+from minigrad.runs import RunRecord
 
 NETWORKS = {  # {network: (parameters for MNIST, receptive field)}
     "kernel-3": (9_898, 5),
@@ -122,22 +117,22 @@ def test_a_quick_run_leaves_all_that_a_run_has(tmp_path):
     page = (folder / "report.html").read_text(encoding="utf-8")
     for part in ("layer by layer", "9,706", "32 feature maps", "No layer&#39;s gradient vanishes", "3 × 3"):
         assert part in page
-    fields = minigrad.load(folder / architecture_report.FIELDS)
+    fields = minigrad.load(folder / report.FIELDS)
     assert {name: tuple(field.shape) for name, field in fields.items()} == {"before": (32, 32), "after": (32, 32)}
 
 
 def test_the_first_maps_are_those_of_the_first_test_image(tmp_path, no_pictures, monkeypatch):
     shown = []
-    monkeypatch.setattr(lab.architecture_report.plot, "feature_maps", lambda maps, limit: shown.append((maps, limit)))
+    monkeypatch.setattr(lab.report.plot, "feature_maps", lambda maps, limit: shown.append((maps, limit)))
     folder, _ = run(tmp_path, "--experiment", "kernel-5")
     weights = minigrad.load(folder / "weights.safetensors")
     args = argparse.Namespace(data=None, quick=True, seed=42, device="cpu")
-    image = image_lab.images_of("mnist", args).test.tensors[0][:1]
+    image = image_training.images_of("mnist", args).test.tensors[0][:1]
     expected = nn.functional.conv2d(image, weights["features.0.weight"], weights["features.0.bias"], padding=2).relu()
     ((maps, limit),) = shown
     assert minigrad.allclose(maps, expected[0], atol=1e-5)
     assert maps.shape == (11, 28, 28)
-    assert limit == architecture_report.QUICK_MAPS
+    assert limit == report.QUICK_MAPS
 
 
 def test_a_group_on_both_data_sets_is_compared(tmp_path, no_pictures, monkeypatch):
@@ -170,15 +165,15 @@ def test_what_a_member_was_started_with_starts_a_like_run(tmp_path, no_pictures,
 
 def test_an_interrupted_group_goes_on(tmp_path, no_pictures, monkeypatch):
     monkeypatch.setitem(lab.GROUPS, "kernels", ["kernel-7", "mixed"])
-    made, one = [], lab.one
+    made, one = [], experiments.one
 
-    def stopping(name, *rest):
-        made.append(name)
+    def stopping(training, *rest):
+        made.append(training.name)
         if made == ["mnist-kernel-7", "mnist-mixed"]:
             raise KeyboardInterrupt
-        return one(name, *rest)
+        return one(training, *rest)
 
-    monkeypatch.setattr(lab, "one", stopping)
+    monkeypatch.setattr(experiments, "one", stopping)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "--epochs", "1")
     (folder,) = (tmp_path / "out").iterdir()
@@ -189,8 +184,9 @@ def test_an_interrupted_group_goes_on(tmp_path, no_pictures, monkeypatch):
 
 
 def members(*argv):
-    args = argparse.Namespace(experiment="all", dataset="mnist", seed=42, seeds=None)
-    return lab.members(argparse.Namespace(**{**vars(args), **dict(argv)}))
+    args = argparse.Namespace(experiment="all", dataset="mnist", seed=42, seeds=None, quick=False)
+    found = lab.trainings(argparse.Namespace(**{**vars(args), **dict(argv)}))
+    return {training.name: training for training in found}
 
 
 def test_the_members_of_a_run_small_ones_first():
@@ -202,8 +198,9 @@ def test_the_members_of_a_run_small_ones_first():
     assert both["mnist-shallow-2"].seed == both["cifar10-shallow-2"].seed == 42 + lab.TWIN
     assert members(("experiment", "depth"))["mnist-shallow-2"].seed == 42
     seeds = members(("seeds", [1, 2]), ("experiment", "mixed"))
-    assert seeds == {f"mnist-mixed-seed-{n}": lab.Member("mixed", "mnist", n) for n in (1, 2)}
-    sizes = [NETWORKS[member.network][0] for member in members(("experiment", "depth")).values()]
+    found = {name: (training.experiment, training.dataset, training.seed) for name, training in seeds.items()}
+    assert found == {f"mnist-mixed-seed-{n}": ("mixed", "mnist", n) for n in (1, 2)}
+    sizes = [NETWORKS[member.experiment][0] for member in members(("experiment", "depth")).values()]
     assert sizes == sorted(sizes)
 
 
@@ -214,7 +211,7 @@ def test_beside_pytorch_each_network_is_trained_once(tmp_path, monkeypatch):
     run(tmp_path, "--experiment", "all", "--dataset", "both", "--lr", "0.01")
     assert [len(twins) for twins, _ in calls] == [7, 7]
     twin = calls[1][0]["cifar10-deep-6"]
-    assert (twin.network.name, twin.network.arguments) == ("models.architectures.DepthCNN", {"channels": 3, "depth": 6})
+    assert (twin.network.name, twin.network.arguments) == ("lab6.network.DepthCNN", {"channels": 3, "depth": 6})
     assert (twin.optimizer.name, twin.optimizer.arguments) == ("optim.Adam", {"lr": 0.01, "weight_decay": 0.0})
     assert calls[0][1]["title"] == "MNIST, beside PyTorch"
 
@@ -259,138 +256,3 @@ def test_a_damaged_file_ends_the_lab_before_any_work(tmp_path):
     with pytest.raises(SystemExit, match=r"error: .*data_batch_4\.bin has 3000 bytes"):
         run(tmp_path, "--experiment", "mixed", "--dataset", "both", "--data", str(tmp_path / "data"))
     assert not (tmp_path / "out").exists()
-
-
-# ---------------------------------------------------------------------------------------------------------- conclusions
-
-LIKE_THE_REPORT = {  # best test accuracy, seconds of an epoch
-    "mnist": {
-        "kernel-3": (0.4403, 17),
-        "kernel-5": (0.5240, 15.5),
-        "kernel-7": (0.4941, 15.8),
-        "mixed": (0.3803, 17.2),
-        "shallow-2": (0.4550, 14),
-        "medium-4": (0.7158, 17),
-        "deep-6": (0.7746, 20),
-        "resnet-like": (0.8452, 23),
-    },
-    "cifar10": {
-        "kernel-3": (0.3440, 17),
-        "kernel-5": (0.3240, 15.5),
-        "kernel-7": (0.2121, 15.8),
-        "mixed": (0.2788, 17.2),
-        "shallow-2": (0.3510, 28),
-        "medium-4": (0.3642, 64),
-        "deep-6": (0.3569, 100),
-        "resnet-like": (0.3904, 115),
-    },
-}
-
-
-def record(name, best, seconds=20.0, **results):
-    history = [{"epoch": float(i), "val_accuracy": best - 0.01 * abs(i - 2)} for i in (1, 2, 3)]
-    times = [{"epoch": float(i), "epoch_seconds": seconds + 0.1 * (i - 2)} for i in (1, 2, 3)]
-    return RunRecord(None, name, "finished", {}, {"gradient_rms": {"0": 1e-3}, **results}, {}, 1.0, history, times)
-
-
-def networks(dataset, **changes):
-    """Like the report's, but for those named."""
-    figures = {**LIKE_THE_REPORT[dataset], **{name.replace("_", "-"): value for name, value in changes.items()}}
-    return {name: architecture_findings.Trained([record(name, *value)]) for name, value in figures.items() if value}
-
-
-def answers(dataset, trained):
-    return [finding.agrees for finding in architecture_findings.conclusions(dataset, trained)]
-
-
-@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
-def test_figures_like_the_reports_bear_its_conclusions_out(dataset):
-    found = architecture_findings.conclusions(dataset, networks(dataset))
-    assert len(found) == 8
-    answers = {f.conclusion.split(" ", 2)[2]: f.agrees for f in found}
-    if dataset == "mnist":  # there 0.03 between kernel-5 and kernel-7 are little beside the spread of the seeds
-        assert answers.pop("kernel-7 sees much but has too few channels: it is worse.") == "not clear"
-        assert answers.pop("a receptive field of about 9 is best (kernel-5).") == "not clear"
-    assert set(answers.values()) == {"yes"}
-
-
-@pytest.mark.parametrize(
-    ("dataset", "changes", "at", "expected"),
-    [
-        ("mnist", {"shallow_2": (0.4403, 14)}, 0, "yes"),  # the seeds agree
-        ("mnist", {"kernel_7": (0.60, 15.8)}, 0, "no"),
-        ("mnist", {"medium_4": (0.90, 17)}, 1, "in part, 1 of 2"),
-        ("mnist", {"medium_4": (0.46, 17)}, 1, "not clear"),
-        ("cifar10", {"kernel_5": (0.38, 15.5)}, 0, "no"),
-        ("cifar10", {"resnet_like": (0.51, 115)}, 1, "no"),
-        ("mnist", {"kernel_7": (0.60, 15.8)}, 2, "no"),
-        ("cifar10", {"mixed": (0.40, 17)}, 3, "no"),
-        ("cifar10", {"mixed": (0.343, 17)}, 3, "not clear"),
-        ("mnist", {"deep_6": (0.90, 20)}, 4, "no"),
-        ("mnist", {"kernel_7": (0.49, 17.05)}, 5, "not clear"),
-        ("mnist", {"mixed": (0.38, 10)}, 5, "in part, 2 of 4"),
-        ("cifar10", {"resnet_like": (0.39, 90)}, 6, "in part, 2 of 3"),
-    ],
-)
-def test_other_figures_do_not(dataset, changes, at, expected):
-    assert answers(dataset, networks(dataset, **changes))[at] == expected
-
-
-def test_gradients_out_of_bounds_are_told():
-    trained = {"resnet-like": architecture_findings.Trained([record("a", 0.8, gradient_verdicts=["epoch 1: …", "b"])])}
-    (found,) = architecture_findings.conclusions("mnist", trained)
-    assert found.agrees == "no"
-    assert "2 times out of bounds" in found.found
-    (unknown,) = architecture_findings.conclusions(
-        "mnist", {"resnet-like": architecture_findings.Trained([record("a", 0.8, gradient_rms={})])}
-    )
-    assert unknown.agrees == "not clear"
-
-
-def test_nothing_is_said_of_networks_that_are_not_there():
-    kernels = {name: trained for name, trained in networks("mnist").items() if name in ("kernel-3", "mixed")}
-    (found,) = architecture_findings.conclusions("mnist", kernels)
-    assert "mixed kernels" in found.conclusion
-    assert architecture_findings.conclusions("cifar10", {}) == []
-
-
-def test_the_spread_of_seeds_is_pooled_and_twins_are_one_network():
-    def trained(*best):
-        return architecture_findings.Trained([record("", accuracy) for accuracy in best])
-
-    alone = {"kernel-5": trained(0.5), "mixed": trained(0.4)}
-    assert architecture_findings.seed_spread(alone) is None
-    assert "--seeds would show" in architecture_findings.noise_note("mnist", alone)
-    pooled = architecture_findings.seed_spread({"kernel-5": trained(0.4, 0.6), "mixed": trained(0.3, 0.4, 0.5)})
-    expected = ((1 * np.var([0.4, 0.6], ddof=1) + 2 * np.var([0.3, 0.4, 0.5], ddof=1)) / 3) ** 0.5
-    assert pooled == pytest.approx(expected)
-    twins = {"kernel-3": trained(0.40), "shallow-2": trained(0.44), "mixed": trained(0.3)}
-    spread = architecture_findings.seed_spread(twins)
-    assert spread == pytest.approx(0.04 / 2**0.5)
-    assert f"{spread:.4f}" in architecture_findings.noise_note("mnist", twins)
-    more = {"kernel-3": trained(0.40, 0.42), "shallow-2": trained(0.44, 0.5)}
-    assert architecture_findings.seed_spread(more) == pytest.approx(np.std([0.40, 0.42, 0.44, 0.5], ddof=1))
-    error = architecture_findings.error_of_difference(twins["kernel-3"], trained(0.5, 0.5), spread)
-    drawn = (0.4 * 0.6 + 0.5 * 0.5) / 10_000
-    assert error == pytest.approx((drawn + spread**2 * (1 + 1 / 2)) ** 0.5)
-
-
-def test_the_page_of_runs_on_the_real_images_has_the_reports_figures(tmp_path, no_pictures):
-    parent = Run(tmp_path, "all", {})
-    trainings = []
-    for name, trained in networks("mnist").items():
-        (own,) = trained.records
-        folder = tmp_path / f"mnist-{name}"
-        folder.mkdir()
-        for row in own.history:
-            row |= {"accuracy": row["val_accuracy"], "val_loss": 1.0}
-        own = replace(own, folder=folder, name=folder.name)
-        trainings.append((lab.Member(name, "mnist", 42), own))
-    with parent:
-        architecture_comparison.of_runs(parent, trainings, True, ["epochs 3 instead of 5"])
-    summary = json.loads((parent.folder / "summary.json").read_text())
-    assert summary["reference"]["mnist-resnet-like"] == 0.8452
-    assert len(summary["results"]["conclusions"]) == 8
-    page = re.sub(r"\s+", " ", (parent.folder / "report.html").read_text(encoding="utf-8"))
-    for part in ("not the report&#39;s: epochs 3 instead of 5", "112.6", "kernel-3 and shallow-2 taken as the one"):
-        assert part in page

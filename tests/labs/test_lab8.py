@@ -1,8 +1,7 @@
-"""Lab 8: the data reader and its errors, the networks, runs and groups of runs, what is said of their figures."""
+"""Lab 8: its networks, runs and groups of runs, what is said of their figures."""
 
 from __future__ import annotations
 
-import csv
 import re
 import signal
 import subprocess
@@ -10,13 +9,12 @@ import sys
 import time
 
 import lab8_loan_auc as lab
-import loan_comparison
-import loan_data
-import loan_report
 import numpy as np
 import pytest
+from lab8 import comparison, data, report
+from lab8.network import SkipBlock, network
 from lab_run import runner
-from models.loans import SkipBlock, network
+from made_up_loans import write_both
 from sklearn.metrics import roc_auc_score
 
 import minigrad
@@ -24,163 +22,7 @@ from minigrad import nn
 from minigrad.runs import Run, RunRecord
 from minigrad.training import load_checkpoint
 
-HEADER = ["id", *loan_data.COLUMNS, loan_data.TARGET]
-ROW = ["7", "30", "50000", "RENT", "4.0", "MEDICAL", "B", "9000", "11.5", "0.18", "N", "6", "0"]
-
-
-def made_up_rows(count, seed=0):
-    """Loans of which those with a high rate are approved, most of them."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for i in range(count):
-        rate = rng.uniform(5, 20)
-        categories = [rng.choice(list(known)) for known in loan_data.COLUMNS.values() if known]
-        home, intent, grade, default = categories
-        numbers = rng.integers(20, 70), rng.integers(10_000, 90_000), rng.integers(0, 20), rng.integers(1000, 9000)
-        age, income, years, amount = numbers
-        approved = int(rate + rng.normal() > 14)
-        share = round(float(rng.uniform(0, 0.8)), 2)
-        rows.append([i, age, income, home, years, intent, grade, amount, round(rate, 2), share, default, 3, approved])
-    return rows
-
-
-def write(path, rows, header=HEADER):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
-
-
-def write_both(folder, train=96, test=40):
-    write(folder / loan_data.TRAIN, made_up_rows(train))
-    write(folder / loan_data.TEST, made_up_rows(test, seed=1))
-
-
 run = runner(lab)
-
-
-# ----------------------------------------------------------------------------------------------------------- the data
-
-
-def test_a_row_becomes_the_numbers_that_the_report_uses(tmp_path):
-    other = ["8", "41", "72000", "OWN", "1", "HOMEIMPROVEMENT", "G", "500", "7", "0", "Y", "2", "1"]
-    features, answers = loan_data.read(write(tmp_path / "a.csv", [ROW, other]))
-    assert features.tolist() == [
-        [30, 50000, 1, 4, 2, 2, 9000, 11.5, 0.18, 0, 6],
-        [41, 72000, 3, 1, 5, 7, 500, 7, 0, 1, 2],
-    ]
-    assert answers.tolist() == [[0], [1]]
-
-
-def test_categories_have_the_reports_order():
-    orders = {
-        "person_home_ownership": ["OTHER", "RENT", "MORTGAGE", "OWN"],
-        "loan_intent": ["DEBTCONSOLIDATION", "EDUCATION", "MEDICAL", "VENTURE", "PERSONAL", "HOMEIMPROVEMENT"],
-        "cb_person_default_on_file": ["N", "Y"],
-    }
-    expected = {column: {name: i for i, name in enumerate(names)} for column, names in orders.items()}
-    expected["loan_grade"] = {name: i for i, name in enumerate("ABCDEFG", 1)}
-    assert {column: known for column, known in loan_data.COLUMNS.items() if known} == expected
-
-
-def test_columns_are_found_by_name_and_others_passed_over(tmp_path):
-    other = [*ROW[:-1], "1"]
-    order = np.random.default_rng(0).permutation(len(HEADER))
-    plain = loan_data.read(write(tmp_path / "a.csv", [ROW, other]))
-    shuffled = [[row[i] for i in order] + ["text"] for row in (ROW, other)]
-    path = write(tmp_path / "b.csv", shuffled, [HEADER[i] for i in order] + ["remark"])
-    path.write_text("\ufeff" + path.read_text(encoding="utf-8") + "\n", encoding="utf-8")  # as Excel writes it
-    assert all((a == b).all() for a, b in zip(plain, loan_data.read(path), strict=True))
-
-
-def changed(column, value):
-    row = list(ROW)
-    row[HEADER.index(column)] = value
-    return row
-
-
-@pytest.mark.parametrize(
-    ("rows", "header", "message"),
-    [
-        ([], [], "is empty; expected a line of column names"),
-        ([], HEADER, "has column names but no rows"),
-        ([ROW], [n.replace("loan_grade", "grade") for n in HEADER], "has no column loan_grade; it has id, person_age"),
-        ([ROW], HEADER[:-1], "has no column loan_status"),
-        ([ROW, changed("loan_grade", "H")], HEADER, "line 3: loan_grade is 'H', expected one of A, B, C, D, E, F, G"),
-        ([changed("loan_intent", "medical")], HEADER, "line 2: loan_intent is 'medical', expected one of DEBTCONSOL"),
-        ([ROW, ROW, changed("loan_amnt", "much")], HEADER, "line 4: loan_amnt is 'much', expected a number"),
-        ([changed("person_income", "")], HEADER, "line 2: person_income is '', expected a number"),
-        ([changed("person_age", "nan")], HEADER, "line 2: person_age is 'nan', expected a finite number"),
-        ([changed("loan_status", "2")], HEADER, "line 2: loan_status is '2', expected one of 0, 1"),
-        ([ROW, ROW[:-1]], HEADER, "line 3: 12 cells, expected 13"),
-        ([ROW, ROW], HEADER, "loan_status is 0 in all rows; AUC needs loans of both kinds"),
-    ],
-)
-def test_what_is_wrong_is_named_with_file_and_line(tmp_path, rows, header, message):
-    write(tmp_path / "data" / loan_data.TRAIN, rows, header)
-    write(tmp_path / "data" / loan_data.TEST, made_up_rows(20))
-    with pytest.raises(SystemExit) as error:  # also in a quick run: the files are there, so they are meant
-        lab.main(["--quick", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
-    assert str(error.value).startswith("error: ")
-    assert loan_data.TRAIN in str(error.value)
-    assert message in str(error.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_file_that_is_no_text(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(loan_data.LoanDataError, match=r"cannot read .*a.csv"):
-        loan_data.read(tmp_path / "a.csv")
-
-
-def test_both_sets_are_standardised_by_the_training_set(tmp_path):
-    write_both(tmp_path)
-    raw = [loan_data.read(tmp_path / name)[0] for name in (loan_data.TRAIN, loan_data.TEST)]
-    loans = loan_data.load(str(tmp_path))
-    for split, numbers in zip((loans.train, loans.test), raw, strict=True):
-        std = raw[0].std(0)
-        expected = (numbers - raw[0].mean(0)) / np.where(std > 0, std, 1)
-        assert split[0].dtype == split[1].dtype == np.float32
-        np.testing.assert_allclose(split[0], expected, atol=1e-5)
-    assert (loans.train[0][:, -1] == 0).all()  # the length of the credit history is 3 everywhere
-    assert loans.kind == "other split"
-    assert "96 and 40 rows" in loans.warning
-
-
-def test_the_files_are_looked_for_in_the_folder_loan_and_in_the_folder_itself(tmp_path):
-    write_both(tmp_path / "a" / "loan")
-    write_both(tmp_path / "b")
-    loans = [loan_data.load(str(tmp_path / name)) for name in "ab"]
-    assert (loans[0].train[0] == loans[1].train[0]).all()
-    (tmp_path / "b" / loan_data.TEST).unlink()
-    with pytest.raises(SystemExit, match=r"loan_test.csv is not in .*b, where the other file lies"):
-        lab.main(["--quick", "--data", str(tmp_path / "b"), "--out", str(tmp_path / "out")])
-
-
-def test_without_the_files_one_message_says_what_to_put_where(tmp_path):
-    with pytest.raises(SystemExit) as error:
-        lab.main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
-    for part in ("loan_train.csv and loan_test.csv", str(tmp_path / "data" / "loan"), "playground-series-s4e10",
-                 "python labs/loan_data.py train.csv", "--quick"):  # fmt: skip
-        assert part in str(error.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_competitions_file_is_cut_in_two(tmp_path):
-    source, folder = write(tmp_path / "train.csv", made_up_rows(101)), tmp_path / "loan"
-    assert loan_data.main([str(source), str(folder)]) == 0
-    texts = [(folder / name).read_text().splitlines() for name in (loan_data.TRAIN, loan_data.TEST)]
-    assert [len(lines) for lines in texts] == [91, 12]  # a header each
-    assert texts[0][0] == texts[1][0] == ",".join(HEADER)
-    rows = source.read_text().splitlines()[1:]
-    assert sorted(texts[0][1:] + texts[1][1:]) == sorted(rows)
-    assert texts[0][1:] != rows[:90]
-    loan_data.load(str(tmp_path))
-    with pytest.raises(SystemExit, match="is there already"):
-        loan_data.main([str(source), str(folder)])
-    with pytest.raises(SystemExit, match="no column loan_status"):  # Kaggle's own test.csv
-        loan_data.main([str(write(tmp_path / "test.csv", [ROW[:-1]], HEADER[:-1])), str(tmp_path / "new")])
-    assert not (tmp_path / "new").exists()
 
 
 # ------------------------------------------------------------------------------------------------------- the networks
@@ -239,7 +81,7 @@ def test_a_run_and_what_it_leaves(tmp_path, no_pictures):
     page = (folder / "report.html").read_text()
     assert "this run is not the report&#39;s: epochs 6 instead of 65, lr 0.1 instead of 0.01, other split" in page
 
-    model, loans = network("simple"), loan_data.load(str(tmp_path / "data"))
+    model, loans = network("simple"), data.load(str(tmp_path / "data"))
     for file, figures, best in (("weights", loss, min(loss)), ("checkpoints/auc/best", auc, max(auc))):
         model.load_state_dict(minigrad.load(folder / f"{file}.safetensors"))
         model.eval()
@@ -393,13 +235,13 @@ def test_a_group_that_was_stopped_goes_on_with_the_runs_that_are_left(tmp_path, 
 
 
 def test_only_the_labs_own_loans_give_a_figure_without_a_prefix():
-    assert loan_report.figure_name("best_test_auc", "loans", quick=False) == "best_test_auc"
+    assert report.figure_name("best_test_auc", "loans", quick=False) == "best_test_auc"
     for kind, quick in (("loans", True), ("other split", False), ("look-alike", True)):
-        assert loan_report.figure_name("best_test_auc", kind, quick) != "best_test_auc"
+        assert report.figure_name("best_test_auc", kind, quick) != "best_test_auc"
 
 
 def curve(values):
-    return loan_report.Curve(np.arange(1, len(values) + 1), np.array(values), loan_report.smooth(values, 0.6))
+    return report.Curve(np.arange(1, len(values) + 1), np.array(values), report.smooth(values, 0.6))
 
 
 def noisy(level, noise=0.0002, epochs=30, seed=0):
@@ -426,12 +268,12 @@ def test_the_sampling_error_is_what_drawing_again_gives():
     scores = rng.exponential(size=(400, 400)) * np.where(truth, 5.0, 1.0)
     drawn = [(row[truth][:, None] > row[~truth]).mean() for row in scores]
     # Hanley and McNeil's Q₁ and Q₂ are those of exponential scores, so the formula is exact here.
-    assert loan_report.sampling_error(np.mean(drawn), 80, 320) == pytest.approx(np.std(drawn), rel=0.1)
+    assert report.sampling_error(np.mean(drawn), 80, 320) == pytest.approx(np.std(drawn), rel=0.1)
 
 
 def loans_of(kind="loans"):
     truth = (np.arange(400) < 60).astype(np.float32)[:, None]
-    return loan_data.Loans((truth, truth), (truth, truth), kind)
+    return data.Loans((truth, truth), (truth, truth), kind)
 
 
 @pytest.mark.parametrize(
@@ -444,8 +286,8 @@ def loans_of(kind="loans"):
     ],
 )
 def test_the_distance_to_the_report_is_explained_by_what_was_measured(level, differing, message):
-    theirs = loan_report.REFERENCE["simple"]
-    text = loan_report.distance(noisy(level), theirs, loans_of(), differing)
+    theirs = report.REFERENCE["simple"]
+    text = report.distance(noisy(level), theirs, loans_of(), differing)
     assert message in text
     assert f"{noisy(level).best - theirs.best:+.4f}" in text
 
@@ -454,7 +296,7 @@ def page_of(tmp_path, test_losses):
     with Run(tmp_path, "simple", {"quick": False, "dropout": 0.25}) as page:
         for i, test in enumerate(test_losses):
             page.log(i + 1, loss=0.4 - 0.02 * i, auc=0.81 + 0.01 * i, val_loss=test, val_auc=0.9 + 0.0001 * i)
-        loan_report.of_run(page, loans_of(), {"lowest test loss": minigrad.arange(400.0)}, [])
+        report.of_run(page, loans_of(), {"lowest test loss": minigrad.arange(400.0)}, [])
     return (page.folder / "report.html").read_text()
 
 
@@ -481,7 +323,7 @@ def test_conclusions_are_borne_out_where_the_runs_are_like_the_reports():
     curves = {name: noisy(level, seed=i) for i, (name, level) in enumerate(zip(NAMES + DECAYS, levels, strict=True))}
     curves["skip"] = noisy(0.915, noise=0.002)
     curves["deep"].raw[0] = 0.90  # behind at first
-    found = loan_comparison.findings(curves)
+    found = comparison.findings(curves)
     assert [finding.agrees for finding in found] == ["yes"] * 10
 
 
@@ -490,14 +332,14 @@ def test_conclusions_are_refused_where_the_runs_say_otherwise():
     curves = {name: noisy(level, seed=i) for i, (name, level) in enumerate(zip(NAMES + DECAYS, levels, strict=True))}
     curves["deep"] = noisy(0.895, noise=0.002)
     curves["deep"].raw[0] = 0.94  # ahead at first
-    found = loan_comparison.findings(curves)
+    found = comparison.findings(curves)
     assert [finding.agrees for finding in found] == ["no"] * 10
 
 
 def test_conclusions_within_the_noise_or_in_part_are_called_so():
     levels = [0.915, 0.9151, 0.915, 0.905, 0.92, 0.92 - 0.005, 0.917, 0.919]
     curves = {name: noisy(level, seed=i) for i, (name, level) in enumerate(zip(NAMES, levels, strict=True))}
-    found = {finding.conclusion: finding for finding in loan_comparison.findings(curves)}
+    found = {finding.conclusion: finding for finding in comparison.findings(curves)}
     deep = found["The deep network (2) is better than the simple one (1)."]
     assert deep.agrees == "not clear"
     order = next(finding for conclusion, finding in found.items() if "almost every epoch" in conclusion)
@@ -505,7 +347,7 @@ def test_conclusions_within_the_noise_or_in_part_are_called_so():
     assert "0.9 < 0.1 < 0.2 < 0.5 < 0.01" in order.found
     assert "0.01 < 0.1 in 0%" in order.found
     assert len(found) == 7  # the runs of weight decay are not there
-    assert loan_comparison.findings({"simple": noisy(0.9)}) == []
+    assert comparison.findings({"simple": noisy(0.9)}) == []
 
 
 def test_all_experiments_on_one_page(tmp_path, monkeypatch):
@@ -515,18 +357,18 @@ def test_all_experiments_on_one_page(tmp_path, monkeypatch):
         record = (tmp_path / f"{i:03d}-{name}", name, "finished", {}, {"best_test_auc": 0.9}, {}, 1.0, history, [])
         records.append(RunRecord(*record))
     with Run(tmp_path, "all", {}) as parent:
-        loan_comparison.of_runs(parent, records, real=True)
+        comparison.of_runs(parent, records, real=True)
     page = (parent.folder / "report.html").read_text()
     assert page.count("data:image/png") == 8
     assert page.index(f"-{DECAYS[-1]}/report.html") < page.index("-simple/report.html")  # the best is on top
     assert "0.9284" in page
-    assert parent.reference == {name: loan_report.REFERENCE[name].best for name in loan_report.REFERENCE}
+    assert parent.reference == {name: report.REFERENCE[name].best for name in report.REFERENCE}
     assert len(parent.results["conclusions"]) == 10
     assert page.count("<td>not clear</td>") >= 5  # two epochs do not tell the noise
 
     monkeypatch.setattr(Run, "picture", lambda *_, **__: None)
     with Run(tmp_path, "all", {}) as other:
-        loan_comparison.of_runs(other, records, real=False)
+        comparison.of_runs(other, records, real=False)
     page = (other.folder / "report.html").read_text()
     assert "not clear<" not in page
     assert "0.9284" not in page

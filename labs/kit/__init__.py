@@ -1,0 +1,1 @@
+"""What several labs share: options, runs, data, training on images, comparisons."""

@@ -1,0 +1,1 @@
+"""`--compare torch`: the same networks trained by minigrad and by PyTorch."""

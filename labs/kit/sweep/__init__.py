@@ -1,0 +1,1 @@
+"""A lab run for every cell of a grid of settings (labs/sweep.py)."""

@@ -1,0 +1,1 @@
+"""Parts of lab 4, LeNet-5 on MNIST."""

@@ -1,0 +1,1 @@
+"""Parts of lab 5, convolutions against dense layers."""

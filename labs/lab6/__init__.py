@@ -1,0 +1,1 @@
+"""Parts of lab 6, kernel size and depth of convolutional networks."""

@@ -1,0 +1,1 @@
+"""Parts of lab 7, custom layers and residual blocks."""

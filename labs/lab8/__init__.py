@@ -1,0 +1,1 @@
+"""Parts of lab 8, loan approval judged by AUC."""
