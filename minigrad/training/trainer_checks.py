@@ -9,7 +9,7 @@ from typing import Any
 from ..devices import device as Device
 from ..nn import Module
 from ..optim import Optimizer
-from .callbacks.base import EVENTS, Callback
+from .callback import EVENTS, Callback
 from .streaming import Metric
 
 
