@@ -13,6 +13,7 @@ from device_suite import OnDevice, numbers
 
 import minigrad
 from minigrad import kernels, nn, optim, tensor
+from minigrad.nested import on_host
 from minigrad.utils.data import DataLoader, TensorDataset
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -341,7 +342,7 @@ class TrainingOnDevice(OnDevice):
             writer.add_histogram("weights", x, 1)
             writer.add_image("image", minigrad.rand(3, 4, 4, device="cuda"), 1)
             writer.add_graph(network().to("cuda"), blobs()[0].to("cuda"))
-        held = tensorboard.on_host({"a": [x], "b": x._array, "c": 1})
+        held = on_host({"a": [x], "b": x._array, "c": 1})
         assert all(type(v) is np.ndarray for v in (held["a"][0], held["b"]))
         assert any(tmp_path.iterdir())
 

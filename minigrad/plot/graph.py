@@ -15,7 +15,7 @@ from ..tensor import Tensor
 from .graph_boxes import Draft
 from .graph_svg import GraphPicture, draw
 
-MOST_BOXES = 300  # beyond this nobody reads a picture
+MOST_BOXES = 300  # more cannot be read
 _NOTES = [
     "Forward: down, along the arrows. Each box holds the shape of what it hands on.",
     "Backward: up, against the arrows. An op gets the gradient of its output and sends one to each of its inputs;",

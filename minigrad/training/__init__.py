@@ -1,7 +1,7 @@
 """What surrounds a training loop: the loop as events, callbacks, probes, metrics, checkpoints."""
 
 from . import callbacks, probes
-from .callbacks.base import Callback
+from .callback import Callback
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .diagnosis import NonFiniteError
 from .metrics import accuracy, classification_report, confusion_matrix

@@ -27,7 +27,7 @@ from .. import kernels
 from ..interrupts import calls_on_interrupt
 from ..nn.inspection.preserved import snapshot
 from .batches import checked_loader, split, to_device
-from .callbacks.base import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFit
+from .callback import EVENTS, Callback, CancelBatch, CancelEpoch, CancelFit
 from .checkpoint import load_checkpoint
 from .diagnosis import NonFiniteError, diagnose
 from .trainer_base import Row

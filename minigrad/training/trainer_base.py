@@ -13,7 +13,7 @@ from ..nn.inspection.preserved import preserved
 from ..optim import Optimizer
 from ..tensor import Tensor
 from .batches import checked_loader, joined, loss_weight, samples_in, split, to_device
-from .callbacks.base import Callback
+from .callback import Callback
 from .streaming import Mean, Metric
 from .trainer_checks import check_optimizer, checked_callbacks, checked_metrics, device_of, not_logged
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..devices import device as Device
 from ..nn import Module
 from ..optim import Optimizer
-from .callbacks.base import EVENTS, Callback
+from .callback import EVENTS, Callback
 from .streaming import Metric
 
 
@@ -68,4 +68,4 @@ def not_logged(who: str, name: str, logged: list[str]) -> str:
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     if name.startswith("val_") and name.removeprefix("val_") in logged:
         hint = "it needs a val_loader. "
-    return f"{who}: nobody logs {name!r}; {hint}There are: {', '.join(logged)}"
+    return f"{who}: {name!r} is not logged; {hint}There are: {', '.join(logged)}"

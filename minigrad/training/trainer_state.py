@@ -124,7 +124,7 @@ class ResumableTrainer(TrainerBase):
         if _is_data_loaders(position) and position["batches"] != self.batch_index:
             raise CheckpointError(
                 f"train_loader stands at batch {position['batches']}, the training at batch {self.batch_index}: "
-                "somebody iterated over train_loader inside the epoch; use another DataLoader over the same data there"
+                "it was iterated over inside the epoch; use another DataLoader over the same data there"
             )
         return position
 

@@ -62,12 +62,15 @@ def test_epochs(epochs):
 @pytest.mark.parametrize(
     ("callback", "said"),
     [
-        (lambda o: EarlyStopping("val_acuracy", mode="max"), "EarlyStopping: nobody logs 'val_acuracy'; did you mean"),
+        (
+            lambda o: EarlyStopping("val_acuracy", mode="max"),
+            "EarlyStopping: 'val_acuracy' is not logged; did you mean",
+        ),
         (lambda o: EarlyStopping("val_acuracy", mode="max"), "'val_accuracy' or 'accuracy'?"),
         (lambda o: ModelCheckpoint("nowhere", "perplexity"), "There are: loss, accuracy, val_loss, val_accuracy"),
         (
             lambda o: LRSchedule(lr_scheduler.ReduceLROnPlateau(o), monitor="val_los"),
-            "LRSchedule(ReduceLROnPlateau): nobody logs 'val_los'; did you mean 'val_loss'",
+            "LRSchedule(ReduceLROnPlateau): 'val_los' is not logged; did you mean 'val_loss'",
         ),
     ],
 )
@@ -76,7 +79,7 @@ def test_a_figure_that_nobody_logs_is_found_out_before_the_training(tmp_path, mo
     trainer = make(metrics={"accuracy": Accuracy()})
     trainer.callbacks = [callback(trainer.optimizer), Raises("on_fit_start", AssertionError("it has begun"))]
     before = weights(trainer.model)
-    with pytest.raises(ValueError, match="nobody logs") as caught:
+    with pytest.raises(ValueError, match="is not logged") as caught:
         trainer.fit(loader(), loader())
     assert said in str(caught.value)
     assert weights(trainer.model) == before
@@ -84,7 +87,7 @@ def test_a_figure_that_nobody_logs_is_found_out_before_the_training(tmp_path, mo
 
 
 def test_a_figure_of_the_validation_without_a_validation():
-    with pytest.raises(ValueError, match=r"nobody logs 'val_loss'; it needs a val_loader\. There are: loss"):
+    with pytest.raises(ValueError, match=r"'val_loss' is not logged; it needs a val_loader\. There are: loss"):
         make([EarlyStopping("val_loss")]).fit(loader())
 
 
@@ -93,7 +96,7 @@ def test_a_figure_that_a_callback_promised():
         def log_names(self):
             return ("figure",)
 
-    with pytest.raises(ValueError, match="EarlyStopping: nobody logs 'figure'; There are: loss") as caught:
+    with pytest.raises(ValueError, match="EarlyStopping: 'figure' is not logged; There are: loss") as caught:
         make([EarlyStopping("figure", mode="min"), Promises()]).fit(loader())
     assert (
         "Raised by the callback EarlyStopping in on_epoch_end (epoch 1, batch 4, step 4)" in caught.value.__notes__[0]

@@ -195,7 +195,7 @@ def test_iterating_over_the_training_loader_inside_its_epoch(tmp_path):
                 trainer.evaluate(trainer.train_loader)
 
     assert len(make([Evaluates()]).fit(loader())) == 1
-    with pytest.raises(CheckpointError, match="stands at batch 0, the training at batch 2: somebody iterated over"):
+    with pytest.raises(CheckpointError, match="stands at batch 0, the training at batch 2: it was iterated over"):
         make([Evaluates(), ModelCheckpoint(tmp_path, every_steps=1)]).fit(loader())
     folder = tmp_path / "at the end"
 

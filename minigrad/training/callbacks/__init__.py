@@ -1,7 +1,7 @@
 """Callbacks: what happens at the events of a :class:`minigrad.training.Trainer`."""
 
+from ..callback import Callback, CancelBatch, CancelEpoch, CancelFit, Order
 from .activation_monitor import ActivationMonitor
-from .base import Callback, CancelBatch, CancelEpoch, CancelFit, Order
 from .best import Best
 from .clipping import GradientClipping
 from .confusion_matrix import ConfusionMatrix

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...nn.utils import clip_grad_norm_, clip_grad_value_
+from ..callback import Callback, Order
 from ..trainer_base import TrainerBase
-from .base import Callback, Order
 
 
 class GradientClipping(Callback):

@@ -6,8 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from ..callback import Callback, Order
 from ..trainer_base import TrainerBase
-from .base import Callback, Order
 from .best import Best, Mode
 from .monitor import checked_count
 

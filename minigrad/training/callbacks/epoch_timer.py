@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..batches import samples_in
+from ..callback import Callback
 from ..trainer_base import TrainerBase
-from .base import Callback
 
 
 class EpochTimer(Callback):

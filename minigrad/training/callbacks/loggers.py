@@ -10,8 +10,8 @@ from typing import Any
 from ...csv_table import write_table
 from ...files import make_writable
 from ...utils.tensorboard import SummaryWriter
+from ..callback import Callback, Order
 from ..trainer_base import TrainerBase
-from .base import Callback, Order
 
 
 class CSVLogger(Callback):

@@ -10,8 +10,8 @@ import numpy as np
 
 from ...plot import curves
 from ..batches import checked_loader
+from ..callback import Callback, Order
 from ..trainer_state import ResumableTrainer
-from .base import Callback, Order
 from .monitor import checked_count
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..callback import Callback
 from ..probes import gpu_memory, peak_memory, resident_memory
 from ..trainer_base import TrainerBase
-from .base import Callback
 
 
 class MemoryMonitor(Callback):

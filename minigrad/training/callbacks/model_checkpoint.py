@@ -11,9 +11,9 @@ from typing import Any
 
 from ...files import make_writable, remove_drafts
 from ...serialization import save
+from ..callback import Callback, Order
 from ..checkpoint import checkpoint_name, checkpoints_in, save_checkpoint
 from ..trainer_state import ResumableTrainer
-from .base import Callback, Order
 from .best import Best, Mode
 from .monitor import checked_count
 

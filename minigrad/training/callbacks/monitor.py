@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..callback import Callback
 from ..trainer_base import TrainerBase
-from .base import Callback
 
 
 def checked_writer(who: str, writer: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...nn.inspection.preserved import snapshot
+from ..callback import Callback, CancelBatch, Order
 from ..diagnosis import diagnose
 from ..trainer_base import TrainerBase
-from .base import Callback, CancelBatch, Order
 
 
 class TerminateOnNaN(Callback):

@@ -6,9 +6,9 @@ import copy
 from typing import Any
 
 from ..batches import checked_loader, first_samples, samples_in
+from ..callback import Callback, Order
 from ..streaming import Metric
 from ..trainer_state import ResumableTrainer
-from .base import Callback, Order
 from .monitor import checked_count
 
 

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from ...terminal import fitting, is_terminal, say, shown
+from ..callback import Callback, Order
 from ..trainer_base import TrainerBase
-from .base import Callback, Order
 
 _DRAW_EVERY = 0.2  # seconds
 

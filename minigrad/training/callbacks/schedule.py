@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ...optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from ..callback import Callback, Order
 from ..trainer_base import TrainerBase
-from .base import Callback, Order
 
 
 class LRSchedule(Callback):

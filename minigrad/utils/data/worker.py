@@ -115,10 +115,10 @@ def batch_seed(base_seed: int, number: int) -> int:
 
 
 def worker_main(channel: Channel, others: list[Channel], worker: int, base_seed: int, plan: Plan) -> None:
-    """The life of a worker.
+    """Run a worker until the loader ends it.
 
-    `others` are the loader's ends of the lines, which a forked process inherits and must let go: while
-    somebody holds them, nobody sees that the loader is gone.
+    `others` are the loader's ends of the connections, which a forked process inherits and must close: while
+    they are open, no worker notices that the loader is gone.
     """
     for other in others:
         other.connection.close()
@@ -137,7 +137,7 @@ def worker_main(channel: Channel, others: list[Channel], worker: int, base_seed:
         with kernels.disabled():
             _serve(channel, worker, base_seed, plan, loader)
     except (EOFError, OSError):
-        pass  # the loader is gone, and nobody is left to tell
+        pass  # the loader is gone
 
 
 def _serve(channel: Channel, worker: int, base_seed: int, plan: Plan, loader: int) -> None:
