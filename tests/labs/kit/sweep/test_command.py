@@ -199,6 +199,16 @@ def test_without_distributed_dask_is_refused(toy, monkeypatch, capsys):
     assert "--dask needs the package distributed" in capsys.readouterr().err
 
 
+@pytest.fixture
+def environment():
+    """Dask leaves its workers' settings of malloc and threads in the environment; later tests are to start without."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.usefixtures("environment")
 def test_cells_run_on_the_workers_of_a_cluster(toy, capsys):
     distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
