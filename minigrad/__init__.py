@@ -445,6 +445,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "runs",
     "save",
     "scatter",
     "scatter_add",

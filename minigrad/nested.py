@@ -14,6 +14,8 @@ def mapped(value: Any, function: Callable[[Any], Any]) -> Any:
 
     Text and ranges are values, not containers.
     """
+    if isinstance(value, Tensor):  # the usual case, and the fastest test
+        return function(value)
     if isinstance(value, Mapping):
         return rebuilt(value, {key: mapped(item, function) for key, item in value.items()})
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, range)):

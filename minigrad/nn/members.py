@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from ..tensor import Tensor
 from .parameter import Parameter
@@ -33,18 +33,20 @@ class Members(Generic[M]):
 
     @property
     def _modules(self) -> Mapping[str, M]:
-        return MappingProxyType({name: cast(M, v) for name, v in vars(self).items() if isinstance(v, Members)})
+        found: dict[str, Any] = {name: v for name, v in vars(self).items() if isinstance(v, Members)}
+        return MappingProxyType(found)
 
     def named_modules(
         self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, M]]:
         """``(dotted name, module)`` for this module (named ``""``) and all below, depth first, each once."""
+        module: Any = self
         memo = set() if memo is None else memo
-        if self in memo:
+        if module in memo:
             return
         if remove_duplicate:
-            memo.add(self)
-        yield prefix, cast(M, self)
+            memo.add(module)
+        yield prefix, module
         for name, child in self._modules.items():
             yield from child.named_modules(memo, _join(prefix, name), remove_duplicate)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from ..files import write_text
 from .graph_layout import Point, layered
 
 _TITLE_CHARACTER, _CHARACTER = 7.6, 6.7  # pixels; letters are wider in some fonts, so both are generous
@@ -75,7 +76,7 @@ class GraphPicture:
         path = Path(path)
         if path.suffix.lower() != ".svg":
             raise ValueError(f"GraphPicture.save: path is {str(path)!r}; the picture is SVG, so give a name.svg")
-        path.write_text(self.svg, encoding="utf-8")
+        write_text(path, self.svg)
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -31,10 +31,6 @@ def make(callbacks=(), model=None, criterion=None, metrics=None, optimizer=None)
     return Trainer(model, criterion or nn.BCEWithLogitsLoss(), optimizer, metrics, callbacks)
 
 
-def weights(model):
-    return {name: t.numpy().tobytes() for name, t in model.state_dict().items()}
-
-
 class Raises(Callback):
     def __init__(self, event, error, order=0, step=None):
         def heard(trainer, *error_before):

@@ -12,15 +12,15 @@ from minigrad.training import Callback, Trainer
 from minigrad.utils.data import DataLoader, TensorDataset
 
 
-def data(samples=20):
-    rng = np.random.default_rng(1)
+def data(samples=20, seed=1):
+    rng = np.random.default_rng(seed)
     x = rng.standard_normal((samples, 3), dtype=np.float32)
     return TensorDataset(minigrad.tensor(x), minigrad.tensor(x.sum(1, keepdims=True)))
 
 
-def net():
-    minigrad.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.25), nn.Linear(6, 1))
+def net(seed=0, inputs=3, outputs=1):
+    minigrad.manual_seed(seed)
+    return nn.Sequential(nn.Linear(inputs, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.25), nn.Linear(6, outputs))
 
 
 def make(callbacks=(), model=None, criterion=None, lr=0.05, optimizer=None, **arguments):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from loop_support import data, make, when
+from loop_support import make, when
+from small_training import data
 
 import minigrad
 from minigrad.training import Callback

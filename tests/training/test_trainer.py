@@ -8,7 +8,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from loop_support import data, make, net, weights, when
+from loop_support import make, when
+from small_training import data, net, weights
 
 import minigrad
 from minigrad import nn

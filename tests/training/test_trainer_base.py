@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from loop_support import data, make, net, weights
+from loop_support import make
+from small_training import data, net, weights
 
 import minigrad
 from minigrad import nn

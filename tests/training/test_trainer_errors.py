@@ -6,7 +6,8 @@ import errno
 import os
 
 import pytest
-from refused_support import Raises, loader, make, weights
+from refused_support import Raises, loader, make
+from small_training import weights
 
 import minigrad
 from minigrad import nn

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from refused_support import data, loader, make, net, weights
+from refused_support import data, loader, make, net
+from small_training import weights
 
 import minigrad
 from minigrad import nn
