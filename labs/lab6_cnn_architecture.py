@@ -12,7 +12,6 @@ that this lab follows; the last one stands beside it.
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from kit.beside_torch import compare_torch
 from kit.beside_torch.compare_torch import Recipe, Twin
 from kit.image_data import Images
 from kit.image_training import Settings, Training
+from kit.lab_parser import did_you_mean
 from lab6 import comparison, report
 
 import minigrad
@@ -129,8 +129,7 @@ def dataset_name(name: str) -> str:
     """An option's value: a data set, or both."""
     known = [*image_data.TITLES, "both"]
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name.lower(), known, most=1)
         raise argparse.ArgumentTypeError(f"there is no data set {name!r}; {hint}It is one of: {', '.join(known)}")
     return name
 

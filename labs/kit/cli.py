@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import minigrad
 from minigrad.terminal import readable_output
 
-from .lab_parser import LabParser
+from .lab_parser import LabParser, did_you_mean
 
 
 def command_line(
@@ -139,8 +138,7 @@ def _between(text: str, end: float, expected: str) -> float:
 def _one_of(experiments: Mapping[str, str]) -> Callable[[str], str]:
     def check(name: str) -> str:
         if name not in experiments:
-            near = difflib.get_close_matches(name, experiments, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            hint = did_you_mean(name, experiments)
             raise argparse.ArgumentTypeError(
                 f"there is no experiment {name!r}; {hint}It is one of: {', '.join(experiments)}"
             )

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-NOT_SETTINGS = (
-    "help",
-    "config",
-    "resume",
-    "out",
-    "data",
-    "check",
-)  # options that say nothing about what a run computes
+# Options that say nothing about what a run computes.
+NOT_SETTINGS = ("help", "config", "resume", "out", "data", "check")
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 3, cutoff: float = 0.4) -> str:
+    """A sentence with the known names that are most like a mistyped one; nothing if none is."""
+    near = difflib.get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 class LabParser(argparse.ArgumentParser):
@@ -60,8 +60,7 @@ class LabParser(argparse.ArgumentParser):
         actions = {a.dest: a for a in self._actions if a.dest not in NOT_SETTINGS}
         for key in found:
             if key not in actions:
-                near = difflib.get_close_matches(key, actions, n=3, cutoff=0.5)
-                hint = f"did you mean {' or '.join(near)}? " if near else ""
+                hint = did_you_mean(key, actions, cutoff=0.5)
                 self.error(
                     f"argument {option}: {path} has the unknown setting {key!r}; {hint}There are: {', '.join(actions)}"
                 )

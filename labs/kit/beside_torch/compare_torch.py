@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import importlib.util
 import json
 import os
@@ -27,6 +26,7 @@ import numpy as np
 
 import minigrad
 from kit import cli
+from kit.lab_parser import did_you_mean
 from minigrad import nn
 from minigrad.runs import Run
 from minigrad.training import Accuracy
@@ -82,8 +82,7 @@ def option(parser: argparse.ArgumentParser) -> None:
 
 def _library(name: str) -> str:
     if name != report.THEIRS:
-        near = difflib.get_close_matches(name.lower(), [report.THEIRS], cutoff=0.5)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name.lower(), [report.THEIRS], cutoff=0.5)
         raise argparse.ArgumentTypeError(f"there is no comparison with {name!r}; {hint}It is one of: {report.THEIRS}")
     if importlib.util.find_spec(name) is None:
         raise argparse.ArgumentTypeError("PyTorch is not installed; install it with: pip install torch")

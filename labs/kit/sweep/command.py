@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import importlib
 import importlib.util
 import io
@@ -20,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from kit import cli
+from kit.lab_parser import did_you_mean
 from minigrad.files import write_text
 from minigrad.runs import RunRecord, find_runs
 from minigrad.runs.compare import write_comparison
@@ -43,8 +43,7 @@ def lab_named(name: str) -> str:
     found = [lab for lab in labs if lab == wanted or lab.startswith(f"{wanted}_")]
     if len(found) == 1:
         return found[0]
-    near = difflib.get_close_matches(wanted, labs, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = did_you_mean(wanted, labs)
     raise argparse.ArgumentTypeError(f"there is no lab {name!r}; {hint}There are: {', '.join(labs)}")
 
 
