@@ -77,7 +77,9 @@ def one(training: Training[S, D], args: argparse.Namespace, train: Train[S, D], 
     args = argparse.Namespace(**{**vars(args), "seed": seed})
     data = training.load(args)
     settings = asdict(training.settings)
-    template = {**(settings if training.template is None else training.template), "seed": seed}
+    # What the lab has no option for does not belong into the file that it is to be started with again.
+    options = {name: value for name, value in settings.items() if name in args.template}
+    template = {**(options if training.template is None else training.template), "seed": seed}
     if "seeds" in args.template:
         template["seeds"] = None
     run = lab_run.start(

@@ -73,6 +73,9 @@ def test_a_group_goes_on_where_it_ended(tmp_path, no_pictures):
     assert accuracies[0] == accuracies[1]
     template = json.loads((folder / f"003-{names[2]}" / "experiment_template.json").read_text())
     assert (template["experiment"], template["seed"], template["seeds"]) == ("wide", 5, None)
+    with pytest.raises(SystemExit) as end:
+        lab.main(["--config", str(folder / f"003-{names[2]}" / "experiment_template.json"), "--check"])
+    assert end.value.code == 0
 
 
 def test_comparison_with_torch_gets_the_three_networks(tmp_path, monkeypatch):
