@@ -57,16 +57,17 @@ class Kernel:
 
     def load(self) -> Kernel:
         """Import the file, and return self. Raises ``KeyError`` naming what there is if it has no such kernel."""
-        self.loaded = True
         family = self.file.partition(".")[0]
         module = f"{__package__}.{self.file if self.device == 'cpu' else family + '.gpu'}"
         kernels = importlib.import_module(module).KERNELS if self.device == "cpu" or find_spec(module) else {}
         if self.name in kernels:
-            self.compute, self.gradients = kernels[self.name]
+            compute, self.gradients = kernels[self.name]
+            self.compute = compute  # last: another thread may take it from now on
         elif self.device == "cpu":
             raise KeyError(f"kernels: no kernel '{self.file}.{self.name}'; there are {', '.join(sorted(kernels))}")
         else:
             self.compute = left_to_the_op  # a family need not have all its kernels on both devices
+        self.loaded = True
         return self
 
 

@@ -132,6 +132,23 @@ def test_changes_in_place_are_seen_past_kernels() -> None:
             z.backward(minigrad.ones_like(z))
 
 
+def test_a_load_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where Ctrl-C comes while Numba is imported."""
+    kernel = kernels.Kernel("pointwise.activation", "relu", "cpu")
+    x = np.linspace(-1, 1, 2048, dtype=np.float32)
+
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minigrad.kernels.registry.importlib.import_module", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            kernel.compute(x)
+    assert not kernel.loaded
+    np.testing.assert_array_equal(kernel.compute(x), np.maximum(x, 0))
+    assert kernel.loaded
+
+
 def test_an_unknown_kernel_is_named() -> None:
     with pytest.raises(KeyError, match=r"activation.nonsense.*relu"):
         kernels.find("pointwise.activation.nonsense").load()
