@@ -6,7 +6,7 @@ of the graph: what the backward pass needs is kept by the op, whoever has comput
 (``class ReLU(Op, kernel="pointwise.activation.relu")``), and :mod:`.registry` finds it.
 
     machine/          what all kernels share: compiling, threads, memory, vectors, register tiles, launching on GPUs
-    conv/ indexing/ matmul/ normalization/ pointwise/ pooling/      a folder a family of ops
+    attention/ conv/ indexing/ matmul/ normalization/ pointwise/ pooling/      a folder a family of ops
     optim/            the optimizers' rules
 
 ``with minigrad.kernels.disabled():`` runs the textbook alone.

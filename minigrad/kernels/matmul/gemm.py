@@ -171,7 +171,7 @@ def _share(
 
 
 @jit
-def _alone(
+def alone(
     a: Any, a_turned: bool, b: Any, b_turned: bool, begin: int, end: int, c: Any, top: int, bottom: int, first: int,
     last: int, bias: Any, f: int,
 ) -> None:  # fmt: skip
@@ -199,7 +199,7 @@ def _apart(
     for t in prange(parts):
         top, bottom = (t * blocks // parts * ROWS, min(m, (t + 1) * blocks // parts * ROWS)) if by_rows else (0, m)
         left, right = (0, last) if by_rows else (t * last // parts, (t + 1) * last // parts)
-        _alone(a, a_turned, b, b_turned, 0, end, c, top, bottom, left, right, bias, f)
+        alone(a, a_turned, b, b_turned, 0, end, c, top, bottom, left, right, bias, f)
 
 
 @jit(parallel=True)
@@ -229,7 +229,7 @@ def _by_depth(a: Any, a_turned: bool, b: Any, b_turned: bool, c: Any, bias: Any,
     last = (n + WIDTH - 1) // WIDTH
     for t in prange(parts):
         begin, behind = t * end // parts, (t + 1) * end // parts
-        _alone(a, a_turned, b, b_turned, begin, behind, sums[t], 0, m, 0, last, bias[:0], NONE)
+        alone(a, a_turned, b, b_turned, begin, behind, sums[t], 0, m, 0, last, bias[:0], NONE)
     for i in range(m):
         line, total = c[i], sums[0, i]
         for t in range(1, parts):
@@ -255,7 +255,7 @@ def product(a: Any, a_turned: bool, b: Any, b_turned: bool, bias: Any = NO_BIAS,
     c = memory.empty((m, n))
     parts = shares(COST * m * n * depth, m * n * depth)
     if parts == 1:
-        _alone.launch(a, a_turned, b, b_turned, 0, depth, c, 0, m, 0, (n + WIDTH - 1) // WIDTH, bias, f)
+        alone.launch(a, a_turned, b, b_turned, 0, depth, c, 0, m, 0, (n + WIDTH - 1) // WIDTH, bias, f)
     elif m >= parts * 3 * ROWS:
         # Rows of a weight (or of its gradient) go to the same core as in the other products and in the optimizer, and
         # lie in its own cache.
