@@ -146,6 +146,11 @@ def scaled_dot_product_attention(
     return in_single(attend, query, key, value) if query._array.dtype == HALF else attend(query, key, value)
 
 
+def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
+    """softmax(Q Kᵀ / √D + mask) itself, of tensors that fit together: (…, N, S)."""
+    return _weights(_scores(query, key, mask, 1 / math.sqrt(query._array.shape[-1]), False))
+
+
 def _for_each_head(name: str, query: Any, t: Any, argument: str) -> Any:
     """A key or value with as many heads as the query: each serves a group of them."""
     heads, own = query._array.shape[-3:-2], t._array.shape[-3:-2]
