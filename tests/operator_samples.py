@@ -135,9 +135,25 @@ class Translated:
             return self.lib.Size(x)
         if isinstance(x, (list, tuple)):
             return type(x)(map(self, x))
+        if isinstance(x, torch.nn.TransformerEncoderLayer):
+            return self._layer(x)
         if isinstance(x, dict):
             return {k: self(v) for k, v in x.items() if not isinstance(v, torch.Generator)}
         return x
+
+    def _layer(self, x: Any) -> Any:
+        """One made like it; its weights come with the state of the whole."""
+        attention, activation = x.self_attn, getattr(self.lib.nn.functional, x.activation.__name__)
+        sizes = attention.embed_dim, attention.num_heads, x.linear1.out_features
+        return self.lib.nn.TransformerEncoderLayer(
+            *sizes,
+            x.dropout.p,
+            activation,
+            x.norm1.eps,
+            attention.batch_first,
+            x.norm_first,
+            x.linear1.bias is not None,
+        )
 
     def _dtype(self, x: Any) -> Any:
         if x not in NUMPY:
