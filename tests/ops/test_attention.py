@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Case, OpSuite, given, mask, real, torch
+from op_suite import Case, OpSuite, given, mask, real, torch
 
 import minigrad
 from minigrad import kernels
