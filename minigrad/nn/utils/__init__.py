@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.variable import wrap
-from ..interrupts import HeldBack
-from ..ops.shape import cat
-from ..tensor import Tensor
-from .parameter import writable
+from ...autograd.variable import wrap
+from ...interrupts import HeldBack
+from ...ops.shape import cat
+from ...tensor import Tensor
+from ..parameter import writable
+from . import rnn
 
 _PIECE = 1 << 14  # elements
 
