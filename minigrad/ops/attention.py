@@ -31,7 +31,8 @@ def _scores(q: Any, k: Any, mask: Any, scale: float, causal: bool) -> Any:
     if mask is not None:
         s = xp.where(mask, s, -math.inf) if plain(mask).dtype.kind == "b" else s + mask
     if causal:
-        earlier = namespace(plain(s)).tri(*s.shape[-2:], dtype=bool)
+        queries, keys = (namespace(plain(s)).arange(n) for n in s.shape[-2:])
+        earlier = keys <= queries[:, None]
         s = xp.where(earlier, s, -math.inf)
     return s
 
