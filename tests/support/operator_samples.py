@@ -45,7 +45,7 @@ def tables() -> tuple[dict[str, Any], dict[str, Any]]:
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db
         from torch.testing._internal.common_modules import module_db
-    # Importing them freezes PyTorch's global switches, which other tests set, and takes a hypothesis profile of its own.
+    # Importing them freezes PyTorch's global switches, which other tests set, and loads a profile of hypothesis.
     settings.load_profile("minigrad")
     torch.backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
     ops = {op.name + (f":{op.variant_test_name}" if op.variant_test_name else ""): op for op in op_db}
