@@ -34,7 +34,9 @@ import minigrad.nn.functional
 
 # Functions and methods that take a number in either place, where PyTorch takes it in one of them or in none.
 TAKES_NUMBERS = "eq|ne|ge|gt|le|lt|logical_|bitwise_|__r"
-RANDOM = r"normal|rand|multinomial|bernoulli|empty|(nn\.functional\..*)?dropout"  # shapes and dtypes are compared
+RANDOM = (
+    r"normal|rand|multinomial|bernoulli|empty|(nn\.functional\..*)?(dropout|rrelu)"  # shapes and dtypes are compared
+)
 
 
 def whole_numbers(call: Call) -> bool:
@@ -66,7 +68,8 @@ class Difference:
 
 DIFFERENCES = [
     Difference(
-        r"(avg|max)_pool|conv|local_response_norm|unfold|interpolate:bi|feature_alpha_dropout",
+        r"(avg|max)_pool|conv|local_response_norm|unfold|interpolate:bi|feature_alpha_dropout|"
+        r"(cosine_embedding|margin_ranking|poisson_nll|triplet_margin)",
         "error: DtypeError",
         whole_numbers,
         "integers and bools have no place among floating weights and means: .float() says what is meant",

@@ -139,6 +139,8 @@ class Translated:
             return type(x)(map(self, x))
         if isinstance(x, torch.nn.TransformerEncoderLayer):
             return self._layer(x)
+        if isinstance(x, torch.nn.PairwiseDistance):
+            return self.lib.nn.PairwiseDistance(x.norm, x.eps, x.keepdim)
         if isinstance(x, dict):
             return {k: self(v) for k, v in x.items() if not isinstance(v, torch.Generator)}
         return x

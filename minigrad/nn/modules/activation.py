@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...creation import full
+from ...errors import ShapeError
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
@@ -215,3 +216,133 @@ class LogSoftmax(_AlongAxis):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)
+
+
+class CELU(_Inplace):
+    """y = x where x > 0, else alpha (e^(x/alpha) − 1): ELU with slope 1 at 0. Source: Barron 2017."""
+
+    _shown_in_repr = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.celu(input, self.alpha, self.inplace)
+
+
+class SELU(_Inplace):
+    """y = s x where x > 0, else s α (eˣ − 1), s = 1.0507…, α = 1.6732…. Source: Klambauer et al. 2017."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.selu(input, self.inplace)
+
+
+class Mish(_Inplace):
+    """y = x tanh(ln(1 + eˣ)). Source: Misra 2019."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.mish(input, self.inplace)
+
+
+class GLU(Module):
+    """y = a σ(b) for the halves a, b of the input along ``dim``. Source: Dauphin et al. 2017."""
+
+    _shown_in_repr = ("dim",)
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+
+class Softsign(Module):
+    """y = x / (1 + |x|)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softsign(input)
+
+
+class Tanhshrink(Module):
+    """y = x − tanh x."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanhshrink(input)
+
+
+class LogSigmoid(Module):
+    """y = ln σ(x), without underflow."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.logsigmoid(input)
+
+
+class _Shrink(Module):
+    _shown_in_repr = ("lambd",)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+
+class Softshrink(_Shrink):
+    """y = x − lambd where x > lambd, x + lambd where x < −lambd, else 0."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
+
+
+class Hardshrink(_Shrink):
+    """y = x where |x| > lambd, else 0."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
+
+
+class Threshold(_Inplace):
+    """y = x where x > threshold, else value."""
+
+    _shown_in_repr = ("threshold", "value")
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.threshold = threshold
+        self.value = value
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+
+class RReLU(_Inplace):
+    """y = x where x > 0, else a x; in training a is drawn from lower … upper for each element, else their mean.
+
+    Source: Xu et al. 2015.
+    """
+
+    _shown_in_repr = ("lower", "upper")
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.lower = lower
+        self.upper = upper
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+
+class Softmin(_AlongAxis):
+    """yᵢ = e^(−xᵢ) / Σⱼ e^(−xⱼ) along axis ``dim``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of images (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ShapeError(f"Softmax2d: expected (N, C, H, W) or (C, H, W), got shape {tuple(input.shape)}")
+        return F.softmax(input, -3)
