@@ -40,7 +40,7 @@ from .modules.custom import NormalizedSwish, SpatialAttention
 from .modules.distance import CosineSimilarity, PairwiseDistance
 from .modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .modules.embedding import Embedding
-from .modules.linear import Identity, Linear
+from .modules.linear import Bilinear, Identity, Linear
 from .modules.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -137,6 +137,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Bilinear",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",

@@ -65,7 +65,7 @@ from ..ops.margin_losses import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from ..ops.matmul import linear
+from ..ops.matmul import bilinear, linear
 from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_norm
 from ..ops.padding import pad
 from ..ops.pooling import (
@@ -97,6 +97,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",

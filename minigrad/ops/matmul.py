@@ -251,6 +251,29 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     return Linear.apply(input, weight, bias)
 
 
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """y_o = x₁ᵀ W_o x₂ + b_o: x₁ (…, in₁), x₂ (…, in₂), weight (out, in₁, in₂), bias (out) or None → (…, out).
+
+    As products of matrices: x₁ times all W_o side by side, (…, out, in₂), and that times x₂. Source:
+    torch.nn.functional.bilinear.
+
+    Raises:
+        ShapeError: sizes that do not fit the weight, or leading axes that differ.
+    """
+    x1, x2, w = (tensor_of(t, "bilinear", n) for t, n in ((input1, "input1"), (input2, "input2"), (weight, "weight")))
+    shapes = x1._array.shape, x2._array.shape, w._array.shape
+    if len(shapes[2]) != 3 or (shapes[0][-1:], shapes[1][-1:]) != (shapes[2][1:2], shapes[2][2:]):
+        raise ShapeError(
+            f"bilinear: weight must be (out, in1, in2), got {shapes[2]} for inputs {shapes[0]}, {shapes[1]}"
+        )
+    if shapes[0][:-1] != shapes[1][:-1]:
+        raise ShapeError(f"bilinear: inputs of shapes {shapes[0]} and {shapes[1]} differ in their leading axes")
+    outputs, first, second = shapes[2]
+    halfway = linear(x1, w.permute(0, 2, 1).reshape(outputs * second, first)).reshape(*shapes[0][:-1], outputs, second)
+    y = matmul(halfway, x2.unsqueeze(-1)).squeeze(-1)
+    return y if bias is None else y + bias
+
+
 def einsum(equation: str, *operands: Any) -> Any:
     """Sums of products over labelled axes: ``einsum("ij,jk->ik", a, b)`` is the matrix product.
 

@@ -106,6 +106,7 @@ class TestProducts(OpSuite):
         Case("addmm", lambda lib, b, x, y: lib.addmm(b, x, y), [real(5), real(3, 4), real(4, 5)]),
         Case("addmm, beta, alpha", lambda lib, b, x, y: b.addmm(x, y, beta=0.5, alpha=-2.0), [real(3, 5), real(3, 4), real(4, 5)], atol=1e-5),
         Case("einsum of a list", lambda lib, x, y: lib.einsum("ij,jk->ik", [x, y]), [real(2, 3), real(3, 4)]),
+        Case("bilinear", lambda lib, x, y, w, b: lib.nn.functional.bilinear(x, y, w, b), [real(2, 3, 4), real(2, 3, 5), real(6, 4, 5), real(6)], empty=False),
         Case("linear", lambda lib, x, w, b: lib.nn.functional.linear(x, w, b), [real(3, 4), real(5, 4), real(5)], large=[real(70, 60), real(50, 60), real(50)], atol=1e-4),
         Case("linear, no bias", lambda lib, x, w: lib.nn.functional.linear(x, w), [real(3, 4), real(5, 4)], large=[real(70, 60), real(50, 60)], atol=1e-4),
         Case("linear, constant input", lambda lib, x, w, b: lib.nn.functional.linear(x, w, b), [real(3, 4).constant(), real(5, 4), real(5)], large=[real(70, 60).constant(), real(50, 60), real(50)], atol=1e-4),
@@ -275,3 +276,11 @@ def test_what_does_not_fit_the_product_is_refused(name: str) -> None:
     _, *factors = [minigrad.ones(shape) for shape in ADDED[name]]
     with pytest.raises(ShapeError, match=name + r".*\(7, 7, 7, 7\)"):
         getattr(minigrad, name)(minigrad.ones(7, 7, 7, 7), *factors)
+
+
+def test_what_bilinear_refuses() -> None:
+    x, y = minigrad.randn(2, 4), minigrad.randn(2, 5)
+    with pytest.raises(ShapeError, match=r"weight must be \(out, in1, in2\), got \(6, 5, 4\)"):
+        minigrad.nn.functional.bilinear(x, y, minigrad.randn(6, 5, 4))
+    with pytest.raises(ShapeError, match="differ in their leading axes"):
+        minigrad.nn.functional.bilinear(x, minigrad.randn(3, 5), minigrad.randn(6, 4, 5))
