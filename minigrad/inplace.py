@@ -6,7 +6,16 @@ and both are refused: changing a leaf that requires a gradient (its ``grad`` wou
 changing an array that a rule still needs (each array's version is checked when its rule runs).
 
 A view shares its base's memory, so changing it changes the base: the base becomes "its old self with the view's part
-replaced", and every view of the base is found again from the new base.
+replaced", and every view of the base is found again from the new base. Arrows lead from an op to what it was computed
+from, and a name in front of an op is the tensor that stands for its result:
+
+    x = a + 1, v = x[0]        x.mul_(2)                      then v.exp_()
+
+    x: Add ──▶ a               x: Mul ──▶ Add ──▶ a           x: ReplacePart ──▶ Mul ──▶ Add ──▶ a
+       ▲                          ▲                                 ▲      └───▶ Exp ──▶ GetItem ──▶ Mul
+    v: GetItem                 v: GetItem (a new one)         v: GetItem (a new one)
+
+Tensors computed from x before the change keep their edges to the old nodes: their gradients do not pass through it.
 """
 
 from __future__ import annotations

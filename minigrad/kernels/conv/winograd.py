@@ -5,10 +5,22 @@ a product of polynomials, and a product of degree 5 is known from its values at 
 
     y = Aᵀ ((G g) ⊙ (Bᵀ d))
 
-where G evaluates the 3 weights at the points, Bᵀ combines the 6 inputs, and Aᵀ makes the 4 outputs. In two dimensions,
-along both axes: 36 products instead of 144 for a square of 4 × 4 outputs. Per point (ξ, ν) and summed over channels,
-the products of all squares ("tiles") are one matrix product, tiles × channels times channels × outputs: the register
-tile.
+For 2 outputs of 3 weights there are 4 points, 0, 1, −1 and ∞, and 4 products in the place of 6:
+
+    >>> d, g = (1, 2, 3, 4), (2, 1, 3)
+    >>> at_0, at_infinity = (d[0] - d[2]) * g[0], (d[1] - d[3]) * g[2]
+    >>> at_1, at_minus_1 = (d[1] + d[2]) * (g[0] + g[1] + g[2]) / 2, (d[2] - d[1]) * (g[0] - g[1] + g[2]) / 2
+    >>> at_0, at_1, at_minus_1, at_infinity
+    (-4, 15.0, 2.0, -6)
+    >>> at_0 + at_1 + at_minus_1, at_1 - at_minus_1 - at_infinity
+    (13.0, 19.0)
+    >>> 1 * 2 + 2 * 1 + 3 * 3, 2 * 2 + 3 * 1 + 4 * 3  # the plain way
+    (13, 19)
+
+In the equation above G evaluates the weights at the points, Bᵀ combines the inputs, and Aᵀ makes the outputs. In two
+dimensions, along both axes: 36 products instead of 144 for a square of 4 × 4 outputs. Per point (ξ, ν) and summed over
+channels, the products of all squares ("tiles") are one matrix product, tiles × channels times channels × outputs: the
+register tile.
 
 The points are 0, ±5/8, ±3/2 and ∞. The usual ±1, ±2 make larger numbers, whose rounding errors are twice as large;
 with these points the root mean square error is about 1.6 times that of the plain sum. An infinity or a NaN reaches
