@@ -24,10 +24,6 @@ from .simd import LANES
 from .threading_layer import choose
 from .threads import apply_to_kernels
 
-guard_the_pool(choose().name)
-apply_to_kernels()
-keep_freed_memory()
-
 
 def _use_whole_registers() -> None:
     """Let LLVM fill AVX-512 registers when it turns loops into SIMD.
@@ -42,7 +38,10 @@ def _use_whole_registers() -> None:
         numba.config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
 
 
-_use_whole_registers()
+_use_whole_registers()  # before anything is compiled
+guard_the_pool(choose().name)
+apply_to_kernels()
+keep_freed_memory()
 
 
 class _Announcer(event.Listener):  # type: ignore[misc]

@@ -47,7 +47,6 @@ LOOKS_BACK = 2_000  # at what is done, before the caller sleeps
 STALL = 200_000  # nanoseconds that the caller has waited longer than it has computed: a helper was stopped
 ALONE = 10  # for how many times as long as the stall loops then run without helpers
 
-
 _X86: tuple[str, list[int]] = ("llvm.x86.sse2.pause", [])
 _ARM = ("llvm.aarch64.hint", [1])
 _PAUSES = {"x86_64": _X86, "AMD64": _X86, "aarch64": _ARM, "arm64": _ARM}
@@ -134,15 +133,14 @@ def _at(builder: Any, block: Any, word: Any) -> Any:
 
 
 def _native(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A function with a C function's address, kept on disk as kernels are."""
+    """A function that has a C function's address once it is compiled, and is kept on disk as kernels are."""
 
-    def compile_(function: Callable[..., Any]) -> Any:
-        compiled: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
-        compiled._cache = KernelCache(function)
-        compiled.compile()
-        return compiled
+    def native(function: Callable[..., Any]) -> Any:
+        found: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+        found._cache = KernelCache(function)
+        return found
 
-    return compile_
+    return native
 
 
 @njit
@@ -266,6 +264,8 @@ class Pool:
     """The block and the threads. One loop at a time may be in it."""
 
     def __init__(self, threads: int) -> None:
+        for function in (share_out, _help):
+            function.compile()
         python = ctypes.pythonapi
         python.PyThread_allocate_lock.restype = ctypes.c_void_p
         self._memory = (ctypes.c_int64 * (PARTS + threads * PART + LINE))()
