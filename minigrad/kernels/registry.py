@@ -20,7 +20,6 @@ from .machine.large import LARGE
 # The files whose kernels leave small arrays to NumPy, and the fewest elements that any of them takes.
 _FEWEST = {
     "pointwise.activation": 128,
-    "pointwise.custom": 128,
     "pointwise.softmax": 64,
     "pointwise.arithmetic": 1024,
     "pointwise.reduction": LARGE,
