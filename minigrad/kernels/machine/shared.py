@@ -54,16 +54,21 @@ def shared(function: Callable[..., None] | None = None, *, fixed: bool = False, 
     return compile_ if function is None else compile_(function)
 
 
-def shared_rows(function: Callable[..., None]) -> Any:
-    """The same of a function of one row, ``function(i, *arguments)``: as many as the first argument has."""
-    row = jit(function, inline=True, allocates=False)
+def shared_rows(function: Callable[..., None] | None = None, *, fixed: bool = False) -> Any:
+    """The same of ``function(i, *arguments)``, which does row i of as many as the first argument has, and makes no
+    arrays."""
 
-    def rows(t: int, parts: int, *arguments: Any) -> None:
-        first, last = share(t, parts, arguments[0].shape[0])
-        for i in range(first, last):
-            row(i, *arguments)
+    def compile_(f: Callable[..., None]) -> Any:
+        row = jit(f, inline=True, allocates=False)
 
-    return shared(_named_as(function, rows), allocates=False)
+        def rows(t: int, parts: int, *arguments: Any) -> None:
+            first, last = share(t, parts, arguments[0].shape[0])
+            for i in range(first, last):
+                row(i, *arguments)
+
+        return shared(_named_as(f, rows), fixed=fixed, allocates=False)
+
+    return compile_ if function is None else compile_(function)
 
 
 def _named_as(function: Callable[..., None], made: Callable[..., None]) -> Callable[..., None]:

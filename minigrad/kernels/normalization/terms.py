@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..machine.compile import jit
+from ..machine.layout import FLOAT32
 
 FORWARD, BACKWARD = 0.4, 0.5  # nanoseconds an element takes
 TRAIN, RELU = 1, 2
-
 
 _ONES_AND_ZEROS: dict[Any, Any] = {}
 
@@ -21,6 +21,14 @@ def ones_and_zeros(shape: tuple[int, ...]) -> Any:
     if pair is None:
         pair = _ONES_AND_ZEROS[shape] = np.ones(shape, np.float32), np.zeros(shape, np.float32)
     return pair
+
+
+def fit(shape: tuple[int, ...], *parameters: Any) -> bool:
+    """Whether these (None aside) are C-contiguous float32 arrays of that shape."""
+    for p in parameters:
+        if p is not None and (p.dtype is not FLOAT32 or p.shape != shape or not p.flags.c_contiguous):
+            return False
+    return True
 
 
 @jit

@@ -21,7 +21,7 @@ PIECE = 1 << 11
 COST = 0.15  # nanoseconds an element takes
 
 
-@shared_rows
+@shared_rows(fixed=True)
 def _piecewise(k: int, sums: Any, x: Any) -> None:
     """The sum of the k-th piece."""
     piece = x[k * PIECE : (k + 1) * PIECE]
@@ -31,7 +31,7 @@ def _piecewise(k: int, sums: Any, x: Any) -> None:
     sums[k] = s
 
 
-@shared
+@shared(fixed=True)
 def _fill(t: int, parts: int, y: Any, value: Any) -> None:
     start, end = share(t, parts, y.size)
     y[start:end] = value

@@ -69,7 +69,7 @@ def _expected(x: Any, q: Any, top: Any, log: Any) -> Any:
     return s
 
 
-@shared_rows
+@shared_rows(fixed=True)
 def _softmax(i: int, x: Any, y: Any, logs: Any) -> None:
     """Row i of x → its softmax in y, and in ``logs`` its largest element m and ln Σ e^(x − m).
 
@@ -85,7 +85,7 @@ def _softmax(i: int, x: Any, y: Any, logs: Any) -> None:
     logs[i, 0], logs[i, 1] = top, np.log(total)
 
 
-@shared_rows
+@shared_rows(fixed=True)
 def _softmax_backward(i: int, dy: Any, y: Any, largest: Any, dx: Any) -> None:
     if largest[i] == -np.inf:  # a row that is masked as a whole
         dx[i] = 0
@@ -95,7 +95,7 @@ def _softmax_backward(i: int, dy: Any, y: Any, largest: Any, dx: Any) -> None:
         dx[i, c] = y[i, c] * (dy[i, c] - s)
 
 
-@shared_rows
+@shared_rows(fixed=True)
 def _log_softmax(i: int, x: Any, y: Any, largest: Any) -> None:
     top, classes = _largest(x[i]), x.shape[1]
     largest[i] = top
@@ -107,7 +107,7 @@ def _log_softmax(i: int, x: Any, y: Any, largest: Any) -> None:
         y[i, c] = (x[i, c] - top) - log
 
 
-@shared_rows
+@shared_rows(fixed=True)
 def _log_softmax_backward(i: int, dy: Any, y: Any, largest: Any, dx: Any) -> None:
     if largest[i] == -np.inf:
         dx[i] = 0
@@ -117,13 +117,13 @@ def _log_softmax_backward(i: int, dy: Any, y: Any, largest: Any, dx: Any) -> Non
         dx[i, c] = dy[i, c] - exp_below(y[i, c]) * s
 
 
-@shared_rows
+@shared_rows(fixed=True)
 def _class_loss(i: int, x: Any, logs: Any, target: Any, losses: Any) -> None:
     """−ln of the target's probability."""
     losses[i] = logs[i, 1] - (x[i, target[i]] - logs[i, 0])
 
 
-@shared_rows
+@shared_rows(fixed=True)
 def _class_backward(i: int, p: Any, target: Any, g: Any, dx: Any) -> None:
     for c in range(p.shape[1]):
         dx[i, c] = g[i] * p[i, c]
