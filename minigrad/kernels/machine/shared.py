@@ -49,7 +49,7 @@ def shared(function: Callable[..., None] | None = None, *, fixed: bool = False, 
                     loop(t, parts, *arguments)
                 again(before)
 
-        return jit(_named_as(f, run), parallel=True, fixed=fixed)
+        return jit(_named_as(f, run), parallel=True, fixed=fixed, allocates=False)
 
     return compile_ if function is None else compile_(function)
 
