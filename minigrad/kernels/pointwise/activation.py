@@ -97,6 +97,18 @@ def activation_dx(dy: Any, y: Any, f: int, dx: Any) -> None:
             dx[i] = _tanh_dx(dy[i], y[i])
 
 
+@jit(allocates=False)
+def activate_with_bias(z: Any, bias: Any, f: int, scratch: Any) -> None:
+    """z = f(z + bias), flat, in place, or z + bias if f is NONE. ``scratch`` has room for z."""
+    if f == NONE:
+        for i in range(z.size):
+            z[i] += bias[i]
+    else:
+        for i in range(z.size):
+            scratch[i] = z[i] + bias[i]
+        activate(scratch, z, f)
+
+
 # --- as ops ----------------------------------------------------------------------------------------------------------
 
 # (forward, backward), with the nanoseconds that an element takes.
