@@ -1,4 +1,4 @@
-"""Settings for the whole suite: one hypothesis profile, and the tables of op tests (see ``support.py``)."""
+"""Settings for the whole suite: one hypothesis profile, and the tables of op tests (see ``support/op_suite.py``)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import quiet, torch
+from op_suite import quiet, torch
 
 import minigrad
 from minigrad.errors import DtypeError, GraphError, ShapeError

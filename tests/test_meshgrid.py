@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from support import agree, real, torch
+from op_suite import agree, real, torch
 
 import minigrad
 

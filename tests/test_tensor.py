@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import torch
+from op_suite import torch
 
 import minigrad
 from minigrad.errors import DtypeError, GraphError, ShapeError

@@ -1,4 +1,4 @@
-"""Pooling and normalization of 1M elements, and the passes of convolutions, each alone."""
+"""Pooling, normalization and attention, and the passes of convolutions, each alone."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def batch_norm(lib: Library) -> Step:
         return lib.F.batch_norm(x, mean, var, weight, bias, training=True)
 
     return op(lib, function, normal(*IMAGES), normal(channels, seed=3), normal(channels, seed=4))
+
+
+@case("layers", "scaled_dot_product_attention (64 × 3 heads × 197 × 64)")
+def attention(lib: Library) -> Step:
+    q, k, v = (normal(64, 3, 197, 64, seed=seed) for seed in (3, 4, 5))
+    return op(lib, lambda q, k, v: lib.F.scaled_dot_product_attention(q, k, v), q, k, v)
 
 
 # (batch, channels, side of the image, channels out, side of the kernel, padding): the layers of the labs' nets

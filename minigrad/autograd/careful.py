@@ -42,7 +42,7 @@ def run_carefully(node: Any, g: Any, create_graph: bool) -> Any:
             node.saved = saved
     else:
         watched = before is not None and node.kernel is not None and kernels.switch.on
-        grads = run_kernel(node, g) if watched else NotImplemented
+        grads = node.kernel.gradients(node.needs, gs[0], *node.saved, *node.options) if watched else NotImplemented
         if grads is NotImplemented:
             grads = node.backward(node, *gs)
     if before is not None:
@@ -51,12 +51,6 @@ def run_carefully(node: Any, g: Any, create_graph: bool) -> Any:
         if watch.level == NUMBERS:
             look_at_backward(node, before, grads)
     return grads
-
-
-def run_kernel(node: Any, g: Any) -> Any:
-    """The gradients by the node's kernel; NotImplemented if it does not take these arrays."""
-    dy = g if node.outputs is None else g[0]  # a kernel's further outputs are indices
-    return node.kernel.gradients(node.needs, dy, *node.saved, *node.options)
 
 
 def hold_to_contract(node: Node, before: list[Any], after: list[Any], grads: tuple[Any, ...]) -> None:

@@ -20,7 +20,7 @@ from .. import devices, kernels
 from ..errors import GraphError, ShapeError
 from ..kernels.machine import large, memory
 from .arguments import pairs, starting_points
-from .careful import plain, run_carefully, run_kernel
+from .careful import plain, run_carefully
 from .hooks import run_hooks
 from .modes import set_grad_enabled, watch
 from .node import Node, Output, freed_message
@@ -97,7 +97,9 @@ class Walk:
                 node.check_versions()
         grads = NotImplemented
         if self.use_kernels and node.kernel is not None:
-            grads = run_kernel(node, dy)
+            # A kernel's further outputs are indices, without a gradient.
+            first = dy if node.outputs is None else dy[0]
+            grads = node.kernel.gradients(node.needs, first, *saved, *node.options)
         if grads is NotImplemented:
             with np.errstate(all="ignore"):  # 0/0 and overflow raise no warning, as in PyTorch
                 if self.careful or node.outputs is not None or node.takes_tensors:
@@ -151,7 +153,7 @@ class Walk:
 
     def deliver(self) -> None:
         """Hand the collected gradients to their leaves, each in memory of its own."""
-        leaves, lent = self.leaves, self.lent
+        leaves, lent, new_tensor = self.leaves, self.lent, Variable._wrap
         for leaf, g in leaves.items():
             if leaf._hooks and leaf._requires_grad:
                 g = leaves[leaf] = self.call(leaf._hooks, g)
@@ -170,7 +172,7 @@ class Walk:
                 elif id(g) in lent or not (memory.owns_memory(g) and g.flags.c_contiguous):
                     g = large.copy(g)
                 lent.add(id(g))
-                leaf._grad = wrap(g)
+                leaf._grad = new_tensor(g) if g.__class__ is np.ndarray else wrap(g)
             elif overlapping(old._array) or not getattr(old._array.flags, "writeable", True):
                 # The user has set it: expanded, or the memory of a read-only array.
                 leaf._grad = wrap((old._array + g).astype(old._array.dtype, copy=False))

@@ -6,7 +6,7 @@ of the graph: what the backward pass needs is kept by the op, whoever has comput
 (``class ReLU(Op, kernel="pointwise.activation.relu")``), and :mod:`.registry` finds it.
 
     machine/          what all kernels share: compiling, threads, memory, vectors, register tiles, launching on GPUs
-    conv/ matmul/ normalization/ pointwise/ pooling/      a folder a family of ops
+    attention/ conv/ indexing/ matmul/ normalization/ pointwise/ pooling/      a folder a family of ops
     optim/            the optimizers' rules
 
 ``with minigrad.kernels.disabled():`` runs the textbook alone.
@@ -77,11 +77,11 @@ def load() -> None:
 
 
 def threading_layer() -> ThreadingLayer:
-    """The layer of threads that kernels run on, and why: ``ThreadingLayer(name="tbb", reason="its library is there")``.
+    """Which threads kernels run on, and why: ``ThreadingLayer(name="minigrad", reason="it starts a loop soonest …")``.
 
-    TBB where its library is there, else Numba's workqueue, else OpenMP. The environment variable
-    ``MINIGRAD_THREADING_LAYER`` ("tbb", "workqueue" or "omp") chooses another one before kernels are first used, and so
-    does Numba's own ``NUMBA_THREADING_LAYER``. Loads Numba.
+    They are our own (``machine/pool.py``). The environment variable ``MINIGRAD_THREADING_LAYER`` ("tbb",
+    "workqueue" or "omp") chooses a layer of Numba's before kernels are first used, and so does Numba's own
+    ``NUMBA_THREADING_LAYER``. Loads Numba.
     """
     load()
     return choose()

@@ -19,6 +19,8 @@ from .machine.large import LARGE
 
 # The files whose kernels leave small arrays to NumPy, and the fewest elements that any of them takes.
 _FEWEST = {
+    "attention.tiles": 1024,
+    "indexing.rows": 512,
     "pointwise.activation": 128,
     "pointwise.softmax": 64,
     "pointwise.arithmetic": 1024,

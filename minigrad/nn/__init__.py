@@ -20,6 +20,7 @@ from .modules.activation import (
     Swish,
     Tanh,
 )
+from .modules.attention import MultiheadAttention
 from .modules.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .modules.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Fold, Unfold
 from .modules.custom import NormalizedSwish, SpatialAttention
@@ -80,6 +81,13 @@ from .modules.pooling import (
     MaxUnpool2d,
 )
 from .modules.shape import Flatten, Unflatten
+from .modules.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from .modules.upsampling import PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from .parallel import DataParallel
 from .parameter import Parameter
@@ -144,6 +152,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "NormalizedSwish",
     "PReLU",
@@ -171,6 +180,11 @@ __all__ = [
     "SpatialAttention",
     "Swish",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Unfold",
     "Upsample",

@@ -22,6 +22,7 @@ from ..ops.activation import (
     softplus,
     swish,
 )
+from ..ops.attention import scaled_dot_product_attention
 from ..ops.conv_functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from ..ops.custom import normalized_swish
 from ..ops.distance import cosine_similarity, pairwise_distance
@@ -125,6 +126,7 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -137,7 +137,8 @@ def same_device(name: str, **tensors: Any) -> None:
 
 def require_floating(x: Any, name: str, argument: str = "input") -> Any:
     """``x`` if it is a floating tensor; an error otherwise."""
-    tensor_of(x, name, argument)
+    if not isinstance(x, Variable):
+        tensor_of(x, name, argument)
     if x._array.dtype.kind != "f":
         raise DtypeError(
             f"{name}: {argument} has dtype {dtypes.of_array(x._array)}, expected a floating one; "

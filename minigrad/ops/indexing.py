@@ -54,18 +54,29 @@ class GetItem(Op):
     is_view = True
 
     @staticmethod
-    def forward(ctx: Any, x: Any, index: Any) -> Any:
-        ctx.index, ctx.shape = index, x.shape
+    def compute(x: Any, index: Any) -> Any:
         y = x[index]
         if isinstance(y, np.generic):  # one element: NumPy copies it out, but a view of no axes is wanted
             y = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
         return y
 
     @staticmethod
+    def keep(ctx: Any, result: Any, x: Any, index: Any) -> Any:
+        ctx.options = index, x.shape
+        return result
+
+    @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
+        index, shape = ctx.options
         if isinstance(dy, Variable):
-            return PutAt.apply(dy, ctx.index, ctx.shape)
-        return PutAt.forward(Op(), dy, ctx.index, ctx.shape)
+            return PutAt.apply(dy, index, shape)
+        return PutAt.forward(Op(), dy, index, shape)
+
+
+class Rows(GetItem, kernel="indexing.rows.rows"):
+    """y = x[index] with integers along the first axis: rows of a table, read in one piece each."""
+
+    is_view = False
 
 
 class PutAt(Op):
@@ -126,8 +137,8 @@ class Gather(GetItem):
     is_view = False
 
     @staticmethod
-    def forward(ctx: Any, x: Any, index: Any) -> Any:
-        y = GetItem.forward(ctx, x, index)
+    def compute(x: Any, index: Any) -> Any:
+        y = GetItem.compute(x, index)
         return y if x.ndim else y.copy()  # a tensor without axes has one place, and NumPy shows it
 
 
@@ -256,10 +267,14 @@ def getitem(input: Any, index: Any) -> Any:
     if type(index) is not int and type(index) is not slice:
         index = as_index(index, input._array.shape)
         refuse_outside(input, index)
+        if isinstance(index, tuple) and len(index) == 1:
+            (index,) = index
         steps = integers_first(index)
         if steps is not None:
             input, index = GetItem.apply(input, steps[0]), steps[1]
         index = own_index(index, input)
+        if getattr(index, "ndim", 0) and index.dtype.kind != "b" and input._array.ndim > 1:
+            return Rows.apply(input, index)
     return GetItem.apply(input, index)
 
 
@@ -384,7 +399,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= count):
         bad = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
         raise IndexError(f"embedding: index {bad} is out of range for a table of {count} rows")
-    y = GetItem.apply(weight, own_index(rows, weight))
+    y = Rows.apply(weight, own_index(rows, weight))
     if padding_idx is None:
         return y
     if not -count <= padding_idx < count:

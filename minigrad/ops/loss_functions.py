@@ -48,8 +48,9 @@ def reduction_of(
     return reduction
 
 
-def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
-    """Two tensors of one dtype whose shapes broadcast."""
+def _pair(name: str, input: Any, target: Any, warn: bool = False) -> tuple[Any, Any]:
+    """Two tensors of one dtype whose shapes broadcast. (N, 1) against (N) raises no error, yet holds each input against
+    every target: ``warn`` says so, as PyTorch does."""
     x, t = require_floating(input, name), tensor_of(target, name, "target")
     if x._array.dtype is not t._array.dtype:
         x, t = promote(x, t)
@@ -60,6 +61,12 @@ def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
             raise ShapeError(
                 f"{name}: input has shape {x._array.shape}, target {t._array.shape}; they must be equal"
             ) from None
+        if warn:
+            warnings.warn(
+                f"{name}: input has shape {x._array.shape}, target {t._array.shape}: they are broadcast, so an element "
+                "is held against several. If that is not meant, make the shapes equal with squeeze() or unsqueeze().",
+                stacklevel=3,
+            )
     return x, t
 
 
@@ -68,16 +75,6 @@ def _apply(op: type[Op], x: Any, t: Any, *options: Any) -> Any:
     if x._array.dtype == HALF:
         return in_single(lambda x, t: op.apply(x, t, *options), x, t)
     return op.apply(x, t, *options)
-
-
-def _warn_of_broadcasting(name: str, x: Any, t: Any) -> None:
-    """(N, 1) against (N) raises no error, yet holds each input against every target: say so, as PyTorch does."""
-    if x._array.shape != t._array.shape:
-        warnings.warn(
-            f"{name}: input has shape {x._array.shape}, target {t._array.shape}: they are broadcast, so an element is "
-            "held against several. If that is not meant, make the shapes equal with squeeze() or unsqueeze().",
-            stacklevel=3,
-        )
 
 
 def _weighted(op: Any, weight: Any, reduction: str, by_weight: bool = False) -> Any:
@@ -94,8 +91,7 @@ def mse_loss(
 ) -> Any:
     """(x − t)², reduced. Shapes broadcast."""
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
-    x, t = _pair("mse_loss", input, target)
-    _warn_of_broadcasting("mse_loss", x, t)
+    x, t = _pair("mse_loss", input, target, warn=True)
     if weight is not None:
         return _weighted(lambda r: _apply(MSE, x, t, r), weight, reduction, by_weight=True)
     return _apply(MSE, x, t, reduction)
@@ -106,8 +102,7 @@ def l1_loss(
 ) -> Any:
     """|x − t|, reduced. Shapes broadcast."""
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
-    x, t = _pair("l1_loss", input, target)
-    _warn_of_broadcasting("l1_loss", x, t)
+    x, t = _pair("l1_loss", input, target, warn=True)
     if weight is not None:
         return _weighted(lambda r: _apply(L1, x, t, r), weight, reduction, by_weight=True)
     return _apply(L1, x, t, reduction)
@@ -118,8 +113,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     reduction = reduction_of("huber_loss", reduction, None, None)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    x, t = _pair("huber_loss", input, target)
-    _warn_of_broadcasting("huber_loss", x, t)
+    x, t = _pair("huber_loss", input, target, warn=True)
     if weight is not None:
         return _weighted(lambda r: _apply(Huber, x, t, float(delta), 1.0, r), weight, reduction)
     return _apply(Huber, x, t, float(delta), 1.0, reduction)
@@ -134,8 +128,7 @@ def smooth_l1_loss(
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    x, t = _pair("smooth_l1_loss", input, target)
-    _warn_of_broadcasting("smooth_l1_loss", x, t)
+    x, t = _pair("smooth_l1_loss", input, target, warn=True)
     return _apply(Huber, x, t, float(beta), float(beta), reduction)
 
 

@@ -163,7 +163,8 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        on_cpu, on_gpu = (self.on_cpu, self.on_gpu) if kernels.enabled() else (None, None)
+        switch = kernels.switch
+        on_cpu, on_gpu = (self.on_cpu, self.on_gpu) if not switch.off or switch.on else (None, None)
         updates, textbook, state = [], [], self.state  # written for speed: this runs once per parameter and step
         for group in self.param_groups:
             rule, prepare = self._prepare(group)
@@ -183,8 +184,10 @@ class Optimizer:
                     kernel = on_cpu if array.flags.carray and dtype.char in "fd" else None  # in order, and writable
                 else:
                     kernel = on_gpu if gpu.takes(array) and array.flags.c_contiguous else None
-                run = kernel if kernel is None else kernel.compute if kernel.loaded else kernel.load().compute
-                if run is None:
+                if kernel is not None:
+                    run = kernel.compute if kernel.loaded else kernel.load().compute
+                else:
+                    run = None
                     _check_writable(type(self).__name__, i, array)
                     textbook.append((rule, args))
                 updates.append((run, args, p, new))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import torch
+from op_suite import torch
 
 import minigrad
 from minigrad.autograd import gradcheck, gradgradcheck

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import torch
+from op_suite import torch
 
 import minigrad
 from minigrad.errors import GraphError, ShapeError

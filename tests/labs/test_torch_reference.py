@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch_reference
-from support import torch
+from op_suite import torch
 
 
 @pytest.fixture(autouse=True)

@@ -8,5 +8,5 @@ from minigrad import nn
 
 
 def test_layers_that_are_not_there_are_named():
-    with pytest.raises(AttributeError, match="Transformer"):
-        nn.Transformer  # noqa: B018
+    with pytest.raises(AttributeError, match="NoSuchLayer"):
+        nn.NoSuchLayer  # noqa: B018

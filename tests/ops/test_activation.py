@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Case, OpSuite, agree, away, given, real, torch
+from op_suite import Case, OpSuite, agree, away, given, real, torch
 
 import minigrad
 import minigrad.nn.functional as F

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from support import Case, Input, OpSuite, agree, quiet, real, torch
+from op_suite import Case, Input, OpSuite, agree, quiet, real, torch
 
 import minigrad
 import minigrad.nn.functional as F

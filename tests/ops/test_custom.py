@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Case, OpSuite, away, real, torch
+from op_suite import Case, OpSuite, away, real, torch
 
 import minigrad
 import minigrad.nn.functional as F

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Case, OpSuite, away, given, real, torch
+from op_suite import Case, OpSuite, away, given, real, torch
 
 import minigrad
 from minigrad.errors import ShapeError

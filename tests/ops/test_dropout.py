@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Case, OpSuite, real, torch
+from op_suite import Case, OpSuite, real, torch
 
 import minigrad
 import minigrad.nn.functional as F

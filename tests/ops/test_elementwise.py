@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from support import Case, OpSuite, agree, away, between, distinct, given, mask, real, torch
+from op_suite import Case, OpSuite, agree, away, between, distinct, given, mask, real, torch
 
 import minigrad
 from minigrad.errors import DtypeError, ShapeError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from support import Case, OpSuite, agree, distinct, given, index, mask, quiet, real, torch
+from op_suite import Case, OpSuite, agree, distinct, given, index, mask, quiet, real, torch
 
 import minigrad
 from minigrad.errors import DtypeError, ShapeError

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from support import Case, Input, OpSuite, agree, away, between, distinct, given, index, real, simplex
+from op_suite import Case, Input, OpSuite, agree, away, between, distinct, given, index, real, simplex
 
 import minigrad
 import minigrad.nn.functional as F

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from support import Case, OpSuite, agree, away, given, real, torch
+from op_suite import Case, OpSuite, agree, away, given, real, torch
 
 import minigrad
 from minigrad.errors import ShapeError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
-from support import Case, OpSuite, agree, evaluate, real, torch
+from op_suite import Case, OpSuite, agree, evaluate, real, torch
 
 import minigrad
 import minigrad.nn.functional as F

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support import Case, Input, OpSuite, agree, away, distinct, evaluate, real, torch
+from op_suite import Case, Input, OpSuite, agree, away, distinct, evaluate, real, torch
 
 import minigrad
 import minigrad.nn.functional as F

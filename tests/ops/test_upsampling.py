@@ -12,7 +12,7 @@ from derivatives import thirds_agree
 from hypothesis import assume, settings
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from support import Case, OpSuite, agree, real, torch
+from op_suite import Case, OpSuite, agree, real, torch
 
 import minigrad
 import minigrad.nn.functional as F

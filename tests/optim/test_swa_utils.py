@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import torch
+from op_suite import torch
 
 import minigrad
 from minigrad.optim.swa_utils import update_bn

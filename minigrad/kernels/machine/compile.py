@@ -24,7 +24,7 @@ from .simd import LANES
 from .threading_layer import choose
 from .threads import apply_to_kernels
 
-guard_the_pool(one_at_a_time=choose().name == "workqueue")
+guard_the_pool(choose().name)
 apply_to_kernels()
 keep_freed_memory()
 

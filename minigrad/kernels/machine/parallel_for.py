@@ -6,7 +6,8 @@ It runs all shares of a loop itself, one after another, where the pool must not 
 - in a forked child. A fork copies the thread that calls it and no other. The pool of threads is gone in the child, and
   who enters it ends the process (GNU OpenMP as Numba uses it) or waits for ever. A child that shall have threads is
   started by "spawn" or "forkserver".
-- while another thread is in it, if the pool is Numba's workqueue, which ends the process when two threads meet in it.
+- while another thread is in it, if the pool takes one at a time: ours does, and Numba's workqueue, which ends the
+  process when two threads meet in it.
 
 They are the same shares, so their sums round as they do with threads.
 
@@ -23,20 +24,31 @@ import ctypes
 import os
 from typing import Any
 
+import numba
 from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
+from .pool import Pool, share_out
+from .threading_layer import OWN
+
 _alone = ctypes.c_int32(0)  # 1 in a forked child
 _inside = ctypes.c_int32(0)  # 1 while a thread is in a pool that takes one at a time
-_keep: list[Any] = []  # the engine that owns the function's machine code
+_keep: list[Any] = []  # the engine that owns the function's machine code, and the pool
 _INT = ir.IntType(32)
 
 
-def guard_the_pool(one_at_a_time: bool) -> None:
-    """From now on Numba's loops come through here. Call it once, after Numba has started its threads."""
-    binding.add_symbol("numba_parallel_for", _compile(binding.address_of_symbol("numba_parallel_for"), one_at_a_time))
+def guard_the_pool(layer: str) -> None:
+    """From now on Numba's loops come through here, to the pool of this name. Call it once, after Numba has started its
+    threads."""
+    if layer == OWN:
+        own = Pool(numba.config.NUMBA_NUM_THREADS)
+        _keep.append(own)
+        first, pool = [own.address], share_out.address
+    else:
+        first, pool = [], binding.address_of_symbol("numba_parallel_for")
+    binding.add_symbol("numba_parallel_for", _compile(pool, first, one_at_a_time=layer in (OWN, "workqueue")))
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=global_compiler_lock.acquire,
@@ -50,21 +62,24 @@ def _in_child() -> None:
     global_compiler_lock.release()
 
 
-def _compile(pool: int, one_at_a_time: bool) -> int:
+def _compile(pool: int, first: list[int], one_at_a_time: bool) -> int:
     """The address of ``parallel_for(kernel, args, sizes, steps, data, dimensions, arrays, threads)``.
 
-    With threads it calls the pool's function of this signature, which lies at the address ``pool``. Alone it calls
-    ``kernel(args, sizes, steps, data)``, which does the ``sizes[0]`` shares in a loop.
+    With threads it calls the pool's function, which lies at the address ``pool``, with these arguments after ``first``.
+    Alone it calls ``kernel(args, sizes, steps, data)``, which does the ``sizes[0]`` shares in a loop.
     """
     word = ir.IntType(8 * ctypes.sizeof(ctypes.c_void_p))  # integers and pointers alike
     of_kernel = ir.FunctionType(ir.VoidType(), [word] * 4)
-    of_pool = ir.FunctionType(ir.VoidType(), [word] * 8)
+    of_pool = ir.FunctionType(ir.VoidType(), [word] * (len(first) + 8))
     module = ir.Module()
-    function = ir.Function(module, of_pool, "minigrad_parallel_for")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [word] * 8), "minigrad_parallel_for")
     code = ir.IRBuilder(function.append_basic_block())
 
     def flag(variable: Any) -> Any:
         return code.inttoptr(word(ctypes.addressof(variable)), _INT.as_pointer())
+
+    def enter() -> None:
+        code.call(code.inttoptr(word(pool), of_pool.as_pointer()), [*map(word, first), *function.args])
 
     several = code.icmp_unsigned(">", code.load(code.inttoptr(function.args[2], word.as_pointer())), word(1))
     together = code.and_(several, code.icmp_signed("==", code.load(flag(_alone)), _INT(0)))
@@ -72,12 +87,12 @@ def _compile(pool: int, one_at_a_time: bool) -> int:
         with code.if_then(together):
             entered = code.extract_value(code.cmpxchg(flag(_inside), _INT(0), _INT(1), "seq_cst", "seq_cst"), 1)
             with code.if_then(entered):
-                code.call(code.inttoptr(word(pool), of_pool.as_pointer()), function.args)
+                enter()
                 code.atomic_rmw("xchg", flag(_inside), _INT(0), "seq_cst")
                 code.ret_void()
     else:
         with code.if_then(together):
-            code.call(code.inttoptr(word(pool), of_pool.as_pointer()), function.args)
+            enter()
             code.ret_void()
     code.call(code.inttoptr(function.args[0], of_kernel.as_pointer()), function.args[1:5])
     code.ret_void()

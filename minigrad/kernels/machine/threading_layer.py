@@ -1,12 +1,12 @@
-"""Which threading layer runs the kernels' parallel loops: TBB, else Numba's workqueue, else OpenMP.
+"""Which threads run the kernels' parallel loops: our own, or a threading layer of Numba's.
 
-A parallel region ends when its last share is done. OpenMP gives each thread its share beforehand; if another program
-keeps a core busy, the region waits until the system lets that thread run, 4 to 30 ms at a time. Under TBB whoever is
-free takes the next share, so that what a late thread has not begun is done without it. The workqueue is built into
-Numba and is slow to wake its threads, but takes up no core while it waits; it ends the process when two threads enter
-it, so ``parallel_for.py`` lets in one at a time. OpenMP comes last.
+A parallel loop ends when its last share is done. OpenMP gives each thread its share beforehand; if another program
+keeps a core busy, the loop waits until the system lets that thread run, 4 to 30 ms at a time. In our pool (``pool.py``)
+and under TBB whoever is free takes the next share, so that what a late thread has not begun is done without it; ours
+starts a loop in a microsecond, TBB and OpenMP in two to five. The workqueue is built into Numba and takes 50; it ends
+the process when two threads enter it, so ``parallel_for.py`` lets in one at a time.
 
-The numbers do not depend on the layer: what a share is depends on the shapes and on the number of threads alone.
+The numbers do not depend on the choice: what a share is depends on the shapes and on the number of threads alone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-LAYERS = ("tbb", "workqueue", "omp")  # Numba's names, the preferred ones first
+OWN = "minigrad"
+LAYERS = (OWN, "tbb", "workqueue", "omp")
 VARIABLE = "MINIGRAD_THREADING_LAYER"
 _TBB = {"linux": "libtbb.so.12", "darwin": "libtbb.12.dylib", "win32": "tbb12.dll"}.get(sys.platform, "libtbb.so.12")
 
 
 class ThreadingLayer(NamedTuple):
-    """``name``: "tbb", "workqueue" or "omp"; ``reason``: a sentence."""
+    """``name``: "minigrad", or Numba's "tbb", "workqueue" or "omp"; ``reason``: why it is this one."""
 
     name: str
     reason: str
@@ -36,7 +37,7 @@ _chosen: ThreadingLayer | None = None
 
 
 def choose() -> ThreadingLayer:
-    """Choose the layer and start its threads, once in a process. Loads Numba.
+    """Choose the layer, and start Numba's threads if it is one of Numba's, once in a process. Loads Numba.
 
     Raises:
         ValueError: ``MINIGRAD_THREADING_LAYER`` names no layer.
@@ -58,19 +59,19 @@ def _choose() -> ThreadingLayer:
     if asked:
         if asked not in LAYERS:
             raise ValueError(f"{VARIABLE}: expected one of {', '.join(LAYERS)}; got {asked!r}")
-        if not _there(asked):
+        if asked != OWN and not _there(asked):
             raise RuntimeError(f"{VARIABLE}={asked}: the library of this layer cannot be loaded{_advice(asked)}")
-        config.THREADING_LAYER, reason = asked, f"{VARIABLE} asks for it"
+        name, reason = asked, f"{VARIABLE} asks for it"
     elif config.THREADING_LAYER != "default" or "NUMBA_THREADING_LAYER_PRIORITY" in os.environ:
         _there("tbb")  # where Numba is told to look for it
-        reason = "Numba's own setting asks for it"
+        name, reason = "", "Numba's own setting asks for it"
     else:
-        found = next(name for name in LAYERS if _there(name))
-        config.THREADING_LAYER = found
-        missing = LAYERS[: LAYERS.index(found)]
-        reason = f"{' and '.join(missing)} cannot be loaded" if missing else "its library is there"
-    numba.set_num_threads(config.NUMBA_NUM_THREADS)  # starts them
-    return ThreadingLayer(numba.threading_layer(), reason)
+        name, reason = OWN, "it starts a loop soonest, and waits for no late thread"
+    if name:
+        # Numba counts threads and divides loops in its layer's library; with threads of our own, its simplest one.
+        config.THREADING_LAYER = "workqueue" if name == OWN else name
+    numba.set_num_threads(config.NUMBA_NUM_THREADS)  # starts Numba's threads
+    return ThreadingLayer(name or numba.threading_layer(), reason)
 
 
 def _there(name: str) -> bool:

@@ -94,7 +94,7 @@ def _share(
 
 
 @jit
-def _alone(
+def alone(
     a: Any, a_turned: bool, b: Any, b_turned: bool, begin: int, end: int, c: Any, top: int, bottom: int, first: int,
     last: int, bias: Any, f: int,
 ) -> None:  # fmt: skip
@@ -121,7 +121,7 @@ def _apart(
     last, blocks = (n + WIDTH - 1) // WIDTH, (m + ROWS - 1) // ROWS
     top, bottom = (t * blocks // parts * ROWS, min(m, (t + 1) * blocks // parts * ROWS)) if by_rows else (0, m)
     left, right = (0, last) if by_rows else share(t, parts, last)
-    _alone(a, a_turned, b, b_turned, 0, end, c, top, bottom, left, right, bias, f)
+    alone(a, a_turned, b, b_turned, 0, end, c, top, bottom, left, right, bias, f)
 
 
 @jit(parallel=True)
@@ -151,7 +151,7 @@ def _by_depth(a: Any, a_turned: bool, b: Any, b_turned: bool, c: Any, bias: Any,
     last = (n + WIDTH - 1) // WIDTH
     for t in prange(parts):
         begin, behind = t * end // parts, (t + 1) * end // parts
-        _alone(a, a_turned, b, b_turned, begin, behind, sums[t], 0, m, 0, last, bias[:0], NONE)
+        alone(a, a_turned, b, b_turned, begin, behind, sums[t], 0, m, 0, last, bias[:0], NONE)
     for i in range(m):
         line, total = c[i], sums[0, i]
         for t in range(1, parts):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from numpy import ndarray
+
 from ...creation import empty
 from ...ops.fused import LinearActivation
 from ...tensor import Tensor
@@ -67,9 +69,9 @@ class Linear(Module):
 
     def with_activation(self, input: Tensor, name: str) -> Tensor:
         """f(self(input)) as one op, for Sequential. (On a GPU the activation's own kernel serves it better.)"""
-        if getattr(input, "is_cuda", False):
-            return getattr(F, name)(self.forward(input))
-        return LinearActivation.apply(input, self.weight, self.bias, name)
+        if type(getattr(input, "_array", None)) is ndarray:
+            return LinearActivation.apply(input, self.weight, self.bias, name)
+        return getattr(F, name)(self.forward(input))
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

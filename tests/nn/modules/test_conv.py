@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import torch
+from op_suite import torch
 
 import minigrad
 import minigrad.nn.functional as F

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import dtype_name, torch
+from op_suite import dtype_name, torch
 
 import minigrad
 from minigrad import nn

@@ -20,7 +20,7 @@ from kit import cli, lab_run
 from kit.beside_torch import compare_torch, report, worker
 from kit.beside_torch.compare_torch import Recipe, Twin
 from lab8 import data
-from support import torch
+from op_suite import torch
 
 import minigrad
 from minigrad.runs import Run

@@ -12,7 +12,7 @@ import pytest
 from kit.beside_torch import compare_torch
 from kit.beside_torch.compare_torch import Recipe
 from lab8 import data
-from support import torch
+from op_suite import torch
 
 import minigrad
 

@@ -1,0 +1,1 @@
+"""Attention: ``tiles.py`` computes it without the matrix of all queries and keys."""

@@ -1,0 +1,1 @@
+"""Rows of a table, read and added up by number."""
