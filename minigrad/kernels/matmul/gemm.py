@@ -1,6 +1,6 @@
 """The matrix product of float32 matrices on the CPU: C = A B, and f(A B + bias) for a layer.
 
-A register tile (``tile.py``) makes ROWS × WIDTH numbers of C at the speed of the multipliers, if only its factors come
+A register tile (``tile.py``) makes ROWS × WIDTH elements of C at the speed of the multipliers, if only its factors come
 fast enough. A processor has a small fast memory, a larger slower one, and so on; each level holds the piece that is
 used again soonest (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008):
 
@@ -11,9 +11,10 @@ used again soonest (Goto and van de Geijn, "Anatomy of High-Performance Matrix M
             for each panel of B:                                             (stays in the first-level cache)
                 for each panel of A: one tile; add it to C
 
-Laid out means that the tile reads both panels from front to back, number after number: no line of the cache is fetched
-for a part of it, and rows that lie a power of two apart cannot push each other out. A transposed factor costs nothing
-more, as the copy turns it. Zeros fill up the last panels. What a tile would write beyond C goes to a scratch tile.
+In panels (``pack.py``) the tile reads both factors from front to back: every byte of a cache line is used, and rows
+whose addresses differ by a power of two cannot evict each other. A transposed factor costs nothing more, as it is
+transposed while it is copied. The last panels are padded with zeros; what a tile would write beyond C goes to a scratch
+tile.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ FEW = 4 * ROWS  # rows of C below which B is read where it lies: it is not used 
 WIDE = 512  # columns from which a tile with empty rows still beats BLAS
 SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
 COST = 0.04  # nanoseconds a multiply-add takes, and its share of copying
-TOGETHER_FROM = 1 << 17  # numbers of B: whoever copies so many that others copy, too, could have waited for them
+TOGETHER_FROM = (
+    1 << 17
+)  # elements of B that threads would pack twice, from which they pack them together and wait for each other
 NO_BIAS = np.empty(0, np.float32)
 
 

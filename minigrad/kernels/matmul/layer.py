@@ -72,7 +72,7 @@ def _dz(dy: Any, y: Any, f: int, dz: Any, bias: Any) -> None:
 
 @jit(allocates=False)
 def _unpack(panel: Any, count: int, x: Any, top: int, left: int, width: int) -> None:
-    """The first ``count`` rows of a panel, ``width`` numbers each, into x from (top, left) on."""
+    """The first ``count`` rows of a panel, ``width`` elements each, into x from (top, left) on."""
     for i in range(count):
         line, source = x[top + i, left : left + width], panel[i * WIDTH : i * WIDTH + width]
         for q in range(width):

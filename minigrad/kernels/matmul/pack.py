@@ -1,7 +1,7 @@
-"""Panels: a matrix laid out as a register tile reads it, number after number.
+"""Packing: a matrix copied into panels, in the order in which a register tile reads its elements.
 
-A panel holds ``width`` neighbouring rows or columns, k after k, the ``width`` numbers of a k side by side. Zeros fill
-up the last panel of a matrix.
+A panel holds ``width`` neighbouring rows or columns: for each k the ``width`` elements of index k, one after another.
+The last panel is padded with zeros.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def pack_columns(x: Any, first: int, count: int, start: int, depth: int, packed:
     flat, pitch = x.ravel(), x.shape[1]
     for i in range(0, count, width):
         there, panel = min(width, count - i), packed[i * depth :]
-        vectors = depth - 1 if there == width else 0  # rows; those that are too long write where the next one will
+        # A vector may be longer than the panel is wide: it then writes too much, and the next row overwrites that.
+        vectors = depth - 1 if there == width else 0
         for k in range(vectors):
             for j in range(0, width, LANES):
                 copy_vector(flat, (start + k) * pitch + first + i + j, panel, k * width + j)
@@ -40,8 +41,8 @@ def pack_rows(x: Any, first: int, count: int, start: int, depth: int, packed: An
     squares = (width + LANES - 1) // LANES * LANES
     for i in range(0, count, width):
         if depth >= LANES and first + i + squares <= x.shape[0]:
-            # A square can have more rows than the panel. Each of its lines then writes a little too much, and the next
-            # line puts that right.
+            # A square can have more rows than the panel: each of its columns then writes too much, and the next column
+            # overwrites that.
             for j in range(0, width, LANES):
                 for k in range(0, depth, LANES):
                     left = min(k, depth - LANES)
@@ -50,5 +51,5 @@ def pack_rows(x: Any, first: int, count: int, start: int, depth: int, packed: An
         else:
             for j in range(width):
                 for k in range(depth):
-                    number = x[first + i + j, start + k] if i + j < count else np.float32(0)
-                    packed[i * depth + k * width + j] = number
+                    element = x[first + i + j, start + k] if i + j < count else np.float32(0)
+                    packed[i * depth + k * width + j] = element

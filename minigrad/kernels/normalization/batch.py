@@ -1,14 +1,14 @@
 """Batch norm on the CPU, in training and evaluation, alone or with the ReLU behind it.
 
-A channel's numbers are read three times: for the mean, for the variance, for the result. So each thread takes channels
-of its own and finishes one before the next, while its numbers are in the cache: memory sees one reading, one writing.
-x̂ is not stored; the backward pass makes it again from x, the mean and 1/σ, all of which it has to read anyway.
+A channel's elements are read three times: for the mean, for the variance, for the result. So each thread takes channels
+of its own and finishes one before the next, while its elements are in the cache: memory is read once and written once.
+x̂ is not stored; the backward pass computes it again from x, the mean and 1/σ, which it reads anyway.
 
-float32 alone cannot hold a mean of 10,000 next to a σ of 1 well enough. Sums are therefore carried on in float64 from
-plane to plane, and the mean, in float64, is taken off as two float32, ``near`` and ``rest``: (x − near) is exact where
-it matters, and ``rest`` goes into the number that is added at the end.
+A mean of 10,000 beside a σ of 1 needs more digits than float32 has. Sums are therefore accumulated in float64 from
+plane to plane, and the float64 mean is the sum of two float32, ``near`` and ``rest``: x − near is exact where x is close
+to the mean, and ``rest`` is part of the constant that is added at the end.
 
-x is (N, C, L), with all places of a plane in one axis. (N, C) goes along rows instead: :mod:`.rows`.
+x is (N, C, L), with all pixels of a plane in one axis; :mod:`.rows` has the loops for (N, C).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _moments_of_planes(x: Any, c: int, mean: Any, rest: Any, variance: Any) -> N
         first += d
         second += square
     left = first / count
-    if not second < np.inf:  # too large for float32, if they are numbers
+    if not second < np.inf:  # squares too large for float32, or NaN
         total, second = 0.0, 0.0
         for i in range(n):
             total += wide_deviations_of(x[i, c], 0.0)[0]
@@ -96,7 +96,7 @@ def _forward_planes(
 
 @jit(allocates=False)
 def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> Any:
-    """(Σ dy, Σ dy (x − mean)) of channel c, of the dy that the ReLU lets through if there is one."""
+    """(Σ dy, Σ dy (x − mean)) over channel c; behind a ReLU dy counts only where y > 0."""
     first: Any = 0.0
     second: Any = 0.0
     for i in range(x.shape[0]):

@@ -1,13 +1,13 @@
-"""Layer norm, RMS norm, group norm and instance norm on the CPU: what shares a mean lies side by side in memory.
+"""Layer norm, RMS norm, group norm and instance norm on the CPU: the elements that share a mean are contiguous in memory.
 
-Such a *run* is read while it is in the cache: for its mean, for its variance, for the result. Runs are shared out over
-threads; each thread has its own sums for the weight and the bias, which are added up at the end.
+Such a *run* is read three times while it is in the cache: for its mean, for its variance, for the result. Runs are
+shared out over threads; each thread has its own sums for dw and db, which are added up at the end.
 
-All four are one loop over x (runs, K · L): a run has K weights, each for L neighbouring values. Layer norm and RMS norm
-have L = 1, group norm has K channels of L places, and run i belongs to group i mod G.
+All four are one loop over x (runs, K · L): a run has K weights, each for L neighbouring elements. Layer norm and RMS
+norm have L = 1; group norm has K channels of L pixels, and run i belongs to group i mod G.
 
-As in batch norm (see :mod:`.batch`) sums are carried on in float64, and a mean is taken off as two float32, ``near``
-and ``rest``.
+As in batch norm (see :mod:`.batch`) sums are accumulated in float64, and a mean is the sum of two float32, ``near`` and
+``rest``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _moments(run: Any) -> Any:
     if second < np.inf:
         left = first / run.size
         return near, F(left), max(second / run.size - left * left, 0.0)
-    mean = wide_deviations_of(run, 0.0)[0] / run.size  # too large for float32, if they are numbers
+    mean = wide_deviations_of(run, 0.0)[0] / run.size  # squares too large for float32, or NaN
     near = F(mean)
     return near, F(mean - near), wide_deviations_of(run, mean)[1] / run.size
 
@@ -92,7 +92,7 @@ def _sums_of_elements(run: Any, g: Any, w: Any, near: Any, r: Any, offset: Any, 
 
 @jit(inline=True, allocates=False)
 def _sums_of_channels(run: Any, g: Any, w: Any, length: int, near: Any, r: Any, offset: Any, dw: Any, db: Any) -> Any:
-    """The same where a weight serves ``length`` neighbours, a channel's places."""
+    """The same where a weight serves ``length`` neighbours, a channel's pixels."""
     s: Any = 0.0
     q: Any = 0.0
     for k in range(w.size):
@@ -196,7 +196,7 @@ def _normalized(
 def _gradients(
     needs: Any, dy: Any, x: Any, w: Any, mean: Any, inverse: Any, shape: tuple[int, ...], groups: int, weights: int
 ) -> Any:
-    """(dx, dw, db); without a mean (None) what was not centred."""
+    """(dx, dw, db); RMS norm has no mean (None)."""
     if dy.dtype is not FLOAT32:
         return NotImplemented
     runs, length = _runs(x, weights, groups)

@@ -1,4 +1,4 @@
-"""What normalization's kernels share: the numbers that a channel's sums come down to."""
+"""What normalization's kernels share: a channel's statistics, and the coefficients of its dx, out of its sums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ONES_AND_ZEROS: dict[Any, Any] = {}
 
 
 def ones_and_zeros(shape: tuple[int, ...]) -> Any:
-    """What stands for a weight and a bias that are not there: one pair per size."""
+    """The weight and the bias of a layer that has none: one pair per shape."""
     pair = _ONES_AND_ZEROS.get(shape)
     if pair is None:
         pair = _ONES_AND_ZEROS[shape] = np.ones(shape, np.float32), np.zeros(shape, np.float32)
@@ -65,7 +65,7 @@ def terms(
     first: Any, second: Any, w: Any, inverse: Any, rest: Any, count: int, mode: int,
     dw: Any, db: Any, own: Any, along: Any, constant: Any,
 ) -> None:  # fmt: skip
-    """db, dw, and the numbers of dx = own · (dy + along · (x − mean) + constant), one for each term of the rule."""
+    """db, dw, and the coefficients of dx = own · (dy + along · (x − mean) + constant), one for each term of the rule."""
     share = 1.0 / count if mode & TRAIN else 0.0  # in evaluation mean and variance do not move with x
     for c in range(first.size):
         r, left = np.float64(inverse[c]), np.float64(rest[c])

@@ -29,9 +29,9 @@ LEAST_X = F(-104)  # a little below ln of half the smallest subnormal float32: e
 ONE, HALF, ZERO, TWO = F(1), F(0.5), F(0), F(2)
 C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
 C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
-# 1.5 · 2²³: a sum with it has no room for a fraction, so its last bits are the other summand, rounded, as an integer.
+# 1.5 · 2²³: adding it leaves no bits for a fraction, so the last bits of the sum are the other number, rounded.
 ROUNDER, ROUNDER_BITS = F(12582912), np.int32(0x4B400000)
-EXPONENT = np.int32(23)  # the exponent's place in a float32
+EXPONENT = np.int32(23)  # the first bit of the exponent in a float32
 
 
 @intrinsic

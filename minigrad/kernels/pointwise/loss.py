@@ -14,7 +14,7 @@ LARGEST = 1 << 18  # elements: one thread does the sum, so that its order is fix
 LOWEST = F(-100)  # where the textbook cuts logarithms off
 EPS = F(1e-12)
 
-# The loss of one element x with the target t, and its derivative by x times ``scale``.
+# Each loss of one element x with target t, and below it its derivative with respect to x, times ``scale``.
 
 
 @jit(inline=True)

@@ -17,7 +17,7 @@ from ..machine.sums import RUN, dot_of, sum_of
 from ..machine.threads import shares
 from .functions import exp_below
 
-EXPONENTIAL, PRODUCT = 1.0, 0.3  # nanoseconds an element takes, of what is raised to a power and of what is not
+EXPONENTIAL, PRODUCT = 1.0, 0.3  # nanoseconds an element takes, with an exponential and without
 
 
 @jit
@@ -35,7 +35,7 @@ def _largest(row: Any) -> Any:
         top = max(top, tops[k])
     for c in range(whole, row.size):
         top = max(top, row[c])
-    if top == -np.inf:  # and not NaN, which no comparison finds
+    if top == -np.inf:  # if there is a NaN, no comparison has found it
         for c in range(row.size):
             top = row[c] if row[c] != row[c] else top
     return top
