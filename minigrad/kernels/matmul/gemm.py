@@ -39,9 +39,7 @@ FEW = 4 * ROWS  # rows of C below which B is read where it lies: it is not used 
 WIDE = 512  # columns from which a tile with empty rows still beats BLAS
 SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
 COST = 0.04  # nanoseconds a multiply-add takes, and its share of copying
-TOGETHER_FROM = (
-    1 << 17
-)  # elements of B that threads would pack twice, from which they pack them together and wait for each other
+TOGETHER_FROM = 1 << 17  # elements of B packed more than once, from which threads pack it together, and wait
 NO_BIAS = np.empty(0, np.float32)
 
 

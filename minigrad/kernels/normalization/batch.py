@@ -5,8 +5,8 @@ of its own and finishes one before the next, while its elements are in the cache
 x̂ is not stored; the backward pass computes it again from x, the mean and 1/σ, which it reads anyway.
 
 A mean of 10,000 beside a σ of 1 needs more digits than float32 has. Sums are therefore accumulated in float64 from
-plane to plane, and the float64 mean is the sum of two float32, ``near`` and ``rest``: x − near is exact where x is close
-to the mean, and ``rest`` is part of the constant that is added at the end.
+plane to plane, and the float64 mean is the sum of two float32, ``near`` and ``rest``: x − near is exact where x is near
+the mean, and ``rest`` is part of the constant that is added at the end.
 
 x is (N, C, L), with all pixels of a plane in one axis; :mod:`.rows` has the loops for (N, C).
 """

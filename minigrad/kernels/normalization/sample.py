@@ -1,4 +1,4 @@
-"""Layer norm, RMS norm, group norm and instance norm on the CPU: the elements that share a mean are contiguous in memory.
+"""Layer norm, RMS norm, group norm and instance norm on the CPU: what shares a mean is contiguous in memory.
 
 Such a *run* is read three times while it is in the cache: for its mean, for its variance, for the result. Runs are
 shared out over threads; each thread has its own sums for dw and db, which are added up at the end.

@@ -65,7 +65,7 @@ def terms(
     first: Any, second: Any, w: Any, inverse: Any, rest: Any, count: int, mode: int,
     dw: Any, db: Any, own: Any, along: Any, constant: Any,
 ) -> None:  # fmt: skip
-    """db, dw, and the coefficients of dx = own · (dy + along · (x − mean) + constant), one for each term of the rule."""
+    """db, dw, and the coefficients of dx = own · (dy + along · (x − mean) + constant), one a term of the rule."""
     share = 1.0 / count if mode & TRAIN else 0.0  # in evaluation mean and variance do not move with x
     for c in range(first.size):
         r, left = np.float64(inverse[c]), np.float64(rest[c])
