@@ -23,13 +23,12 @@ def _add_rows(t: int, parts: int, x: Any, sums: Any) -> None:
     add_rows(x, first, last, sums[t, 0])
 
 
-@shared
-def _add_deviations(t: int, parts: int, x: Any, near: Any, sums: Any) -> None:
+@shared(allocates=False)
+def _add_deviations(t: int, parts: int, x: Any, near: Any, blocks: Any, sums: Any) -> None:
     """Σ d and Σ d² of d = x − near, added to ``sums[t]``, four rows at a time."""
     n, width = x.shape
     i0, i1 = share(t, parts, n)
-    block = np.zeros((2, width), np.float32)
-    first, second = block[0], block[1]
+    first, second = blocks[t, 0], blocks[t, 1]
     for start in range(i0, i1, BLOCK):
         end = min(start + BLOCK, i1)
         whole = end - (end - start) % 4
@@ -45,10 +44,10 @@ def _add_deviations(t: int, parts: int, x: Any, near: Any, sums: Any) -> None:
                 d0 = x0[c] - near[c]
                 first[c] += d0
                 second[c] += d0 * d0
-        _add_block(block, sums[t])
+        _add_block(blocks[t], sums[t])
 
 
-@jit
+@jit(allocates=False)
 def _add_block(block: Any, sums: Any) -> None:
     """The two float32 sums of a block of rows, added to those in float64, and 0 for the next block."""
     for k in range(2):
@@ -127,7 +126,7 @@ def forward_rows(parts: int, arguments: Any) -> None:
     if mode & TRAIN:
         _add_rows(parts, (x, sums))
         _mean_near(sums, n, near)
-        _add_deviations(parts, (x, near, sums))
+        _add_deviations(parts, (x, near, np.zeros((parts, 2, channels), np.float32), sums))
         _moments_of_rows(sums, n, rest, variance)
         _widen_moments(x, near, rest, variance)
     else:
@@ -138,13 +137,12 @@ def forward_rows(parts: int, arguments: Any) -> None:
     _scale_rows(parts, (x, near, scale, shift, mode & RELU != 0, y))
 
 
-@shared
-def _add_products(t: int, parts: int, dy: Any, x: Any, mean: Any, y: Any, relu: bool, sums: Any) -> None:
+@shared(allocates=False)
+def _add_products(t: int, parts: int, dy: Any, x: Any, mean: Any, y: Any, relu: bool, blocks: Any, sums: Any) -> None:
     """Σ dy and Σ dy (x − mean), added to ``sums[t]``, without a ReLU two rows at a time."""
     n, width = x.shape
     i0, i1 = share(t, parts, n)
-    block = np.zeros((2, width), np.float32)
-    first, second = block[0], block[1]
+    first, second = blocks[t, 0], blocks[t, 1]
     for start in range(i0, i1, BLOCK):
         end = min(start + BLOCK, i1)
         whole = start if relu else end - (end - start) % 2
@@ -159,7 +157,7 @@ def _add_products(t: int, parts: int, dy: Any, x: Any, mean: Any, y: Any, relu: 
                 passed = ZERO if relu and y0[c] <= ZERO else g0[c]
                 first[c] += passed
                 second[c] += passed * (x0[c] - mean[c])
-        _add_block(block, sums[t])
+        _add_block(blocks[t], sums[t])
 
 
 @shared(allocates=False)
@@ -185,7 +183,7 @@ def backward_rows(parts: int, arguments: Any) -> None:
     sums, numbers = np.zeros((parts, 2, channels)), np.empty((5, channels), np.float32)
     near, rest = numbers[3], numbers[4]
     split(mean, near, rest)
-    _add_products(parts, (dy, x, near, y, mode & RELU != 0, sums))
+    _add_products(parts, (dy, x, near, y, mode & RELU != 0, np.zeros((parts, 2, channels), np.float32), sums))
     for t in range(1, parts):
         sums[0] += sums[t]
     terms(sums[0, 0], sums[0, 1], w, inverse, rest, n, mode, dw, db, numbers[0], numbers[1], numbers[2])
