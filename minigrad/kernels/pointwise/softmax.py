@@ -85,7 +85,7 @@ def _softmax(i: int, x: Any, y: Any, logs: Any) -> None:
     logs[i, 0], logs[i, 1] = top, np.log(total)
 
 
-@shared_rows(fixed=True)
+@shared_rows  # not fixed: ``largest`` is a strided view, unless there is one row
 def _softmax_backward(i: int, dy: Any, y: Any, largest: Any, dx: Any) -> None:
     if largest[i] == -np.inf:  # a row that is masked as a whole
         dx[i] = 0
