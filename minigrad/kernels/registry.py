@@ -22,7 +22,6 @@ _FEWEST = {
     "attention.tiles": 1024,
     "indexing.rows": 512,
     "pointwise.activation": 128,
-    "pointwise.custom": 128,
     "pointwise.softmax": 64,
     "pointwise.arithmetic": 1024,
     "pointwise.reduction": LARGE,

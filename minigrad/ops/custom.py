@@ -18,7 +18,7 @@ def to_one(g: Any) -> Any:
     return g / (largest + (largest == 0))
 
 
-class NormalizedSwish(Op, kernel="pointwise.custom.normalized_swish"):
+class NormalizedSwish(Op, kernel="pointwise.activation.normalized_swish"):
     """y = s / max|s| with s = x σ(x), over the whole tensor.   Backward: g / max|g| with g = dy s′(x), which is **not**
     the gradient.
 

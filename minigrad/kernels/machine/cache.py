@@ -89,13 +89,22 @@ def _digest_of_file(path: str) -> str | None:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if os.path.isfile(path) else None
 
 
+def _made_of(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """The function, and those that it closes over: a factory puts them into one text of code, in place of a name."""
+    cells = function.__closure__ or ()
+    return [function, *(f for cell in cells for f in _made_of(cell.cell_contents.dispatcher.py_func))]
+
+
 class KernelCache(FunctionCache):  # type: ignore[misc]
     """The compiled versions of one function, one for each signature and processor. What Numba's dispatchers ask."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._py_func = function
-        self._source = _digest_of_file(inspect.getfile(function))
-        self._enabled = self._source is not None
+        functions = _made_of(function)
+        sources = [_digest_of_file(inspect.getfile(f)) for f in functions]
+        codes = [(f.__module__, f.__qualname__, f.__code__.co_firstlineno, f.__code__.co_code) for f in functions]
+        self._identity = sources, codes
+        self._enabled = None not in sources
 
     @property
     def cache_path(self) -> str:
@@ -105,7 +114,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
         """Nothing waits to be written."""
 
     def _path(self, signature: Any, codegen: Any) -> Path:
-        key = (self._index_key(signature, codegen), self._source, numba.__version__, sys.version_info[:2])
+        key = (signature, codegen.magic_tuple(), self._identity, numba.__version__, sys.version_info[:2])
         name = f"{self._py_func.__module__.rpartition('.')[2]}.{self._py_func.__name__}"
         return FOLDER / f"{name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}"
 

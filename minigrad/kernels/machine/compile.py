@@ -104,15 +104,31 @@ def _type_of(value: Compiled, context: Any) -> Any:
     return types.Dispatcher(value.dispatcher)
 
 
-def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False, fixed: bool = False) -> Any:
+def jit(
+    function: Callable[..., Any] | None = None,
+    *,
+    parallel: bool = False,
+    fixed: bool = False,
+    inline: bool = False,
+    allocates: bool = True,
+) -> Any:
     """A :class:`Compiled` function: ``numba.njit`` with the flags every kernel here uses.
 
     Sums may be regrouped and products fused (``reassoc``, ``contract``) so that loops become SIMD; nothing may assume
-    that NaN and infinity are absent. ``parallel=True`` splits ``prange`` loops over threads.
+    that NaN and infinity are absent.
+
+    Args:
+        parallel: split ``prange`` loops over threads.
+        fixed: see :class:`Compiled`.
+        inline: put the code into the function that calls it, however long it is. A loop becomes SIMD only if nothing
+            in it is a call.
+        allocates: whether the function itself makes arrays. If not, it need not count who holds which array: an atomic
+            operation, some 5 ns, for each slice that it takes.
     """
 
     def compile_(f: Callable[..., Any]) -> Compiled:
-        dispatcher = numba.njit(nogil=True, parallel=parallel, fastmath={"reassoc", "contract"}, error_model="numpy")(f)
+        flags = {"nogil": True, "fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
+        dispatcher = numba.njit(parallel=parallel, forceinline=inline, _nrt=allocates, **flags)(f)
         dispatcher._cache = KernelCache(f)  # what cache=True does, with Numba's own
         dispatcher.compile = _at_one_go(dispatcher.compile)
         return Compiled(dispatcher, fixed)

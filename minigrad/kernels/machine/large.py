@@ -29,4 +29,4 @@ def copy(array: Any) -> Any:
 def add(a: Any, b: Any) -> Any:
     """a + b, arrays or Tensors."""
     kernels = _kernels(a)
-    return a + b if kernels is None or not kernels.alike(a, b) else kernels.combine(a, b, kernels.ADD)
+    return a + b if kernels is None or not kernels.alike(a, b) else kernels.sum_(a, b)

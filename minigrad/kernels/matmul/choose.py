@@ -11,15 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..machine import memory
 from ..machine.compile import Compiled, jit
 from ..machine.layout import FLOAT32, takes
+from ..machine.shared import share, shared
 from ..machine.simd import ROWS
 from ..machine.sums import add_rows
 from ..machine.threads import shares
-from ..pointwise.activation import NONE, RELU, SIGMOID, TANH, activate, activation_dx
+from ..pointwise.activation import NONE, RELU, SIGMOID, TANH, activate, activate_with_bias, activation_dx
 from . import layer
 from .gemm import SMALLEST, product, times, times_transposed, transposed_times
 from .thin import (
@@ -64,39 +64,30 @@ def _shares(rows: int, inputs: int, outputs: int) -> int:
 _CODES = {"relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
 
 
-@jit
-def _bias_activate(z: Any, b: Any, f: int, y: Any) -> None:
-    """y = f(z + b), row by row, each row while it is in the cache. z is used up; without an activation it may be y."""
+@jit(allocates=False)
+def _bias_activate(z: Any, b: Any, f: int, scratch: Any) -> None:
+    """z = f(z + b), row by row, each row while it is in the cache."""
     for i in range(z.shape[0]):
-        row = z[i]
-        for o in range(row.size):
-            row[o] += b[o]
-        if f != NONE:
-            activate(row, y[i], f)
+        activate_with_bias(z[i], b, f, scratch)
+
+
+@shared
+def _dz_and_sums(t: int, parts: int, dy: Any, y: Any, f: int, dz: Any, sums: Any) -> None:
+    """dz = dy · f′ (or dy itself, if that is dz) of some rows, and their sum, added to ``sums[t]``."""
+    first, last = share(t, parts, dz.shape[0])
+    if f != NONE:
+        activation_dx(dy[first:last].ravel(), y[first:last].ravel(), f, dz[first:last].ravel())
+    add_rows(dz, first, last, sums[t])
 
 
 @jit
-def _dz_and_bias(dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
-    """dz = dy · f′ (or dy itself, if that is dz) and db = Σ dz over rows."""
-    if f != NONE:
-        activation_dx(dy.ravel(), y.ravel(), f, dz.ravel())
-    total = np.zeros(db.size)
-    add_rows(dz, 0, dz.shape[0], total)
-    db[:] = total
-
-
-@jit(parallel=True)
-def _dz_and_bias_shared(dy: Any, y: Any, f: int, dz: Any, sums: Any, db: Any) -> None:
-    """The same, the rows shared out over threads; ``sums`` (parts, out) holds what each finds for db."""
-    n, parts = dz.shape[0], sums.shape[0]
-    for t in prange(parts):
-        top, bottom = t * n // parts, (t + 1) * n // parts
-        _dz_and_bias(dy[top:bottom], y[top:bottom], f, dz[top:bottom], sums[t])
-    for o in range(db.size):
-        total = 0.0
-        for t in range(parts):
-            total += sums[t, o]
-        db[o] = total
+def _dz_and_bias(parts: int, dy: Any, y: Any, f: int, dz: Any, db: Any) -> None:
+    """dz, and db = Σ dz over rows."""
+    sums = np.zeros((parts, db.size))
+    _dz_and_sums(parts, (dy, y, f, dz, sums))
+    for t in range(1, parts):
+        sums[0] += sums[t]
+    db[:] = sums[0]
 
 
 def _layer(x: Any, w: Any, b: Any, f: int) -> Any:
@@ -119,7 +110,7 @@ def _layer(x: Any, w: Any, b: Any, f: int) -> Any:
         return NotImplemented
     elif is_narrow(inputs, outputs):
         y = z = np.empty((rows, outputs), FLOAT32)
-        narrow_forward.launch(x, w, b, z, shares(COST * rows * inputs * outputs, (rows + 1) // 2))
+        narrow_forward.launch(shares(COST * rows * inputs * outputs, (rows + 1) // 2), (x, w, b, z))
         if f != NONE:
             y = np.empty_like(z)
             activate.launch(z.ravel(), y.ravel(), f)
@@ -127,11 +118,10 @@ def _layer(x: Any, w: Any, b: Any, f: int) -> Any:
         y = product(x, False, w, True, b, f)
     elif rows * inputs * outputs > SMALLEST:
         y = memory.empty((rows, outputs))
-        layer.forward.launch(x, w, b, f, y, _shares(rows, inputs, outputs))
+        layer.forward.launch(_shares(rows, inputs, outputs), (x, w, b, f, y))
     else:
-        z = times_transposed(x, w)
-        y = z if f == NONE else np.empty_like(z)
-        _bias_activate.launch(z, b, f, y)
+        y = times_transposed(x, w)
+        _bias_activate.launch(y, b, f, b if f == NONE else np.empty_like(b))
     return y
 
 
@@ -162,16 +152,12 @@ def _layer_gradients(
         if wants_x:
             dx, partial = memory.empty(x_shape), memory.empty((parts - 1, *x_shape))
         adders = shares(SUM_COST * partial.size, rows)
-        layer.backward.launch(dy, y, x, _NOTHING if w is None else w, f, partial, dx, dw, db, parts, adders)
+        layer.backward.launch(parts, adders, (dy, y, x, _NOTHING if w is None else w, f, partial, dx, dw, db))
         return dx if wants_x else None, dw, db
     dz = dy
     if needs(2) or f != NONE:
         dz = dy if f == NONE else memory.empty(dy.shape)
-        parts = shares(ROW_COST * dz.size, rows)
-        if parts == 1:
-            _dz_and_bias.launch(dy, y, f, dz, db)
-        else:
-            _dz_and_bias_shared.launch(dy, y, f, dz, np.empty((parts, outputs)), db)
+        _dz_and_bias.launch(shares(ROW_COST * dz.size, rows), dy, y, f, dz, db)
     if wants_w:
         dw = transposed_times(dz, x)
     if wants_x:
@@ -218,7 +204,7 @@ def _times_transposed(a: Any, b: Any) -> Any:
     if m > FEW_SAMPLES or m * k * n <= SMALLEST:
         return times_transposed(a, b)
     y = memory.empty((m, n))
-    layer.forward.launch(a, b, _no_bias(n), NONE, y, _shares(m, k, n))
+    layer.forward.launch(_shares(m, k, n), (a, b, _no_bias(n), NONE, y))
     return y
 
 

@@ -1,6 +1,6 @@
 """The matrix product of float32 matrices on the CPU: C = A B, and f(A B + bias) for a layer.
 
-A register tile (``tile.py``) makes ROWS × WIDTH numbers of C at the speed of the multipliers, if only its factors come
+A register tile (``tile.py``) makes ROWS × WIDTH elements of C at the speed of the multipliers, if only its factors come
 fast enough. A processor has a small fast memory, a larger slower one, and so on; each level holds the piece that is
 used again soonest (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008):
 
@@ -11,9 +11,10 @@ used again soonest (Goto and van de Geijn, "Anatomy of High-Performance Matrix M
             for each panel of B:                                             (stays in the first-level cache)
                 for each panel of A: one tile; add it to C
 
-Laid out means that the tile reads both panels from front to back, number after number: no line of the cache is fetched
-for a part of it, and rows that lie a power of two apart cannot push each other out. A transposed factor costs nothing
-more, as the copy turns it. Zeros fill up the last panels. What a tile would write beyond C goes to a scratch tile.
+In panels (``pack.py``) the tile reads both factors from front to back: every byte of a cache line is used, and rows
+whose addresses differ by a power of two cannot evict each other. A transposed factor costs nothing more, as it is
+transposed while it is copied. The last panels are padded with zeros; what a tile would write beyond C goes to a scratch
+tile.
 """
 
 from __future__ import annotations
@@ -25,102 +26,32 @@ from numba import prange
 
 from ..machine import memory
 from ..machine.compile import jit
+from ..machine.shared import share, shared
 from ..machine.simd import LANES, ROWS
 from ..machine.threads import shares
-from ..machine.tile import WIDTH, copy_vector, multiples, panel_tile, transpose_square
-from ..pointwise.activation import NONE, activate
+from ..machine.tile import WIDTH, panel_tile
+from ..pointwise.activation import NONE, activate_with_bias
+from .pack import pack_columns, pack_rows
 
 DEPTH = 6144 // WIDTH  # of one walk of the tile: a panel of B takes 24 KB
 BLOCK = 96  # rows of A at a time: 74 to 295 KB
-SQUARES = (ROWS + LANES - 1) // LANES * LANES  # rows that the squares of a panel of A read
 FEW = 4 * ROWS  # rows of C below which B is read where it lies: it is not used often enough to be copied
 WIDE = 512  # columns from which a tile with empty rows still beats BLAS
 SMALLEST = 1 << 17  # multiply-adds from which this beats the shorter way to BLAS
 COST = 0.04  # nanoseconds a multiply-add takes, and its share of copying
-TOGETHER_FROM = 1 << 17  # numbers of B: whoever copies so many that others copy, too, could have waited for them
+TOGETHER_FROM = 1 << 17  # elements of B packed more than once, from which threads pack it together, and wait
 NO_BIAS = np.empty(0, np.float32)
 
 
 @jit
-def _pack_rows(a: Any, top: int, rows: int, start: int, depth: int, packed: Any) -> None:
-    """Rows ``top`` … of A, columns ``start`` …, in panels: row i + r, column k go to packed[i·depth + k·ROWS + r]."""
-    flat, pitch, places = a.ravel(), a.shape[1], multiples(depth, ROWS, depth)
-    for i in range(0, rows, ROWS):
-        if depth >= LANES and top + i + SQUARES <= a.shape[0]:
-            # A square can have more columns than the panel has rows. Each of its lines then writes a little too much,
-            # and the next line puts that right.
-            for r in range(0, ROWS, LANES):
-                for k in range(0, depth, LANES):
-                    left = min(k, depth - LANES)
-                    corner = (top + i + r) * pitch + start + left
-                    transpose_square(flat, corner, pitch, packed, i * depth + r, places, left)
-        else:
-            for r in range(ROWS):
-                for k in range(depth):
-                    packed[i * depth + k * ROWS + r] = a[top + i + r, start + k] if i + r < rows else np.float32(0)
-
-
-@jit
-def _pack_rows_of_transpose(a: Any, top: int, rows: int, start: int, depth: int, packed: Any) -> None:
-    """The same for A = aᵀ: what is one row of A's panels lies together in ``a``."""
-    flat, pitch, whole = a.ravel(), a.shape[1], rows - rows % ROWS
-    for k in range(depth):
-        line = a[start + k]
-        for i in range(0, rows, ROWS):
-            at = i * depth + k * ROWS
-            if i < whole and k < depth - 1:  # vectors that are too long write where the next k will
-                for r in range(0, ROWS, LANES):
-                    copy_vector(flat, (start + k) * pitch + top + i + r, packed, at + r)
-            else:
-                for r in range(ROWS):
-                    packed[at + r] = line[top + i + r] if i + r < rows else np.float32(0)
-
-
-@jit
-def _pack_columns(b: Any, start: int, depth: int, first: int, last: int, packed: Any) -> None:
-    """Rows ``start`` … of B in panels: row k, column p·WIDTH + q go to packed[(p·depth + k)·WIDTH + q].
-
-    Panels ``first`` to ``last`` only.
-    """
-    n = b.shape[1]
-    whole = min(last, n // WIDTH)  # panels without columns to fill up
-    for k in range(depth):
-        row = b[start + k]
-        for p in range(first, last):
-            at, left = (p * depth + k) * WIDTH, p * WIDTH
-            if p < whole:
-                for q in range(WIDTH):
-                    packed[at + q] = row[left + q]
-            else:
-                for q in range(WIDTH):
-                    packed[at + q] = row[left + q] if left + q < n else np.float32(0)
-
-
-@jit
-def _pack_columns_of_transpose(b: Any, start: int, depth: int, first: int, last: int, packed: Any) -> None:
-    """The same for B = bᵀ."""
-    flat, pitch, places = b.ravel(), b.shape[1], multiples(depth, WIDTH, depth)
-    for p in range(first, last):
-        at, left = p * depth * WIDTH, p * WIDTH
-        columns = min(WIDTH, b.shape[0] - left)
-        if columns == WIDTH and depth >= LANES:
-            for q in range(0, WIDTH, LANES):
-                for k in range(0, depth, LANES):
-                    behind = min(k, depth - LANES)
-                    corner = (left + q) * pitch + start + behind
-                    transpose_square(flat, corner, pitch, packed, at + q, places, behind)
-        else:
-            for q in range(WIDTH):
-                for k in range(depth):
-                    packed[at + k * WIDTH + q] = b[left + q, start + k] if q < columns else np.float32(0)
-
-
-@jit
 def _fill(b: Any, b_turned: bool, start: int, depth: int, first: int, last: int, panels: Any) -> None:
+    """Panels ``first`` to ``last`` of the columns of B."""
+    left, place = first * WIDTH, panels[first * depth * WIDTH :]
+    columns = min(last * WIDTH, b.shape[0 if b_turned else 1]) - left
     if b_turned:
-        _pack_columns_of_transpose(b, start, depth, first, last, panels)
+        pack_rows(b, left, columns, start, depth, place, WIDTH)
     else:
-        _pack_columns(b, start, depth, first, last, panels)
+        pack_columns(b, left, columns, start, depth, place, WIDTH)
 
 
 @jit
@@ -140,9 +71,9 @@ def _share(
     for block in range(top, bottom, BLOCK):
         rows = min(BLOCK, bottom - block)
         if a_turned:
-            _pack_rows_of_transpose(a, block, rows, start, depth, packed)
+            pack_columns(a, block, rows, start, depth, packed, ROWS)
         else:
-            _pack_rows(a, block, rows, start, depth, packed)
+            pack_rows(a, block, rows, start, depth, packed, ROWS)
         for p in range(first, last):
             j = p * WIDTH
             columns = min(WIDTH, n - j)
@@ -160,14 +91,7 @@ def _share(
                             c[block + i + r, j + q] = old + scratch[r * WIDTH + q]
         if bias.size:
             for i in range(block, block + rows):
-                line = c[i, left:right]
-                if f == NONE:
-                    for q in range(right - left):
-                        line[q] += bias[left + q]
-                else:
-                    for q in range(right - left):
-                        shifted[q] = line[q] + bias[left + q]
-                    activate(shifted, line, f)
+                activate_with_bias(c[i, left:right], bias[left:right], f, shifted)
 
 
 @jit
@@ -188,18 +112,17 @@ def alone(
         _share(a, a_turned, b, direct, panels, start, depth, c, top, bottom, first, last, start - begin, now, f)
 
 
-@jit(parallel=True)
+@shared
 def _apart(
-    a: Any, a_turned: bool, b: Any, b_turned: bool, c: Any, bias: Any, f: int, parts: int, by_rows: bool
+    t: int, parts: int, a: Any, a_turned: bool, b: Any, b_turned: bool, c: Any, bias: Any, f: int, by_rows: bool
 ) -> None:
     """C's rows, or its columns, shared out over threads, each of which makes its own panels."""
     m, n = c.shape
     end = b.shape[1] if b_turned else b.shape[0]
     last, blocks = (n + WIDTH - 1) // WIDTH, (m + ROWS - 1) // ROWS
-    for t in prange(parts):
-        top, bottom = (t * blocks // parts * ROWS, min(m, (t + 1) * blocks // parts * ROWS)) if by_rows else (0, m)
-        left, right = (0, last) if by_rows else (t * last // parts, (t + 1) * last // parts)
-        alone(a, a_turned, b, b_turned, 0, end, c, top, bottom, left, right, bias, f)
+    top, bottom = (t * blocks // parts * ROWS, min(m, (t + 1) * blocks // parts * ROWS)) if by_rows else (0, m)
+    left, right = (0, last) if by_rows else share(t, parts, last)
+    alone(a, a_turned, b, b_turned, 0, end, c, top, bottom, left, right, bias, f)
 
 
 @jit(parallel=True)
@@ -235,14 +158,9 @@ def _by_depth(a: Any, a_turned: bool, b: Any, b_turned: bool, c: Any, bias: Any,
         for t in range(1, parts):
             for j in range(n):
                 total[j] += sums[t, i, j]
+        line[:] = total
         if bias.size:
-            for j in range(n):
-                total[j] += bias[j]
-        if bias.size and f != NONE:
-            activate(total, line, f)
-        else:
-            for j in range(n):
-                line[j] = total[j]
+            activate_with_bias(line, bias, f, total)
 
 
 def product(a: Any, a_turned: bool, b: Any, b_turned: bool, bias: Any = NO_BIAS, f: int = NONE) -> Any:
@@ -254,20 +172,18 @@ def product(a: Any, a_turned: bool, b: Any, b_turned: bool, bias: Any = NO_BIAS,
     (m, depth), n = a.shape[:: -1 if a_turned else 1], b.shape[0 if b_turned else 1]
     c = memory.empty((m, n))
     parts = shares(COST * m * n * depth, m * n * depth)
-    if parts == 1:
-        alone.launch(a, a_turned, b, b_turned, 0, depth, c, 0, m, 0, (n + WIDTH - 1) // WIDTH, bias, f)
-    elif m >= parts * 3 * ROWS:
+    if parts == 1 or m >= parts * 3 * ROWS:
         # Rows of a weight (or of its gradient) go to the same core as in the other products and in the optimizer, and
         # lie in its own cache.
         if depth * n * (parts - 1) > TOGETHER_FROM * parts:
             _together.launch(a, a_turned, b, b_turned, c, bias, f, parts)
         else:
-            _apart.launch(a, a_turned, b, b_turned, c, bias, f, parts, True)
+            _apart.launch(parts, (a, a_turned, b, b_turned, c, bias, f, True))
     elif depth >= parts * 64 and m * n <= depth * 128:
         sums = np.empty((parts, m, n), np.float32)
         _by_depth.launch(a, a_turned, b, b_turned, c, bias, f, sums)  # B's rows, for the same reason
     else:
-        _apart.launch(a, a_turned, b, b_turned, c, bias, f, parts, False)
+        _apart.launch(parts, (a, a_turned, b, b_turned, c, bias, f, False))
     return c
 
 

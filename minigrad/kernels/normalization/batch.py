@@ -1,14 +1,14 @@
 """Batch norm on the CPU, in training and evaluation, alone or with the ReLU behind it.
 
-A channel's numbers are read three times: for the mean, for the variance, for the result. So each thread takes channels
-of its own and finishes one before the next, while its numbers are in the cache: memory sees one reading, one writing.
-x̂ is not stored; the backward pass makes it again from x, the mean and 1/σ, all of which it has to read anyway.
+A channel's elements are read three times: for the mean, for the variance, for the result. So each thread takes channels
+of its own and finishes one before the next, while its elements are in the cache: memory is read once and written once.
+x̂ is not stored; the backward pass computes it again from x, the mean and 1/σ, which it reads anyway.
 
-float32 alone cannot hold a mean of 10,000 next to a σ of 1 well enough. Sums are therefore carried on in float64 from
-plane to plane, and the mean, in float64, is taken off as two float32, ``near`` and ``rest``: (x − near) is exact where
-it matters, and ``rest`` goes into the number that is added at the end.
+A mean of 10,000 beside a σ of 1 needs more digits than float32 has. Sums are therefore accumulated in float64 from
+plane to plane, and the float64 mean is the sum of two float32, ``near`` and ``rest``: x − near is exact where x is near
+the mean, and ``rest`` is part of the constant that is added at the end.
 
-x is (N, C, L), with all places of a plane in one axis. (N, C) goes along rows instead: :mod:`.rows`.
+x is (N, C, L), with all pixels of a plane in one axis; :mod:`.rows` has the loops for (N, C).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..machine import memory
 from ..machine.compile import jit
 from ..machine.layout import FLOAT32, takes
+from ..machine.shared import share, shared
 from ..machine.sums import RUN, deviations_of, sum_of, wide_deviations_of
 from ..machine.threads import shares
 from ..pointwise.functions import ZERO, F
-from .rows import backward_rows, backward_rows_shared, forward_rows, forward_rows_shared
-from .terms import BACKWARD, FORWARD, RELU, TRAIN, ones_and_zeros, settle, split, terms
+from .rows import backward_rows, forward_rows
+from .terms import BACKWARD, FORWARD, RELU, TRAIN, fit, ones_and_zeros, settle, split, terms
 
 
-@jit
+@jit(allocates=False)
 def _moments_of_planes(x: Any, c: int, mean: Any, rest: Any, variance: Any) -> None:
     """Mean, as the sum of two float32, and variance of channel c of (N, C, L).
 
@@ -45,7 +45,7 @@ def _moments_of_planes(x: Any, c: int, mean: Any, rest: Any, variance: Any) -> N
         first += d
         second += square
     left = first / count
-    if not second < np.inf:  # too large for float32, if they are numbers
+    if not second < np.inf:  # squares too large for float32, or NaN
         total, second = 0.0, 0.0
         for i in range(n):
             total += wide_deviations_of(x[i, c], 0.0)[0]
@@ -62,30 +62,26 @@ def _moments_of_planes(x: Any, c: int, mean: Any, rest: Any, variance: Any) -> N
 # --- planes: a channel at a time -------------------------------------------------------------------------------------
 
 
-@jit
+@jit(allocates=False)
 def _scale_planes(x: Any, c: int, mean: Any, scale: Any, shift: Any, relu: bool, y: Any) -> None:
     """Channel c of y = (x − mean) · scale + shift, or of its ReLU."""
     for i in range(x.shape[0]):
         plane, out = x[i, c], y[i, c]
-        if relu:
-            for j in range(plane.size):
-                z = (plane[j] - mean) * scale + shift
-                out[j] = ZERO if z < ZERO else z
-        else:
-            for j in range(plane.size):
-                out[j] = (plane[j] - mean) * scale + shift
+        for j in range(plane.size):
+            z = (plane[j] - mean) * scale + shift
+            out[j] = ZERO if relu and z < ZERO else z
 
 
-@jit
+@shared(fixed=True)
 def _forward_planes(
-    x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
-    mean: Any, inverse: Any, y: Any, c0: int, c1: int,
+    t: int, parts: int, x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
+    mean: Any, inverse: Any, y: Any,
 ) -> None:  # fmt: skip
-    """Channels c0 to c1, whole."""
     count = x.shape[0] * x.shape[2]
     variance, numbers = np.empty(1), np.empty((4, 1), np.float32)
     near, rest, scale, shift = numbers[0], numbers[1], numbers[2], numbers[3]
-    for c in range(c0, c1):
+    first, last = share(t, parts, x.shape[1])
+    for c in range(first, last):
         k = slice(c, c + 1)
         if mode & TRAIN:
             _moments_of_planes(x, c, near, rest, variance)
@@ -98,94 +94,58 @@ def _forward_planes(
         _scale_planes(x, c, near[0], scale[0], shift[0], mode & RELU != 0, y)
 
 
-@jit(parallel=True)
-def _forward_planes_shared(
-    x: Any, w: Any, b: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any, mode: int,
-    mean: Any, inverse: Any, y: Any, parts: int,
-) -> None:  # fmt: skip
-    channels = x.shape[1]
-    for t in prange(parts):
-        c0, c1 = t * channels // parts, (t + 1) * channels // parts
-        _forward_planes(x, w, b, running_mean, running_var, momentum, eps, mode, mean, inverse, y, c0, c1)
-
-
-@jit
-def _products(g: Any, x: Any, mean: Any, y: Any, relu: bool) -> Any:
-    """(Σ g, Σ g (x − mean)), with ReLU over those whose y is not 0."""
-    s, q = ZERO, ZERO
-    if relu:
-        for j in range(g.size):
-            passed = ZERO if y[j] <= ZERO else g[j]
-            s += passed
-            q += passed * (x[j] - mean)
-    else:
-        for j in range(g.size):
-            s += g[j]
-            q += g[j] * (x[j] - mean)
-    return s, q
-
-
-@jit
+@jit(allocates=False)
 def _sums_of_planes(dy: Any, x: Any, c: int, mean: Any, y: Any, relu: bool) -> Any:
-    """(Σ dy, Σ dy (x − mean)) of channel c, of the dy that the ReLU lets through if there is one."""
-    size = x.shape[2]
+    """(Σ dy, Σ dy (x − mean)) over channel c; behind a ReLU dy counts only where y > 0."""
     first: Any = 0.0
     second: Any = 0.0
     for i in range(x.shape[0]):
-        plane, g, out = x[i, c], dy[i, c], y[i, c]
-        for start in range(0, size, RUN):
-            end = start + RUN
-            s, q = _products(g[start:end], plane[start:end], mean, out[start:end], relu)
+        for start in range(0, x.shape[2], RUN):
+            k = slice(start, start + RUN)
+            plane, g, out = x[i, c, k], dy[i, c, k], y[i, c, k]
+            s, q = ZERO, ZERO
+            for j in range(plane.size):
+                passed = ZERO if relu and out[j] <= ZERO else g[j]
+                s += passed
+                q += passed * (plane[j] - mean)
             first += s
             second += q
     return first, second
 
 
-@jit
+@jit(allocates=False)
 def _dx_of_planes(
     dy: Any, x: Any, c: int, mean: Any, own: Any, along: Any, constant: Any, y: Any, mode: int, dx: Any
 ) -> None:  # fmt: skip
-    """Channel c of dx. In evaluation x has no part in it, and an infinite x leaves no trace."""
+    """Channel c of dx. In evaluation it does not depend on x, and an infinite x leaves no trace."""
     relu = mode & RELU != 0
     for i in range(x.shape[0]):
         plane, g, z, out = x[i, c], dy[i, c], y[i, c], dx[i, c]
-        if not mode & TRAIN:
+        if mode & TRAIN:
             for j in range(plane.size):
-                out[j] = (ZERO if relu and z[j] <= ZERO else g[j]) * own
-        elif relu:
-            for j in range(plane.size):
-                passed = ZERO if z[j] <= ZERO else g[j]
+                passed = ZERO if relu and z[j] <= ZERO else g[j]
                 out[j] = (passed + ((plane[j] - mean) * along + constant)) * own
         else:
             for j in range(plane.size):
-                out[j] = (g[j] + ((plane[j] - mean) * along + constant)) * own
+                out[j] = (ZERO if relu and z[j] <= ZERO else g[j]) * own
 
 
-@jit
+@shared(fixed=True)
 def _backward_planes(
-    dy: Any, x: Any, w: Any, mean: Any, inverse: Any, mode: int, y: Any, dx: Any, dw: Any, db: Any, c0: int, c1: int
+    t: int, parts: int, dy: Any, x: Any, w: Any, mean: Any, inverse: Any, mode: int, y: Any, dx: Any, dw: Any, db: Any
 ) -> None:
-    """Channels c0 to c1, whole. dx may have size 0 (not wanted)."""
+    """dx may have size 0 (not wanted)."""
     count, relu = x.shape[0] * x.shape[2], mode & RELU != 0
     sums, numbers = np.empty((2, 1)), np.empty((5, 1), np.float32)
     near, rest, own, along, constant = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
-    for c in range(c0, c1):
+    first, last = share(t, parts, x.shape[1])
+    for c in range(first, last):
         k = slice(c, c + 1)
         split(mean[k], near, rest)
         sums[0, 0], sums[1, 0] = _sums_of_planes(dy, x, c, near[0], y, relu)
         terms(sums[0], sums[1], w[k], inverse[k], rest, count, mode, dw[k], db[k], own, along, constant)
         if dx.size:
             _dx_of_planes(dy, x, c, near[0], own[0], along[0], constant[0], y, mode, dx)
-
-
-@jit(parallel=True)
-def _backward_planes_shared(
-    dy: Any, x: Any, w: Any, mean: Any, inverse: Any, mode: int, y: Any, dx: Any, dw: Any, db: Any, parts: int
-) -> None:
-    channels = x.shape[1]
-    for t in prange(parts):
-        c0, c1 = t * channels // parts, (t + 1) * channels // parts
-        _backward_planes(dy, x, w, mean, inverse, mode, y, dx, dw, db, c0, c1)
 
 
 # --- the kernels -----------------------------------------------------------------------------------------------------
@@ -206,9 +166,8 @@ def _forward(
     if not takes(x, 1) or x.ndim < 2:
         return NotImplemented
     shape = x.shape[1:2]
-    for p in (w, b, running_mean, running_var):
-        if p is not None and (p.dtype is not FLOAT32 or p.shape != shape or not p.flags.c_contiguous):
-            return NotImplemented
+    if not fit(shape, w, b, running_mean, running_var):
+        return NotImplemented
     if w is None or b is None:
         ones, zeros = ones_and_zeros(shape)
         w, b = ones if w is None else w, zeros if b is None else b
@@ -218,15 +177,7 @@ def _forward(
     x3, y3 = _planes(x), _planes(y)
     arguments = (x3, w, b, running_mean, running_var, float(momentum), float(eps), mode, mean, inverse, y3)
     parts = shares(FORWARD * x.size, x.shape[0] if x.ndim == 2 else shape[0])
-    if x.ndim == 2:
-        if parts == 1:
-            forward_rows.launch(*arguments)
-        else:
-            forward_rows_shared.launch(*arguments, parts)
-    elif parts == 1:
-        _forward_planes.launch(*arguments, 0, shape[0])
-    else:
-        _forward_planes_shared.launch(*arguments, parts)
+    (forward_rows if x.ndim == 2 else _forward_planes).launch(parts, arguments)
     return y, mean, inverse
 
 
@@ -245,15 +196,7 @@ def _backward(needs: Any, dy: Any, x: Any, w: Any, mean: Any, inverse: Any, y: A
     x3, y3 = dy3 if x is None else _planes(x), dy3 if y is None else _planes(y)
     arguments = (dy3, x3, w, mean, inverse, mode, y3, dx3, dw, db)
     parts = shares(BACKWARD * dy.size, dy.shape[0] if dy.ndim == 2 else mean.size)
-    if dy.ndim == 2:
-        if parts == 1:
-            backward_rows.launch(*arguments)
-        else:
-            backward_rows_shared.launch(*arguments, parts)
-    elif parts == 1:
-        _backward_planes.launch(*arguments, 0, mean.size)
-    else:
-        _backward_planes_shared.launch(*arguments, parts)
+    (backward_rows if dy.ndim == 2 else _backward_planes).launch(parts, arguments)
     return dx, dw if needs(1) else None, db
 
 

@@ -1,13 +1,13 @@
-"""Layer norm, RMS norm, group norm and instance norm on the CPU: what shares a mean lies side by side in memory.
+"""Layer norm, RMS norm, group norm and instance norm on the CPU: what shares a mean is contiguous in memory.
 
-Such a *run* is read while it is in the cache: for its mean, for its variance, for the result. Runs are shared out over
-threads; each thread has its own sums for the weight and the bias, which are added up at the end.
+Such a *run* is read three times while it is in the cache: for its mean, for its variance, for the result. Runs are
+shared out over threads; each thread has its own sums for dw and db, which are added up at the end.
 
-All four are one loop over x (runs, K · L): a run has K weights, each for L neighbouring values. Layer norm and RMS norm
-have L = 1, group norm has K channels of L places, and run i belongs to group i mod G.
+All four are one loop over x (runs, K · L): a run has K weights, each for L neighbouring elements. Layer norm and RMS
+norm have L = 1; group norm has K channels of L pixels, and run i belongs to group i mod G.
 
-As in batch norm (see :mod:`.batch`) sums are carried on in float64, and a mean is taken off as two float32, ``near``
-and ``rest``.
+As in batch norm (see :mod:`.batch`) sums are accumulated in float64, and a mean is the sum of two float32, ``near`` and
+``rest``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..machine import memory
 from ..machine.compile import jit
 from ..machine.layout import FLOAT32, takes
+from ..machine.shared import share, shared, shared_rows
 from ..machine.sums import BLOCK, RUN, deviations_of, dot_of, sum_of, wide_deviations_of
 from ..machine.threads import shares
 from ..pointwise.functions import ZERO, F
-from .terms import BACKWARD, FORWARD, ones_and_zeros
+from .terms import BACKWARD, FORWARD, fit, ones_and_zeros
 
 
 @jit
@@ -35,7 +35,7 @@ def _moments(run: Any) -> Any:
     if second < np.inf:
         left = first / run.size
         return near, F(left), max(second / run.size - left * left, 0.0)
-    mean = wide_deviations_of(run, 0.0)[0] / run.size  # too large for float32, if they are numbers
+    mean = wide_deviations_of(run, 0.0)[0] / run.size  # squares too large for float32, or NaN
     near = F(mean)
     return near, F(mean - near), wide_deviations_of(run, mean)[1] / run.size
 
@@ -46,133 +46,123 @@ def _mean_square(run: Any) -> Any:
     return (square if square < np.inf else wide_deviations_of(run, 0.0)[1]) / run.size
 
 
-@jit
+@shared_rows(fixed=True)
 def _forward(
-    x: Any, w: Any, b: Any, length: int, centred: bool, eps: Any, mean: Any, inverse: Any, y: Any, i0: int, i1: int
+    i: int, x: Any, w: Any, b: Any, length: int, centred: bool, eps: Any, mean: Any, inverse: Any, y: Any
 ) -> None:
+    """Run i of y."""
     groups, weights = w.shape
-    for i in range(i0, i1):
-        run, out, wg, bg = x[i], y[i], w[i % groups], b[i % groups]
-        if centred:
-            near, left, variance = _moments(run)
-        else:
-            near, left, variance = ZERO, ZERO, _mean_square(run)
-        r = F(1.0 / np.sqrt(variance + eps))
-        mean[i], inverse[i] = near + np.float64(left), r
-        offset = -left * r
-        if length == 1:
-            for j in range(weights):
-                out[j] = ((run[j] - near) * r + offset) * wg[j] + bg[j]
-        else:
-            for k in range(weights):
-                part, target = run[k * length : (k + 1) * length], out[k * length : (k + 1) * length]
-                scale = r * wg[k]
-                shift = bg[k] + offset * wg[k]
-                for j in range(part.size):
-                    target[j] = (part[j] - near) * scale + shift
+    run, out, wg, bg = x[i], y[i], w[i % groups], b[i % groups]
+    if centred:
+        near, left, variance = _moments(run)
+    else:
+        near, left, variance = ZERO, ZERO, _mean_square(run)
+    r = F(1.0 / np.sqrt(variance + eps))
+    mean[i], inverse[i] = near + np.float64(left), r
+    offset = -left * r
+    if length == 1:
+        for j in range(weights):
+            out[j] = ((run[j] - near) * r + offset) * wg[j] + bg[j]
+    else:
+        for k in range(weights):
+            part, target = run[k * length : (k + 1) * length], out[k * length : (k + 1) * length]
+            scale = r * wg[k]
+            shift = bg[k] + offset * wg[k]
+            for j in range(part.size):
+                target[j] = (part[j] - near) * scale + shift
 
 
-@jit(parallel=True)
-def _forward_shared(
-    x: Any, w: Any, b: Any, length: int, centred: bool, eps: Any, mean: Any, inverse: Any, y: Any, parts: int
+@jit(inline=True, allocates=False)
+def _sums_of_elements(run: Any, g: Any, w: Any, near: Any, r: Any, offset: Any, dw: Any, db: Any) -> Any:
+    """(Σ w g, Σ w g x̂) of a run, each of whose elements has a weight; dw grows by g x̂, db by g."""
+    s: Any = 0.0
+    q: Any = 0.0
+    for first in range(0, w.size, RUN):
+        a, e = ZERO, ZERO
+        for j in range(first, min(first + RUN, w.size)):
+            normal = (run[j] - near) * r + offset
+            dw[j] += g[j] * normal
+            db[j] += g[j]
+            a += g[j] * w[j]
+            e += g[j] * w[j] * normal
+        s += a
+        q += e
+    return s, q
+
+
+@jit(inline=True, allocates=False)
+def _sums_of_channels(run: Any, g: Any, w: Any, length: int, near: Any, r: Any, offset: Any, dw: Any, db: Any) -> Any:
+    """The same where a weight serves ``length`` neighbours, a channel's pixels."""
+    s: Any = 0.0
+    q: Any = 0.0
+    for k in range(w.size):
+        part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
+        own: Any = 0.0
+        along: Any = 0.0
+        for first in range(0, length, RUN):
+            a, e = ZERO, ZERO
+            for j in range(first, min(first + RUN, length)):
+                a += upstream[j]
+                e += upstream[j] * (part[j] - near)
+            own += a
+            along += e
+        along = along * r + own * offset
+        dw[k] += along
+        db[k] += own
+        s += w[k] * own
+        q += w[k] * along
+    return s, q
+
+
+@jit(inline=True, allocates=False)
+def _dx(run: Any, g: Any, w: Any, length: int, near: Any, r: Any, slope: Any, constant: Any, dx: Any) -> None:
+    """dx = (w g + (x − near) · slope + constant) · r, of one run."""
+    if length == 1:
+        for j in range(w.size):
+            dx[j] = (g[j] * w[j] + ((run[j] - near) * slope + constant)) * r
+    else:
+        for k in range(w.size):
+            part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
+            target, weight = dx[k * length : (k + 1) * length], w[k]
+            for j in range(part.size):
+                target[j] = (upstream[j] * weight + ((part[j] - near) * slope + constant)) * r
+
+
+@shared
+def _backward_runs(
+    t: int, parts: int, dy: Any, x: Any, w: Any, length: int, centred: bool, mean: Any, inverse: Any, dx: Any, sums: Any
 ) -> None:
-    n = x.shape[0]
-    for t in prange(parts):
-        _forward(x, w, b, length, centred, eps, mean, inverse, y, t * n // parts, (t + 1) * n // parts)
-
-
-@jit
-def _backward(
-    dy: Any, x: Any, w: Any, length: int, centred: bool, mean: Any, inverse: Any, dx: Any, sums: Any, i0: int, i1: int
-) -> None:
-    """dx of runs i0 to i1, and their share of dw and db, added to ``sums`` (2, G, K). dx may have size 0."""
+    """dx of the runs, and what they add to dw and db, in ``sums[t]`` (2, G, K). dx may have size 0."""
+    n, size = x.shape
     groups, weights = w.shape
-    size = weights * length
+    i0, i1 = share(t, parts, n)
     short = np.zeros((2, groups, weights), np.float32)
     for start in range(i0, i1, BLOCK):
         for i in range(start, min(start + BLOCK, i1)):
-            run, g, wg = x[i], dy[i], w[i % groups]
-            dw, db = short[0, i % groups], short[1, i % groups]
+            run, g, wg, dw, db = x[i], dy[i], w[i % groups], short[0, i % groups], short[1, i % groups]
             near, r = F(mean[i]), inverse[i]
             offset = -F(mean[i] - near) * r
-            s: Any = 0.0  # Σ g and Σ g x̂, of g = w dy
-            q: Any = 0.0
             if length == 1:
-                for first in range(0, weights, RUN):
-                    a, e = ZERO, ZERO
-                    for j in range(first, min(first + RUN, weights)):
-                        normal = (run[j] - near) * r + offset
-                        dw[j] += g[j] * normal
-                        db[j] += g[j]
-                        a += g[j] * wg[j]
-                        e += g[j] * wg[j] * normal
-                    s += a
-                    q += e
+                s, q = _sums_of_elements(run, g, wg, near, r, offset, dw, db)
             else:
-                for k in range(weights):
-                    part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
-                    own: Any = 0.0
-                    along: Any = 0.0
-                    for first in range(0, length, RUN):
-                        a, e = ZERO, ZERO
-                        for j in range(first, min(first + RUN, length)):
-                            a += upstream[j]
-                            e += upstream[j] * (part[j] - near)
-                        own += a
-                        along += e
-                    along = along * r + own * offset
-                    dw[k] += along
-                    db[k] += own
-                    s += wg[k] * own
-                    q += wg[k] * along
+                s, q = _sums_of_channels(run, g, wg, length, near, r, offset, dw, db)
             if dx.size:
-                out = dx[i]
-                direction = F(-q / size)  # times x̂
-                constant = (F(-s / size) if centred else ZERO) + direction * offset
-                slope = direction * r
-                if length == 1:
-                    for j in range(weights):
-                        out[j] = (g[j] * wg[j] + ((run[j] - near) * slope + constant)) * r
-                else:
-                    for k in range(weights):
-                        part, upstream = run[k * length : (k + 1) * length], g[k * length : (k + 1) * length]
-                        target = out[k * length : (k + 1) * length]
-                        weight = wg[k]
-                        for j in range(part.size):
-                            target[j] = (upstream[j] * weight + ((part[j] - near) * slope + constant)) * r
-        sums += short
+                along = F(-q / size)  # times x̂
+                constant = (F(-s / size) if centred else ZERO) + along * offset
+                _dx(run, g, wg, length, near, r, along * r, constant, dx[i])
+        sums[t] += short
         short[:] = ZERO
 
 
-@jit
-def _add_up(sums: Any, dw: Any, db: Any) -> None:
-    """dw and db, flat, from every part's sums (parts, 2, G, K)."""
-    for t in range(1, sums.shape[0]):
-        sums[0] += sums[t]
-    dw[:], db[:] = sums[0, 0].ravel(), sums[0, 1].ravel()
-
-
-@jit
-def _backward_alone(
-    dy: Any, x: Any, w: Any, length: int, centred: bool, mean: Any, inverse: Any, dx: Any, dw: Any, db: Any
-) -> None:
-    groups, weights = w.shape
-    sums = np.zeros((1, 2, groups, weights))
-    _backward(dy, x, w, length, centred, mean, inverse, dx, sums[0], 0, x.shape[0])
-    _add_up(sums, dw, db)
-
-
-@jit(parallel=True)
-def _backward_shared(
-    dy: Any, x: Any, w: Any, length: int, centred: bool, mean: Any, inverse: Any, dx: Any, dw: Any, db: Any, parts: int
-) -> None:
-    n = x.shape[0]
+@jit(fixed=True)
+def _backward(parts: int, arguments: Any) -> None:
+    dy, x, w, length, centred, mean, inverse, dx, dw, db = arguments
     groups, weights = w.shape
     sums = np.zeros((parts, 2, groups, weights))
-    for t in prange(parts):
-        i0, i1 = t * n // parts, (t + 1) * n // parts
-        _backward(dy, x, w, length, centred, mean, inverse, dx, sums[t], i0, i1)
-    _add_up(sums, dw, db)
+    _backward_runs(parts, (dy, x, w, length, centred, mean, inverse, dx, sums))
+    for t in range(1, parts):
+        sums[0] += sums[t]
+    dw[:], db[:] = sums[0, 0].ravel(), sums[0, 1].ravel()
 
 
 _NO_RESULT = np.empty((0, 0), np.float32)
@@ -189,9 +179,8 @@ def _normalized(
     x: Any, w: Any, b: Any, shape: tuple[int, ...], groups: int, weights: int, centred: bool, eps: float
 ) -> Any:
     """(y, μ in float64, 1/σ), the last two (runs), or NotImplemented. The parameters have ``shape``."""
-    for p in (w, b):
-        if p is not None and (p.dtype is not FLOAT32 or p.shape != shape or not p.flags.c_contiguous):
-            return NotImplemented
+    if not fit(shape, w, b):
+        return NotImplemented
     runs, length = _runs(x, weights, groups)
     ones, zeros = ones_and_zeros((max(groups, 1), weights))
     w = ones if w is None else w.reshape(ones.shape)
@@ -200,18 +189,14 @@ def _normalized(
     arguments = (
         x.reshape(runs, length), w, b, length // weights, centred, float(eps), mean, inverse, y.reshape(runs, length)
     )  # fmt: skip
-    parts = shares(FORWARD * x.size, runs)
-    if parts == 1:
-        _forward.launch(*arguments, 0, runs)
-    else:
-        _forward_shared.launch(*arguments, parts)
+    _forward.launch(shares(FORWARD * x.size, runs), arguments)
     return y, mean, inverse
 
 
 def _gradients(
     needs: Any, dy: Any, x: Any, w: Any, mean: Any, inverse: Any, shape: tuple[int, ...], groups: int, weights: int
 ) -> Any:
-    """(dx, dw, db); without a mean (None) what was not centred."""
+    """(dx, dw, db); RMS norm has no mean (None)."""
     if dy.dtype is not FLOAT32:
         return NotImplemented
     runs, length = _runs(x, weights, groups)
@@ -226,11 +211,7 @@ def _gradients(
         np.zeros(runs) if mean is None else mean.reshape(runs), inverse.reshape(runs),
         _NO_RESULT if dx is None else dx.reshape(runs, length), dw.ravel(), db.ravel(),
     )  # fmt: skip
-    parts = shares(BACKWARD * x.size, runs)
-    if parts == 1:
-        _backward_alone.launch(*arguments)
-    else:
-        _backward_shared.launch(*arguments, parts)
+    _backward.launch(shares(BACKWARD * x.size, runs), arguments)
     return dx, dw, db
 
 

@@ -1,4 +1,4 @@
-"""What normalization's kernels share: the numbers that a channel's sums come down to."""
+"""What normalization's kernels share: a channel's statistics, and the coefficients of its dx, out of its sums."""
 
 from __future__ import annotations
 
@@ -7,20 +7,28 @@ from typing import Any
 import numpy as np
 
 from ..machine.compile import jit
+from ..machine.layout import FLOAT32
 
 FORWARD, BACKWARD = 0.4, 0.5  # nanoseconds an element takes
 TRAIN, RELU = 1, 2
-
 
 _ONES_AND_ZEROS: dict[Any, Any] = {}
 
 
 def ones_and_zeros(shape: tuple[int, ...]) -> Any:
-    """What stands for a weight and a bias that are not there: one pair per size."""
+    """The weight and the bias of a layer that has none: one pair per shape."""
     pair = _ONES_AND_ZEROS.get(shape)
     if pair is None:
         pair = _ONES_AND_ZEROS[shape] = np.ones(shape, np.float32), np.zeros(shape, np.float32)
     return pair
+
+
+def fit(shape: tuple[int, ...], *parameters: Any) -> bool:
+    """Whether these (None aside) are C-contiguous float32 arrays of that shape."""
+    for p in parameters:
+        if p is not None and (p.dtype is not FLOAT32 or p.shape != shape or not p.flags.c_contiguous):
+            return False
+    return True
 
 
 @jit
@@ -57,7 +65,7 @@ def terms(
     first: Any, second: Any, w: Any, inverse: Any, rest: Any, count: int, mode: int,
     dw: Any, db: Any, own: Any, along: Any, constant: Any,
 ) -> None:  # fmt: skip
-    """db, dw, and the numbers of dx = own · (dy + along · (x − mean) + constant), one for each term of the rule."""
+    """db, dw, and the coefficients of dx = own · (dy + along · (x − mean) + constant), one a term of the rule."""
     share = 1.0 / count if mode & TRAIN else 0.0  # in evaluation mean and variance do not move with x
     for c in range(first.size):
         r, left = np.float64(inverse[c]), np.float64(rest[c])

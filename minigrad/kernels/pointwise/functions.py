@@ -29,9 +29,9 @@ LEAST_X = F(-104)  # a little below ln of half the smallest subnormal float32: e
 ONE, HALF, ZERO, TWO = F(1), F(0.5), F(0), F(2)
 C0, C1, C2 = F(1.9875691500e-4), F(1.3981999507e-3), F(8.3334519073e-3)
 C3, C4, C5 = F(4.1665795894e-2), F(1.6666665459e-1), F(5.0000001201e-1)
-# 1.5 · 2²³: a sum with it has no room for a fraction, so its last bits are the other summand, rounded, as an integer.
+# 1.5 · 2²³: adding it leaves no bits for a fraction, so the last bits of the sum are the other number, rounded.
 ROUNDER, ROUNDER_BITS = F(12582912), np.int32(0x4B400000)
-EXPONENT = np.int32(23)  # the exponent's place in a float32
+EXPONENT = np.int32(23)  # the first bit of the exponent in a float32
 
 
 @intrinsic
@@ -54,7 +54,7 @@ def bits_of_float(typing_context: Any, x: Any) -> Any:
     return types.int32(types.float32), generate
 
 
-@jit
+@jit(inline=True)
 def _split_exp(x: Any) -> Any:
     """(q, n) with e^x = 2ⁿ (1 + q), for x from LEAST_X to MAX_X. q is exact also where it is small."""
     n = np.int32(bits_of_float(x * LOG2E + ROUNDER) - ROUNDER_BITS)
@@ -63,13 +63,13 @@ def _split_exp(x: Any) -> Any:
     return (((((C0 * r + C1) * r + C2) * r + C3) * r + C4) * r + C5) * r * r + r, n
 
 
-@jit
+@jit(inline=True)
 def _power_of_two(n: Any) -> Any:
     """2ⁿ for −126 ≤ n ≤ 127."""
     return float_of_bits(np.int32((n + np.int32(127)) << EXPONENT))
 
 
-@jit
+@jit(inline=True)
 def exp32(x: Any) -> Any:
     """e^x for float32, also where it is subnormal: 2ⁿ, which then has no float32 of its own, is made in two steps."""
     inside = MAX_X if x > MAX_X else x
@@ -79,14 +79,14 @@ def exp32(x: Any) -> Any:
     return F(np.inf) if x > MAX_X else y
 
 
-@jit
+@jit(inline=True)
 def _exp_between(x: Any) -> Any:
     """e^x for LEAST_X ≤ x ≤ 0, cheaper than exp32: there 2ⁿ⁺³² always has a float32 of its own."""
     q, n = _split_exp(x)
     return (q + ONE) * _power_of_two(np.int32(n + np.int32(32))) * F(2.0**-32)
 
 
-@jit
+@jit(inline=True)
 def exp_below(x: Any) -> Any:
     """e^x for x ≤ 0."""
     return _exp_between(LEAST_X if x < LEAST_X else x)
@@ -95,7 +95,7 @@ def exp_below(x: Any) -> Any:
 NORMAL = F(1.17549435e-38)  # the smallest normal float32
 
 
-@jit
+@jit(inline=True)
 def log32(x: Any) -> Any:
     """ln x for float32: x = 2ⁿ m with √½ ≤ m < √2, and ln m by a polynomial in m − 1 (Cephes); −∞ for 0, NaN below."""
     tiny = x < NORMAL  # has no exponent of its own
@@ -122,7 +122,7 @@ def log32(x: Any) -> Any:
     return x if x != x or x == F(np.inf) else y
 
 
-@jit
+@jit(inline=True)
 def log1p32(x: Any) -> Any:
     """ln(1 + x) for −½ ≤ x ≤ 1, as 2 artanh s, s = x/(2 + x), |s| ≤ ⅓: nothing of a small x is lost in 1 + x."""
     s = x / (TWO + x)
@@ -136,7 +136,7 @@ def log1p32(x: Any) -> Any:
     return TWO * (s + s * z * p)
 
 
-@jit
+@jit(inline=True)
 def sigmoid32(x: Any) -> Any:
     """σ(x) = 1 / (1 + e⁻ˣ) for x ≥ 0, the same as eˣ / (1 + eˣ) for x < 0: neither exponential overflows."""
     e = exp_below(-abs(x))
@@ -146,7 +146,7 @@ def sigmoid32(x: Any) -> Any:
 SURE = F(9.02)  # from here on tanh is 1 to float32's precision
 
 
-@jit
+@jit(inline=True)
 def tanh32(x: Any) -> Any:
     """±(e²ᵃ − 1)/(e²ᵃ + 1), a = |x|. e²ᵃ − 1 = 2ⁿ q + (2ⁿ − 1) cancels nowhere: near 0, where n = 0, it is q."""
     a = abs(x)
@@ -166,7 +166,7 @@ T0, T1, T2, T3 = F(0.09194261374634562), F(0.08865385651089186), F(0.10891242985
 T4, T5, T6, T7 = F(0.26892019358105246), F(-0.25075794351329667), F(0.27758821849601667), F(-0.0758978371933796)
 
 
-@jit
+@jit(inline=True)
 def normal_tail(a: Any) -> Any:
     """(Φ(−a), e^(−a²/2)) of the normal distribution, for 0 ≤ a ≤ FARTHEST; the second is its density times √2π."""
     bell = _exp_between(-HALF * a * a)

@@ -10,46 +10,38 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..machine import memory
-from ..machine.compile import jit
 from ..machine.large import LARGE
 from ..machine.layout import takes
-from ..machine.parallel_for import again, at_most
+from ..machine.shared import share, shared, shared_rows
 from ..machine.threads import shares
 
 PIECE = 1 << 11
 COST = 0.15  # nanoseconds an element takes
 
 
-@jit(parallel=True)
-def _piecewise(x: Any, sums: Any, parts: int) -> None:
-    before = at_most(parts)
-    for t in prange(parts):
-        for k in range(t * sums.size // parts, (t + 1) * sums.size // parts):
-            piece = x[k * PIECE : (k + 1) * PIECE]
-            s = 0.0  # float64: the time goes into reading
-            for i in range(piece.size):
-                s += piece[i]
-            sums[k] = s
-    again(before)
+@shared_rows(fixed=True)
+def _piecewise(k: int, sums: Any, x: Any) -> None:
+    """The sum of the k-th piece."""
+    piece = x[k * PIECE : (k + 1) * PIECE]
+    s = 0.0  # float64: the time goes into reading
+    for i in range(piece.size):
+        s += piece[i]
+    sums[k] = s
 
 
-@jit(parallel=True)
-def _fill(y: Any, value: Any, parts: int) -> None:
-    length = (y.size + parts - 1) // parts
-    before = at_most(parts)
-    for t in prange(parts):
-        y[t * length : (t + 1) * length] = value
-    again(before)
+@shared(fixed=True)
+def _fill(t: int, parts: int, y: Any, value: Any) -> None:
+    start, end = share(t, parts, y.size)
+    y[start:end] = value
 
 
 def _total(x: Any, axes: Any) -> Any:
     if not takes(x, LARGE) or not (axes is None or len(axes) == x.ndim):
         return NotImplemented
     sums = np.empty(-(-x.size // PIECE), np.float64)
-    _piecewise.launch(x.ravel(), sums, shares(COST * x.size, sums.size))
+    _piecewise.launch(shares(COST * x.size, sums.size), (sums, x.ravel()))
     return sums.sum()
 
 
@@ -59,7 +51,7 @@ def _shaped(y: Any, x: Any, keepdims: bool) -> Any:
 
 def _repeated(value: Any, shape: tuple[int, ...]) -> Any:
     dx = memory.empty(shape)
-    _fill.launch(dx.ravel(), np.float32(value), shares(COST * dx.size, dx.size))
+    _fill.launch(shares(COST * dx.size, dx.size), (dx.ravel(), np.float32(value)))
     return dx
 
 

@@ -30,6 +30,17 @@ def double(x):
 def add_twice(x, y):
     return double(x) + double(y)
 """
+FACTORY = """
+from minigrad.kernels.machine.compile import jit
+
+def twice(f):
+    @jit
+    def g(x):
+        return f(f(x))
+    return g
+
+add, multiply = twice(jit(lambda x: x + 3)), twice(jit(lambda x: x * 3))
+"""
 DAMAGED = "minigrad: a damaged file in the cache of kernels: "
 NOT_KEPT = "minigrad: compiled kernels cannot be kept: "
 
@@ -49,13 +60,13 @@ def program(tmp_path: Path) -> Path:
     return file
 
 
-def fresh(program: Path) -> Any:
-    """The program's kernel as a new process has it: nothing is compiled, nothing has been said."""
+def fresh(program: Path, name: str = "add_twice") -> Any:
+    """A kernel of the program as a new process has it: nothing is compiled, nothing has been said."""
     cache._said.clear()
     cache._digest_of_file.cache_clear()
     names = {"__name__": "program"}
     exec(compile(program.read_text(), program, "exec"), names)
-    return names["add_twice"].launch
+    return names[name].launch
 
 
 @pytest.fixture
@@ -107,6 +118,16 @@ DAMAGES = {
     "text": lambda data: b"<html>not found</html>",
     **{f"a bit at {at}": flipped(at) for at in (0, 0.001, 0.1, 0.35, 0.6, 0.85, 1)},
 }
+
+
+def test_kernels_of_one_factory_are_kept_apart(folder: Path, program: Path) -> None:
+    """They are one text; what differs is the function that each closes over."""
+    program.write_text(FACTORY)
+    assert (fresh(program, "add")(2.0), fresh(program, "multiply")(2.0)) == (8, 18)
+    kept = contents(folder)
+    assert len(kept) == 4
+    assert (fresh(program, "multiply")(2.0), fresh(program, "add")(2.0)) == (18, 8)
+    assert contents(folder) == kept
 
 
 def test_a_damaged_file_is_compiled_again_and_replaced(folder: Path, run: Callable[[], list[str]]) -> None:
