@@ -3,8 +3,9 @@
 A loop is divided into shares. The calling thread publishes it, does the first share, and goes on with whatever share
 nobody has begun; the helpers do the same meanwhile. So a helper that comes late, because the system runs another
 program on its core, is not waited for: there is nothing left to do, and the caller goes on. It waits for shares that
-are being computed and for nothing else. If the system stops a helper in the middle of one (*a stall*), then loops run
-without helpers for ten times as long as that took: a busy machine costs a tenth, whatever its other programs do.
+are being computed and for nothing else. If the system stops a helper in the middle of one, or keeps a helper that is
+awake from the loops of some time (*a stall*), then loops run without helpers for ten times as long as that took, and
+for twice as long each time that it happens again at once: a busy machine costs little, whatever its other programs do.
 
 Between two loops a helper looks out for the next one for some 0.3 ms, in which it is there at once, and sleeps then.
 Starting a loop takes a microsecond or less, where TBB takes two to five.
@@ -36,7 +37,7 @@ from .cache import KernelCache
 LINE = 8  # words in a cache line
 # Where each word lies. What describes a loop is written by the caller alone, and shares lines.
 CLAIM, DONE, WAITS = (LINE * i for i in range(3))
-HELPERS, LOCK, ACQUIRE, RELEASE, CLOCK, WHICH_CLOCK = range(LINE * 3, LINE * 3 + 6)
+HELPERS, LOCK, ACQUIRE, RELEASE, CLOCK, WHICH_CLOCK, LENGTH, MISSED = range(LINE * 3, LINE * 4)
 KERNEL, ARGUMENTS, SIZES, STEPS, DATA, INNER, ARRAYS, UNTIL = range(LINE * 4, LINE * 5)
 PARTS = LINE * 5  # each thread's own part begins here
 SLEEPS, OWN_LOCK, TIME = range(3)  # of a part: whether it sleeps, its lock, two words for the clock
@@ -45,7 +46,9 @@ PART = LINE + MOST_ARRAYS + LINE  # those words, the addresses of a share's arra
 LOOKS_OUT = 10_000  # at the claim, some 0.03 us each, before a helper sleeps
 LOOKS_BACK = 2_000  # at what is done, before the caller sleeps
 STALL = 200_000  # nanoseconds that the caller has waited longer than it has computed: a helper was stopped
-ALONE = 10  # for how many times as long as the stall loops then run without helpers
+AWAY = 300_000  # nanoseconds of loops in a row without a helper that could have come: it does not get its core
+WAKING = 100_000  # nanoseconds that a helper takes to wake up
+ALONE, LONGEST = 10, 1_000_000_000  # for how many times as long as the stall loops then run alone, and nanoseconds
 
 _X86: tuple[str, list[int]] = ("llvm.x86.sse2.pause", [])
 _ARM = ("llvm.aarch64.hint", [1])
@@ -204,6 +207,17 @@ def _wait(block, shares):  # type: ignore[no-untyped-def]
             call(load(block, ACQUIRE), (load(block, LOCK), 1))
 
 
+@njit
+def _go_alone(block, now, lost):  # type: ignore[no-untyped-def]
+    """After a stall: let loops run without helpers for a while."""
+    length, before = ALONE * lost, load(block, LENGTH)
+    if now - load(block, UNTIL) < before:  # it has not been long since the last one
+        length = max(length, 2 * before)
+    length = min(length, LONGEST)
+    store(block, LENGTH, length)
+    store(block, UNTIL, now + length)
+
+
 @_native(types.void(*[types.int64] * 9))
 def share_out(block, kernel, arguments, sizes, steps, data, inner, arrays, threads):  # type: ignore[no-untyped-def]
     """Run a loop, as Numba's ``numba_parallel_for`` does, in the calling thread and the helpers."""
@@ -221,21 +235,30 @@ def share_out(block, kernel, arguments, sizes, steps, data, inner, arrays, threa
     store(block, DONE, 0)
     number = (load(block, CLAIM) >> 32) + 1
     publish(block, CLAIM, (number << 32) | (shares << 16) | 1)
+    awake = True
     for helper in range(1, min(shares, load(block, HELPERS) + 1)):
         part = _part(block, helper)
-        if load(part, SLEEPS) and swap(part, SLEEPS, 1, 0):
-            call(load(block, RELEASE), (load(part, OWN_LOCK),))
-    claim = 1
+        if load(part, SLEEPS):
+            awake = False
+            if swap(part, SLEEPS, 1, 0):
+                call(load(block, RELEASE), (load(part, OWN_LOCK),))
+    claim, done = 1, 0
     while claim:
         _do(block, own, (claim & 0xFFFF) - 1)
         add(block, DONE, 1)
-        claim = _claim(block)
-    if load(block, DONE) < shares:
-        computed = _now(block)
+        claim, done = _claim(block), done + 1
+    computed = _now(block)
+    alone = max(0, computed - begun - (0 if awake else WAKING))
+    missed = load(block, MISSED) + alone if done == shares else 0
+    store(block, MISSED, missed)
+    if missed > AWAY:
+        store(block, MISSED, 0)
+        _go_alone(block, computed, missed)
+    elif load(block, DONE) < shares:
         _wait(block, shares)
         waited = _now(block) - computed
         if waited > STALL + computed - begun:
-            store(block, UNTIL, computed + (ALONE + 1) * waited)
+            _go_alone(block, computed + waited, waited)
 
 
 @_native(types.void(types.int64, types.int64))
