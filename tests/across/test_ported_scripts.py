@@ -1,6 +1,6 @@
 """PyTorch scripts run on minigrad when only their import lines are changed, and give PyTorch's numbers.
 
-``tests/ported`` holds programs that are written for PyTorch and never mention minigrad.
+``tests/across/ported`` holds programs that are written for PyTorch and never mention minigrad.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What the GPU kernels must do, whatever runs them: a GPU (``test_cuda.py``) or CuPy's double
-(``kernels/test_gpu_kernels.py``). They are held against the textbook on the CPU, with random upstream gradients.
+(``kernels/machine/test_gpu.py``). They are held against the textbook on the CPU, with random upstream gradients.
 
 Shapes are small: on the double every thread of every block is a fiber of one CPU thread.
 """
