@@ -22,7 +22,7 @@ import sys
 from minigrad.kernels.machine import compile
 
 jit = compile.jit  # without threads, whose number has nothing to do with the width: that takes half as long to compile
-compile.jit = lambda function=None, *, parallel=False: jit(function)
+compile.jit = lambda function=None, *, parallel=False, **options: jit(function, **options)
 
 from kernel_checks import both_ways
 from kernels.conv import test_choose as conv
