@@ -217,8 +217,8 @@ def test_ctrl_c_while_compiling(folder: Path, program: Path, run: Callable[[], l
     for delay in (0.001, 0.02, 0.05, 0.1, 0.15):
         kernel = fresh(program)
         timer = threading.Timer(delay, _thread.interrupt_main)
-        timer.start()
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (it may have been compiled before)
+            timer.start()
             kernel(1.0, 2.5)
             timer.join()
             kernel(1.0, 2.5)
