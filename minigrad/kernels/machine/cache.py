@@ -102,7 +102,8 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
         self._py_func = function
         functions = _made_of(function)
         sources = [_digest_of_file(inspect.getfile(f)) for f in functions]
-        codes = [(f.__module__, f.__qualname__, f.__code__.co_firstlineno, f.__code__.co_code) for f in functions]
+        # Where the code stands in its file tells apart lambdas of one line, whose code may differ in a name alone.
+        codes = [(f.__module__, f.__qualname__, f.__code__.co_code, [*f.__code__.co_positions()]) for f in functions]
         self._identity = sources, codes
         self._enabled = None not in sources
 

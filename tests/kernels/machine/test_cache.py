@@ -199,6 +199,16 @@ def test_a_disk_that_takes_nothing(
     monkeypatch.undo()
 
 
+def test_functions_on_one_line_are_told_apart(folder: Path, program: Path) -> None:
+    """Their code differs in a name or a number alone."""
+    program.write_text(
+        "from math import cos, sin\nfrom minigrad.kernels.machine.compile import jit\n"
+        "a, b, c, d = jit(lambda x: sin(x)), jit(lambda x: cos(x)), jit(lambda x: x + 2.5), jit(lambda x: x + 3.5)\n"
+    )
+    assert [fresh(program, name)(0.0) for name in "abcd"] == [0.0, 1.0, 2.5, 3.5]
+    assert len(contents(folder)) == 4
+
+
 def test_an_edited_program_is_compiled_anew(folder: Path, program: Path, run: Callable[[], list[str]]) -> None:
     """Also where only a helper of the kernel has changed."""
     run()
