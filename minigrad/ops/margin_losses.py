@@ -13,7 +13,7 @@ from ..errors import DtypeError, ShapeError
 from .activation import logsigmoid, relu
 from .common import require_floating, tensor_of
 from .distance import cosine_similarity, pairwise_distance
-from .elementwise import clamp, exp, log, where
+from .elementwise import exp, log, where
 from .indexing import gather, one_hot
 from .loss_functions import reduction_of
 
@@ -50,7 +50,7 @@ def hinge_embedding_loss(
     name = "hinge_embedding_loss"
     reduction = _checked(name, reduction, size_average, reduce, input=input)
     target = tensor_of(target, name, "target")
-    return _reduced(where(target == 1, input, 0.0) + where(target == -1, relu(margin - input), 0.0), reduction)
+    return _reduced(where(target != -1, input, 0.0) + where(target != 1, relu(margin - input), 0.0), reduction)
 
 
 def soft_margin_loss(
@@ -234,6 +234,7 @@ def gaussian_nll_loss(
         )
     if (var < 0).any():
         raise ValueError(f"{name}: var must not be negative")
-    v = var + (clamp(var, eps) - var).detach()
+    cut = where(var < eps, var, eps)
+    v = where(var < eps, eps + (cut - cut.detach()), var)
     terms = 0.5 * (log(v) + (input - target) ** 2 / v)
     return _reduced(terms + 0.5 * math.log(2 * math.pi) if full else terms, reduction)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from op_suite import Case, OpSuite, away, between, given, index, real
+from op_suite import Case, OpSuite, away, between, given, index, real, torch
 
 import minigrad
 from minigrad.errors import DtypeError, ShapeError
@@ -49,6 +49,18 @@ def test_a_variance_that_is_cut_off_still_gets_its_gradient() -> None:
     var = minigrad.tensor([1e-9], requires_grad=True)
     F.gaussian_nll_loss(minigrad.tensor([1.0]), minigrad.tensor([1.5]), var, eps=0.5).backward(minigrad.tensor(2.0))
     assert var.grad.item() == pytest.approx(2 * 0.5 * (1 / 0.5 - 0.25 / 0.25))
+
+
+def test_corners_are_pytorchs() -> None:
+    """A variance that is infinite or no number; hinge embedding's targets that are neither 1 nor −1."""
+    found = []
+    for lib in (minigrad, torch):
+        x, var = lib.tensor([1.0, 2.0, 3.0]), lib.tensor([np.inf, np.nan, 1e-9])
+        terms = lib.nn.functional.gaussian_nll_loss(x, x + 1, var, eps=0.25, reduction="none")
+        hinge = lib.nn.functional.hinge_embedding_loss(x, lib.tensor([0.0, 1.0, -1.0]), margin=2.5, reduction="none")
+        found.append([terms.numpy(), hinge.numpy()])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -29,11 +29,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..machine import memory
 from ..machine.compile import jit
 from ..machine.layout import FLOAT32
+from ..machine.shared import share, shared
 from ..machine.threads import shares
 from ..machine.tile import WIDTH
 from ..matmul.gemm import NO_BIAS, alone
@@ -87,12 +87,8 @@ def _last_key(keys: int, bottom: int, causal: bool) -> int:
 def _forward_of(q: Any, k: Any, v: Any, scale: Any, causal: bool, mask: Any, y: Any, m: Any, log: Any) -> None:
     """One head: y, and of each row m and ln l."""
     n, keys, width = q.shape[0], k.shape[0], v.shape[1]
-    scores, part, total = (
-        np.empty((QUERIES, min(keys, KEYS)), np.float32),
-        np.empty((QUERIES, width), np.float32),
-        np.empty(QUERIES, np.float32),
-    )
-    flat = scores.ravel()
+    flat, total = np.empty(QUERIES * min(keys, KEYS), np.float32), np.empty(QUERIES, np.float32)
+    part = np.empty((QUERIES, width), np.float32)
     for top in range(0, n, QUERIES):
         rows = min(QUERIES, n - top)
         for i in range(rows):
@@ -135,32 +131,22 @@ def _forward_of(q: Any, k: Any, v: Any, scale: Any, causal: bool, mask: Any, y: 
                 out[i, c] = out[i, c] * inverse if seen else ZERO
 
 
-@jit(parallel=True)
+@shared
 def _forward(
-    q: Any, k: Any, v: Any, scale: Any, causal: bool, masks: Any, which: Any, y: Any, m: Any, log: Any, parts: int
-) -> None:
-    heads = q.shape[0]
-    for t in prange(parts):
-        for h in range(t * heads // parts, (t + 1) * heads // parts):
-            _forward_of(q[h], k[h], v[h], scale, causal, masks[which[h]], y[h], m[h], log[h])
+    t: int, parts: int, q: Any, k: Any, v: Any, scale: Any, causal: bool, masks: Any, which: Any,
+    y: Any, m: Any, log: Any,
+) -> None:  # fmt: skip
+    first, last = share(t, parts, q.shape[0])
+    for h in range(first, last):
+        _forward_of(q[h], k[h], v[h], scale, causal, masks[which[h]], y[h], m[h], log[h])
 
 
 @jit
 def _backward_of(
-    dy: Any,
-    q: Any,
-    k: Any,
-    v: Any,
-    scale: Any,
-    causal: bool,
-    mask: Any,
-    y: Any,
-    m: Any,
-    log: Any,
-    dq: Any,
-    dk: Any,
-    dv: Any,
-) -> None:
+    dy: Any, q: Any, k: Any, v: Any, scale: Any, causal: bool, mask: Any, y: Any, m: Any, log: Any,
+    dq: Any, dk: Any, dv: Any,
+) -> None:  # fmt: skip
+    """The same head's dQ, dK and dV."""
     n, keys, width = q.shape[0], k.shape[0], v.shape[1]
     size = min(keys, KEYS)
     p_flat, d_flat = np.empty(QUERIES * size, np.float32), np.empty(QUERIES * size, np.float32)
@@ -206,30 +192,14 @@ def _add(x: Any, total: Any) -> None:
             total[i, c] += x[i, c]
 
 
-@jit(parallel=True)
+@shared
 def _backward(
-    dy: Any,
-    q: Any,
-    k: Any,
-    v: Any,
-    scale: Any,
-    causal: bool,
-    masks: Any,
-    which: Any,
-    y: Any,
-    m: Any,
-    log: Any,
-    dq: Any,
-    dk: Any,
-    dv: Any,
-    parts: int,
-) -> None:
-    heads = q.shape[0]
-    for t in prange(parts):
-        for h in range(t * heads // parts, (t + 1) * heads // parts):
-            _backward_of(
-                dy[h], q[h], k[h], v[h], scale, causal, masks[which[h]], y[h], m[h], log[h], dq[h], dk[h], dv[h]
-            )
+    t: int, parts: int, dy: Any, q: Any, k: Any, v: Any, scale: Any, causal: bool, masks: Any, which: Any,
+    y: Any, m: Any, log: Any, dq: Any, dk: Any, dv: Any,
+) -> None:  # fmt: skip
+    first, last = share(t, parts, q.shape[0])
+    for h in range(first, last):
+        _backward_of(dy[h], q[h], k[h], v[h], scale, causal, masks[which[h]], y[h], m[h], log[h], dq[h], dk[h], dv[h])
 
 
 def _masks(mask: Any, lead: tuple[int, ...], n: int, keys: int) -> tuple[Any, Any]:
@@ -260,13 +230,10 @@ def attention(q: Any, k: Any, v: Any, mask: Any, scale: float, causal: bool) -> 
     if not alike or q.size < SMALLEST:
         return NotImplemented
     masks, which = _masks(mask, lead, n, keys)
-    y, m, log = (
-        memory.empty((which.size, n, width)),
-        np.empty((which.size, n), FLOAT32),
-        np.empty((which.size, n), FLOAT32),
-    )
+    y = memory.empty((which.size, n, width))
+    m, log = np.empty((2, which.size, n), FLOAT32)
     args = _heads(q), _heads(k), _heads(v), np.float32(scale), causal, masks, which
-    _forward.launch(*args, y, m, log, _parts(q, k, 2))
+    _forward.launch(_parts(q, k, 2), (*args, y, m, log))
     return y.reshape(*lead, n, width), m, log
 
 
@@ -276,13 +243,12 @@ def attention_gradients(
     if needs(3) or dy.dtype is not FLOAT32:
         return NotImplemented
     masks, which = _masks(mask, q.shape[:-2], q.shape[-2], k.shape[-2])
-    args = _heads(dy), _heads(q), _heads(k), _heads(v)
-    gradients = [memory.empty(a.shape) for a in args[1:]]
-    _backward.launch(*args, np.float32(scale), causal, masks, which, _heads(y), m, log, *gradients, _parts(q, k, 5))
-    return (
-        *[g.reshape(a.shape) if needs(i) else None for i, (g, a) in enumerate(zip(gradients, (q, k, v), strict=True))],
-        None,
-    )
+    heads = _heads(dy), _heads(q), _heads(k), _heads(v)
+    gradients = [memory.empty(a.shape) for a in heads[1:]]
+    args = *heads, np.float32(scale), causal, masks, which, _heads(y), m, log, *gradients
+    _backward.launch(_parts(q, k, 5), args)
+    shaped = [g.reshape(a.shape) for g, a in zip(gradients, (q, k, v), strict=True)]
+    return (*[g if needs(i) else None for i, g in enumerate(shaped)], None)
 
 
 KERNELS = {"attention": (attention, attention_gradients)}

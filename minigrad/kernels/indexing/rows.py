@@ -37,7 +37,8 @@ def rows_gradients(needs: Any, dy: Any, index: Any, shape: tuple[int, ...]) -> A
     several = dy.size > shape[0] * (dy.size // index.size)  # some rows get many gradients: as in `add_at`
     total = np.zeros((shape[0], dy.size // index.size), np.float64 if several else np.float32)
     _add_rows.launch(total, index.ravel(), dy.reshape(index.size, -1))
-    return total.astype(np.float32, copy=False).reshape(shape)
+    with np.errstate(all="ignore"):  # what float32 does not hold becomes infinite without a warning
+        return total.astype(np.float32, copy=False).reshape(shape)
 
 
 KERNELS = {"rows": (rows, rows_gradients)}

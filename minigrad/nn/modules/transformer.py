@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ...creation import full
 from ...tensor import Tensor
@@ -37,16 +37,30 @@ def _activation(layer: str, activation: Any) -> Callable[[Tensor], Tensor]:
 
 
 class _Layer(Module):
-    """What the encoder's and the decoder's layers share: a residual branch, and the small network."""
+    """What the encoder's and the decoder's layers share: attentions, the small network, and a shortcut around each."""
 
-    norm_first: bool
-    activation: Callable[[Tensor], Tensor]
+    attentions: ClassVar[tuple[str, ...]]
+    self_attn: MultiheadAttention
 
-    def _add_network(self, width: int, hidden: int, dropout: float, activation: Any, bias: bool, at: Any) -> None:
-        self.linear1 = Linear(width, hidden, bias, **at)
+    def __init__(
+        self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1, activation: Any = F.relu,
+        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        at: Any = {"device": device, "dtype": dtype}
+        for name in self.attentions:
+            setattr(self, name, MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **at))
+        self.linear1 = Linear(d_model, dim_feedforward, bias, **at)
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(hidden, width, bias, **at)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, **at)
         self.activation = _activation(type(self).__name__, activation)
+        self.norm_first = norm_first
+        branches = range(1, len(self.attentions) + 2)
+        for i in branches:
+            setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **at))
+        for i in branches:
+            setattr(self, f"dropout{i}", Dropout(dropout))
 
     def _network(self, x: Tensor) -> Tensor:
         return self.linear2(self.dropout(self.activation(self.linear1(x))))
@@ -58,12 +72,6 @@ class _Layer(Module):
             return x + dropout(branch(norm(x)))
         y: Tensor = norm(x + dropout(branch(x)))
         return y
-
-    def _add_branches(self, count: int, width: int, dropout: float, eps: float, bias: bool, at: Any) -> None:
-        for i in range(1, count + 1):
-            setattr(self, f"norm{i}", LayerNorm(width, eps, bias=bias, **at))
-        for i in range(1, count + 1):
-            setattr(self, f"dropout{i}", Dropout(dropout))
 
 
 class TransformerEncoderLayer(_Layer):
@@ -85,17 +93,7 @@ class TransformerEncoderLayer(_Layer):
     Source: torch.nn.TransformerEncoderLayer.
     """
 
-    def __init__(
-        self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1, activation: Any = F.relu,
-        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
-        device: Any = None, dtype: Any = None,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        at = {"device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **at)
-        self._add_network(d_model, dim_feedforward, dropout, activation, bias, at)
-        self.norm_first = norm_first
-        self._add_branches(2, d_model, dropout, layer_norm_eps, bias, at)
+    attentions = ("self_attn",)
 
     def forward(
         self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
@@ -116,18 +114,8 @@ class TransformerDecoderLayer(_Layer):
     Source: torch.nn.TransformerDecoderLayer.
     """
 
-    def __init__(
-        self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1, activation: Any = F.relu,
-        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
-        device: Any = None, dtype: Any = None,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        at = {"device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **at)
-        self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **at)
-        self._add_network(d_model, dim_feedforward, dropout, activation, bias, at)
-        self.norm_first = norm_first
-        self._add_branches(3, d_model, dropout, layer_norm_eps, bias, at)
+    attentions = ("self_attn", "multihead_attn")
+    multihead_attn: MultiheadAttention
 
     def forward(
         self, tgt: Tensor, memory: Tensor, tgt_mask: Tensor | None = None, memory_mask: Tensor | None = None,

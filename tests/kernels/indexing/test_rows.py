@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -44,3 +45,11 @@ def test_the_gradient_of_a_row_read_often_is_an_exact_sum() -> None:
     exact = upstream.double().sum(0)
     assert minigrad.allclose(x.grad[0].double(), exact, rtol=1e-7, atol=0)
     assert (x.grad[1] == 0).all()
+
+
+def test_a_sum_beyond_float32_is_infinite_without_a_warning() -> None:
+    x = minigrad.zeros(2, 300, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x[minigrad.zeros(5, dtype=minigrad.int64)].backward(minigrad.full((5, 300), 3e38))
+    assert (x.grad[0] == float("inf")).all()
